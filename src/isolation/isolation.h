@@ -1,0 +1,100 @@
+/*
+ * Isolation: which kernel carries a plan out.
+ *
+ * Two backends behind one table: `process` (the host's kernel, through sandbox/) and `hyperv` (a utility VM; the agent runs sandbox/ there).
+ * Everything is driven by the caller's event loop, and the caller is one process per container (the monitor). A backend never sees JSON,
+ * images or engine types. Only isolation.c touches the slots; its wrappers check the state once.
+ *
+ *   isolate_start --> on_started(NULL) --> ... on_exited(MAIN) --> isolate_free
+ *                 \-> on_started(err)  --> isolate_free
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/loop.h"
+#include "plan/plan.h"
+
+enum isolation_kind { ISOLATION_DEFAULT = 0, ISOLATION_PROCESS, ISOLATION_HYPERV };
+
+/* "default", "process", "hyperv" or "vm" in any case; else -EINVAL and docker's text in *e. */
+int isolation_parse(const char *s, enum isolation_kind *ret, struct err *e);
+const char *isolation_name(enum isolation_kind k);	/* "default", "process", "hyperv" */
+
+/* What the host has and the configuration says; strings are the caller's and outlive the isolate. */
+struct isolation_host {
+	const char *state_dir;	  /* /var/lib/caisson: kernels, caches */
+	const char *run_dir;	  /* /run/caisson */
+	const char *libexec_dir;  /* caisson-agent, caisson-init */
+	const char *data_dir;
+	const char *accel;	  /* "auto", "kvm", "tcg" */
+	const char *kernel;	  /* path of a guest kernel, or NULL: the newest unpacked one */
+	uint32_t uid_base, uid_count; /* the range QEMU's users are taken from */
+};
+
+/* The host's ends of a process's stdio; the receiver owns them. With a terminal only `in` is set and is both ways (a pty or a socket). */
+struct isolate_io {
+	int in, out, err;	  /* -1: none */
+	bool tty;
+};
+#define ISOLATE_IO_INIT ((struct isolate_io){.in = -1, .out = -1, .err = -1})
+
+enum { ISOLATE_MAIN = 0 };	  /* the process number of the workload; execs count from 1 */
+
+struct isolate_exit {
+	int status;		  /* 0..255, 128+n for a signal */
+	bool oom;		  /* the kernel's OOM killer struck in the container */
+	char reason[256];	  /* why the VM died ("guest kernel panic: ..."), else "" */
+};
+
+struct isolate_events {
+	/* The main process runs (e NULL; *io is its stdio), or could not be started (nothing is left). Called once. */
+	void (*started)(void *data, struct isolate_io *io, const struct err *e);
+	/* Process `proc` of an exec runs, or could not be started. */
+	void (*exec_started)(void *data, int proc, struct isolate_io *io, const struct err *e);
+	/* A process has ended. Its output may still be in its pipes; they reach their end by themselves. For MAIN it is the last call. */
+	void (*exited)(void *data, int proc, const struct isolate_exit *x);
+	/* What starting is doing, for --timing and for a line to the user ("/dev/kvm does not boot a guest: using emulation"). May be NULL. */
+	void (*notice)(void *data, const char *text);
+};
+
+struct isolate;
+
+/* Can this host run this kind? -Exxx and the reason with its remedy in *e. Fast (no boot); called before anything is created. */
+int isolation_probe(enum isolation_kind k, const struct isolation_host *h, struct err *e);
+/* What of the plan this kind cannot do (privileged devices, host namespaces in a VM...), before anything is created. */
+int isolation_check(enum isolation_kind k, const struct isolation_host *h, const struct plan *p, struct err *e);
+
+/* The plan is borrowed until isolate_free. container_dir: an open directory for this run's sockets and files; borrowed. */
+int isolate_new(enum isolation_kind k, const struct isolation_host *h, const struct plan *p, int container_dir, struct loop *l,
+	const struct isolate_events *ev, void *data, struct isolate **ret, struct err *e);
+int isolate_start(struct isolate *i, struct err *e);
+/* Starts one more process; returns its number (> 0), exec_started tells how it went. *proc is copied or used before the return. */
+int isolate_exec(struct isolate *i, const struct plan_process *proc, struct err *e);
+int isolate_signal(struct isolate *i, int proc, int sig, struct err *e);
+int isolate_resize(struct isolate *i, int proc, unsigned rows, unsigned cols, struct err *e);
+/* The VM or the cgroup is killed at once; on_exited follows if the workload was running. */
+int isolate_kill(struct isolate *i, struct err *e);
+int isolate_pause(struct isolate *i, bool on, struct err *e);
+int isolate_update(struct isolate *i, const struct plan *p, struct err *e);
+
+struct isolate_stats {
+	uint64_t memory, memory_limit, cpu_ns, pids; /* of the workload */
+	uint64_t host_memory, host_cpu_ns;	     /* what its host processes cost */
+};
+/* Asynchronous, as in hyperv the answer comes from the guest: fn is called once with the result or with e set. */
+typedef void isolate_stats_fn(void *data, const struct isolate_stats *s, const struct err *e);
+int isolate_stats(struct isolate *i, isolate_stats_fn *fn, void *data, struct err *e);
+/* `ps` inside: one text per process, as the lines of /proc seen by the container's kernel, tab-separated (see struct isolate_ps in the protocol's
+ * document): uid pid ppid c stime tty time cmd. Same calling as stats. */
+typedef void isolate_ps_fn(void *data, char *const *lines, const struct err *e);
+int isolate_ps(struct isolate *i, isolate_ps_fn *fn, void *data, struct err *e);
+
+pid_t isolate_pid(const struct isolate *i);	     /* of PID 1 on the host's kernel (process) or of QEMU (hyperv); 0: none */
+const char *isolate_accel(const struct isolate *i);  /* "kvm", "tcg", or "" for process */
+void isolate_free(struct isolate *i);		     /* ends what runs, removes what was made outside the container's own files */
+
+/* Ends and removes what a container of this kind left behind when its monitor died: processes by cgroup or recorded pid, cgroups, sockets. */
+int isolation_sweep(enum isolation_kind k, const struct isolation_host *h, const char *id, const char *cgroup_parent, int container_dir);
