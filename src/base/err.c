@@ -48,16 +48,17 @@ int err_wrap(struct err *e, const char *fmt, ...)
 {
 	va_list ap;
 	char text[sizeof(e->msg)];
-	char whole[2 * sizeof(e->msg)];
+	char old[sizeof(e->msg)];
 
 	if (!e)
 		return -EIO;
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	snprintf(whole, sizeof(whole), "%s: %s", text, e->msg);
-	memcpy(e->msg, whole, sizeof(e->msg));
-	e->msg[sizeof(e->msg) - 1] = 0;
+	memcpy(old, e->msg, sizeof(old));
+	size_t n = strlen(text);
+	memcpy(e->msg, text, n + 1);
+	snprintf(e->msg + n, sizeof(e->msg) - n, ": %s", old);
 	return -e->code;
 }
 

@@ -1,0 +1,172 @@
+/* Processes: identity, pidfds, running a program; random ids. */
+#include "base/proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "base/fd.h"
+
+extern char **environ;
+
+/* The fields of /proc/PID/stat behind the command's closing parenthesis: field 3 is the first. */
+static int read_stat(pid_t pid, char *line, size_t size, char **ret_fields)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	int r = file_read_line(AT_FDCWD, path, line, size);
+	if (r < 0)
+		return r;
+	char *p = strrchr(line, ')');
+	if (!p || p[1] != ' ')
+		return -EBADMSG;
+	*ret_fields = p + 2;
+	return 0;
+}
+
+int proc_start_time(pid_t pid, uint64_t *ret)
+{
+	char line[1024], *p;
+	int r = read_stat(pid, line, sizeof(line), &p);
+
+	if (r < 0)
+		return r;
+	for (int field = 3; field < 22; field++) {
+		p = strchr(p, ' ');
+		if (!p)
+			return -EBADMSG;
+		p++;
+	}
+	*ret = strtoull(p, NULL, 10);
+	return 0;
+}
+
+int proc_cpu_ms(pid_t pid, uint64_t *ret)
+{
+	char line[1024], *p;
+	unsigned long long user, system;
+	int r = read_stat(pid, line, sizeof(line), &p);
+
+	if (r < 0)
+		return r;
+	if (sscanf(p, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user, &system) != 2)
+		return -EBADMSG;
+	*ret = (user + system) * 1000 / (unsigned long)sysconf(_SC_CLK_TCK);
+	return 0;
+}
+
+int proc_pidfd(pid_t pid)
+{
+	long fd = syscall(SYS_pidfd_open, pid, 0);
+
+	return fd < 0 ? -errno : (int)fd;
+}
+
+int pidfd_signal(int pidfd, int sig)
+{
+	return syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0) < 0 ? -errno : 0;
+}
+
+int proc_boot_id(char ret[37])
+{
+	char line[64];
+	int r = file_read_line(AT_FDCWD, "/proc/sys/kernel/random/boot_id", line, sizeof(line));
+
+	if (r < 0)
+		return r;
+	if (strlen(line) != 36)
+		return -EBADMSG;
+	memcpy(ret, line, 37);
+	return 0;
+}
+
+bool proc_find_program(const char *name, char *ret, size_t size)
+{
+	const char *env = getenv("PATH");
+	_cleanup_free_ char *path = str_fmt("%s:/usr/sbin:/sbin:/usr/bin:/usr/libexec:/usr/lib/qemu", env ? env : "");
+	_cleanup_strv_ char **dirs = path ? strv_split(path, ":") : NULL;
+
+	if (strchr(name, '/'))
+		return snprintf(ret, size, "%s", name) < (int)size && access(name, X_OK) == 0;
+	strv_foreach(dir, dirs)
+	{
+		if (snprintf(ret, size, "%s/%s", dir, name) < (int)size && access(ret, X_OK) == 0)
+			return true;
+	}
+	return false;
+}
+
+int proc_run(char *const argv[], struct buf *out, struct err *e)
+{
+	char program[4096];
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attr;
+	sigset_t none;
+	int p[2] = {-1, -1}, status;
+	pid_t pid;
+
+	if (!proc_find_program(argv[0], program, sizeof(program)))
+		return err_set(e, ENOENT, "%s: not found in PATH", argv[0]);
+	if (out && pipe2(p, O_CLOEXEC) < 0)
+		return err_errno(e, errno, "pipe");
+	sigemptyset(&none);
+	posix_spawnattr_init(&attr);
+	posix_spawnattr_setsigmask(&attr, &none);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+	if (out)
+		posix_spawn_file_actions_adddup2(&actions, p[1], 1);
+	else
+		posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+	posix_spawn_file_actions_adddup2(&actions, 1, 2);
+	int r = posix_spawn(&pid, program, &actions, &attr, argv, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	posix_spawnattr_destroy(&attr);
+	close_fd(&p[1]);
+	if (r) {
+		close_fd(&p[0]);
+		return err_errno(e, r, "%s", program);
+	}
+	if (out) {
+		if (fd_read_to_end(p[0], 1 << 20, out) == -EFBIG)
+			kill(pid, SIGKILL);
+		close_fd(&p[0]);
+	}
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return err_errno(e, errno, "wait for %s", argv[0]);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int random_bytes(void *p, size_t n)
+{
+	for (size_t done = 0; done < n;) {
+		ssize_t k = getrandom((char *)p + done, n - done, 0);
+		if (k < 0 && errno != EINTR)
+			return -errno;
+		if (k > 0)
+			done += (size_t)k;
+	}
+	return 0;
+}
+
+int random_id(char ret[65])
+{
+	uint8_t raw[32];
+	int r = random_bytes(raw, sizeof(raw));
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < sizeof(raw); i++)
+		snprintf(ret + 2 * i, 3, "%02x", raw[i]);
+	return 0;
+}
