@@ -56,9 +56,8 @@ int err_wrap(struct err *e, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	memcpy(old, e->msg, sizeof(old));
-	size_t n = strlen(text);
-	memcpy(e->msg, text, n + 1);
-	snprintf(e->msg + n, sizeof(e->msg) - n, ": %s", old);
+	if (snprintf(e->msg, sizeof(e->msg), "%s: %s", text, old) >= (int)sizeof(e->msg))
+		memcpy(e->msg + sizeof(e->msg) - 4, "...", 4);
 	return -e->code;
 }
 
