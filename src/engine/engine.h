@@ -1,0 +1,114 @@
+/*
+ * The engine: containers, images, volumes and the system, as the commands see them. No daemon: every call opens what it needs, finds a true state
+ * (a container whose monitor has died is put right first), changes it, and returns. Front ends (cli, monitor) print; the engine never does.
+ *
+ * Objects cross as JSON in the shapes of docker's API (v1.43), so that `inspect`, --format and the API mean the same thing.
+ * Functions return 0 or -errno with *e set; json_t results are new references. -ENOENT: no such object, -ENOTUNIQ: an ambiguous prefix,
+ * -EEXIST: a name in use, -EBUSY: a conflict with its state.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/err.h"
+#include "isolation/isolation.h"
+
+struct db;
+
+struct engine {
+	struct db *db;
+	int root_fd, run_fd;		   /* directories */
+	char *root, *run;		   /* /var/lib/caisson, /run/caisson; or --root, --run, CAISSON_ROOT, CAISSON_RUN */
+	char *libexec_dir, *data_dir;	   /* of the build tree when run from there */
+	char *config_file;
+	enum isolation_kind isolation;	   /* configuration: isolation = process | hyperv */
+	char *accel;			   /* configuration: accel = auto | kvm | tcg */
+	char *kernel;			   /* configuration: kernel = PATH; NULL: the newest unpacked */
+	struct isolation_host host;	   /* made of the above */
+};
+
+/* root, run, config may be NULL (environment, then default). Makes the directories. */
+int engine_open(struct engine **ret, const char *root, const char *run, const char *config, struct err *e);
+void engine_free(struct engine *g);
+
+/* ---- containers (engine/containers*.c) ---- */
+
+/*
+ * body: {Config..., HostConfig: {...}, NetworkingConfig: {...}} as POST /containers/create takes it (Config's fields at the top level), e.g. Hostname
+ * User Tty OpenStdin StdinOnce AttachStdin/out/err Env Cmd Entrypoint Image Volumes WorkingDir Labels StopSignal StopTimeout;
+ * HostConfig: Binds Mounts Tmpfs CapAdd CapDrop Privileged ReadonlyRootfs SecurityOpt NetworkMode AutoRemove Memory MemorySwap NanoCpus PidsLimit CpuShares
+ * CpusetCpus Init Isolation LogConfig ShmSize Ulimits GroupAdd Sysctls Devices ExtraHosts Dns... Everything is checked here, before anything is made.
+ * name: NULL for a generated one. -ENOENT and e->msg "No such image: X" lets the caller pull and try again.
+ */
+int engine_create(struct engine *g, const char *name, const json_t *body, char ret_id[65], json_t **ret_warnings, struct err *e);
+
+/* Starts it. *ret_client (may be NULL) is a socket already attached with `streams` (MONITOR_STDIN...): frames of proto/monitor.h, from the first byte
+ * of output on to EXITED. Without it the call returns when the workload runs. `notice` gets lines for the user's stderr (may be NULL). */
+typedef void engine_notice_fn(void *data, const char *text);
+struct engine_start {
+	uint32_t streams;	  /* with ret_client */
+	unsigned rows, cols;	  /* of the caller's terminal; 0: unknown */
+	bool fresh_boot;
+	engine_notice_fn *notice;
+	void *notice_data;
+};
+int engine_start(struct engine *g, const char *ref, const struct engine_start *opt, int *ret_client, struct err *e);
+
+int engine_attach(struct engine *g, const char *ref, uint32_t streams, int *ret_client, struct err *e);
+/* body: {Cmd, Env, WorkingDir, User, Tty, AttachStdin, Privileged}. The socket's first frame is STARTED or FAILED. */
+int engine_exec(struct engine *g, const char *ref, const json_t *body, unsigned rows, unsigned cols, int *ret_client, struct err *e);
+int engine_resize(struct engine *g, const char *ref, int proc, unsigned rows, unsigned cols, struct err *e);
+int engine_signal_exec(struct engine *g, const char *ref, int proc, int sig, struct err *e);
+int engine_kill(struct engine *g, const char *ref, const char *sig, struct err *e);
+int engine_stop(struct engine *g, const char *ref, const char *sig, int timeout /* -1: never kill, -2: the container's own or 10 */, struct err *e);
+int engine_wait(struct engine *g, const char *ref, int *ret_status, struct err *e);
+int engine_remove(struct engine *g, const char *ref, bool force, bool volumes, struct err *e);
+int engine_rename(struct engine *g, const char *ref, const char *name, struct err *e);
+/* Titles and rows of `ps` inside: {"Titles": [...], "Processes": [[...]]}. */
+int engine_top(struct engine *g, const char *ref, json_t **ret, struct err *e);
+int engine_stats(struct engine *g, const char *ref, json_t **ret, struct err *e);
+
+/* GET /containers/json: array, newest first. filters: {"isolation": ["hyperv"], "status": [...], "name": [...], "id", "label", "ancestor", "exited"...} */
+int engine_list(struct engine *g, bool all, const json_t *filters, json_t **ret, struct err *e);
+int engine_inspect(struct engine *g, const char *ref, bool size, json_t **ret, struct err *e);
+
+struct engine_logs {
+	bool follow, timestamps, details, vm; /* vm: the guest's console instead of the workload's output */
+	int64_t tail;			      /* -1: all */
+	int64_t since_ns, until_ns;	      /* 0: no bound */
+};
+int engine_logs(struct engine *g, const char *ref, const struct engine_logs *opt, FILE *out, FILE *err, struct err *e);
+
+/* ---- what the monitor calls (engine/monitor.c) ---- */
+
+/* Records that the container runs / has ended; with AutoRemove the latter removes it. Idempotent. */
+int engine_container_running(struct engine *g, const char *id, pid_t pid, const char *accel, struct err *e);
+int engine_container_ended(struct engine *g, const char *id, int status, bool oom, const char *error, struct err *e);
+
+/* ---- images (engine/images.c): front to image/ ---- */
+
+int engine_image_list(struct engine *g, bool all, const json_t *filters, json_t **ret, struct err *e);
+int engine_image_inspect(struct engine *g, const char *ref, json_t **ret, struct err *e);
+/* Removes or untags; *ret: [{"Untagged": ref} | {"Deleted": id}, ...]. */
+int engine_image_remove(struct engine *g, const char *ref, bool force, json_t **ret, struct err *e);
+/* Runs caisson-fetch with these arguments (behind --root), with the caller's stdio (stdout sent to stderr if to_stderr). Its exit status or -errno. */
+int engine_fetch(struct engine *g, char *const args[], bool to_stderr, struct err *e);
+
+/* ---- volumes (engine/volumes.c) ---- */
+
+int engine_volume_create(struct engine *g, const char *name, const json_t *labels, json_t **ret, struct err *e);
+int engine_volume_list(struct engine *g, json_t **ret, struct err *e);
+int engine_volume_inspect(struct engine *g, const char *name, json_t **ret, struct err *e);
+int engine_volume_remove(struct engine *g, const char *name, bool force, struct err *e);
+
+/* ---- system (engine/system.c) ---- */
+
+int engine_info(struct engine *g, json_t **ret, struct err *e);
+int engine_version(struct engine *g, json_t **ret, struct err *e);
+/* [{"Mode": "process"|"hyperv", "What": "...", "Ok": true|false, "Detail": "...", "Remedy": "..."}]; *ret_ok: both modes can run. */
+int engine_doctor(struct engine *g, json_t **ret, bool *ret_ok, struct err *e);
+int engine_kernel_update(struct engine *g, engine_notice_fn *notice, void *data, struct err *e);
+int engine_kernel_list(struct engine *g, json_t **ret, struct err *e);
