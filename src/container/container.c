@@ -1,0 +1,245 @@
+/* One container's life: start, run, end. */
+#include "container/container.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/proc.h"
+#include "container/container-private.h"
+
+enum {
+	DRAIN_MS = 2000, /* for output that is still on its way when its process has ended */
+	DURABLE_MS = 50, /* a container that ends sooner is never recorded as running */
+};
+
+/* Records the end, gives the container up, and only then tells those who wait. */
+static void finish(struct container *c)
+{
+	const struct container_run *run = c->run;
+	struct container_end end = {
+		.status = c->exit.status,
+		.oom = c->exit.oom,
+		.error = c->exit.reason,
+		.started = !c->start_error.code,
+		.err = &c->start_error,
+	};
+	int lock = run->lock;
+
+	source_remove(&c->finish_timer);
+	source_remove(&c->stop_timer);
+	source_remove(&c->running_timer);
+	source_remove(&c->listen_source);
+	relays_free(c);
+	log_writer_free(steal_ptr(c->log));
+	isolate_free(steal_ptr(c->isolate));
+	run->hooks.ended(run->hooks.data, &end);
+	close_fd(&c->listener);
+	close(lock);
+	c->finished = true;
+	if (!end.started) {
+		for (struct client *k = c->clients; k; k = k->next) {
+			client_send_err(k, &c->start_error);
+			client_end(k);
+		}
+	}
+	requests_exited(c, ISOLATE_MAIN, c->exit.status);
+}
+
+static void on_finish_timer(void *data)
+{
+	struct container *c = data;
+
+	c->finish_timer = NULL;
+	finish(c);
+}
+
+/* Never at once: the caller may stand in a callback of the backend that finish frees. */
+static void finish_in(struct container *c, uint64_t ms)
+{
+	source_remove(&c->finish_timer);
+	c->finish_timer = loop_add_timer(c->loop, ms, on_finish_timer, c);
+}
+
+void container_relay_ended(struct container *c, int proc)
+{
+	if (proc == ISOLATE_MAIN && c->ended && !c->finished)
+		finish_in(c, 0);
+}
+
+static void on_running_timer(void *data)
+{
+	struct container *c = data;
+
+	c->running_timer = NULL;
+	c->run->hooks.running(c->run->hooks.data, c->state.pid, c->state.accel);
+}
+
+static void record_running(struct container *c)
+{
+	c->state.phase = STATE_RUNNING;
+	c->state.pid = isolate_pid(c->isolate);
+	c->state.started_ns = clock_real_ns();
+	strncpy(c->state.accel, isolate_accel(c->isolate), sizeof(c->state.accel) - 1);
+	state_write(c->run->run_dir, &c->state);
+	c->running_timer = loop_add_timer(c->loop, DURABLE_MS, on_running_timer, c);
+}
+
+static void start_failed(struct container *c, const struct err *e)
+{
+	c->start_error = *e;
+	c->ended = true;
+	c->exit.status = e->status ? e->status : 128;
+	finish_in(c, 0);
+}
+
+static void on_started(void *data, struct isolate_io *io, const struct err *e)
+{
+	struct container *c = data;
+	struct err own = ERR_INIT;
+
+	if (!e && relay_new(c, ISOLATE_MAIN, io, c->log, c->run->stdin_once) < 0) {
+		err_nomem(&own);
+		e = &own;
+	}
+	if (e) {
+		start_failed(c, e);
+		return;
+	}
+	record_running(c);
+	for (struct client *k = c->clients; k; k = k->next) {
+		if (k->role != CLIENT_STARTER)
+			continue;
+		k->role = CLIENT_STREAM;
+		client_send_u32(k, MONITOR_STARTED, ISOLATE_MAIN);
+	}
+}
+
+static void on_exec_started(void *data, int proc, struct isolate_io *io, const struct err *e)
+{
+	requests_exec_started(data, proc, io, e);
+}
+
+static void main_exited(struct container *c, const struct isolate_exit *x)
+{
+	struct relay *r = relay_find(c, ISOLATE_MAIN);
+
+	c->ended = true;
+	c->exit = *x;
+	if (r)
+		relay_drain(r);
+	finish_in(c, r && relay_open(r) ? DRAIN_MS : 0);
+}
+
+static void on_exited(void *data, int proc, const struct isolate_exit *x)
+{
+	struct container *c = data;
+	struct relay *r = relay_find(c, proc);
+
+	if (proc == ISOLATE_MAIN) {
+		main_exited(c, x);
+		return;
+	}
+	if (r)
+		relay_drain(r);
+	requests_exited(c, proc, x->status);
+	relay_free(c, proc);
+}
+
+static void on_notice(void *data, const char *text)
+{
+	struct container *c = data;
+
+	for (struct client *k = c->clients; k; k = k->next)
+		if (k->role == CLIENT_STARTER)
+			client_send(k, MONITOR_NOTICE, 0, text, strlen(text));
+}
+
+static void on_stop_timeout(void *data)
+{
+	struct container *c = data;
+
+	c->stop_timer = NULL;
+	container_kill(c);
+}
+
+void container_stop(struct container *c, int sig, uint32_t seconds)
+{
+	struct err e = ERR_INIT;
+
+	if (c->ended)
+		return;
+	/* a container that is still starting has no process that could be asked */
+	if (seconds == 0 || isolate_signal(c->isolate, ISOLATE_MAIN, sig, &e) < 0)
+		container_kill(c);
+	else if (seconds != UINT32_MAX && !c->stop_timer)
+		c->stop_timer = loop_add_timer(c->loop, (uint64_t)seconds * 1000, on_stop_timeout, c);
+}
+
+void container_kill(struct container *c)
+{
+	struct err e = ERR_INIT;
+
+	if (!c->ended)
+		isolate_kill(c->isolate, &e);
+}
+
+static int begin(struct container *c, struct err *e)
+{
+	const struct container_run *run = c->run;
+	static const struct isolate_events events = {
+		.started = on_started,
+		.exec_started = on_exec_started,
+		.exited = on_exited,
+		.notice = on_notice,
+	};
+
+	if (run->client >= 0) {
+		struct client *k = client_new(c, run->client);
+		if (!k)
+			return err_nomem(e);
+		k->role = CLIENT_STARTER;
+		k->proc = ISOLATE_MAIN;
+		k->streams = run->client_streams;
+	}
+	int r = requests_listen(c, e);
+	if (r == 0 && run->log_name)
+		r = log_writer_new(run->dir, run->log_name, &c->log, e);
+	if (r < 0)
+		return r;
+	c->state = (struct state){.phase = STATE_STARTING, .monitor = getpid()};
+	proc_boot_id(c->state.boot_id);
+	r = state_write(run->run_dir, &c->state);
+	if (r < 0)
+		return err_errno(e, r, "write the container's state");
+	r = isolate_new(run->kind, run->host, run->plan, run->run_dir, c->loop, &events, c, &c->isolate, e);
+	return r < 0 ? r : isolate_start(c->isolate, e);
+}
+
+int container_run(const struct container_run *run, struct err *e)
+{
+	struct container c = {.run = run, .listener = -1};
+
+	signal(SIGPIPE, SIG_IGN);
+	int r = loop_new(&c.loop);
+	if (r < 0)
+		return err_errno(e, r, "make an event loop");
+	r = begin(&c, e);
+	if (r < 0)
+		start_failed(&c, e);
+	while (!c.finished || c.clients) {
+		clients_sweep(&c);
+		if (c.finished && !c.clients)
+			break;
+		r = loop_once(c.loop, -1);
+		if (r < 0)
+			break;
+	}
+	loop_free(c.loop);
+	return 0;
+}

@@ -1,0 +1,146 @@
+/* A container's log in docker's json-file format. */
+#include "container/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/str.h"
+
+struct log_writer {
+	int fd;
+	bool broken; /* the last write failed: the rest of that object must not be followed by another on the same line */
+	struct buf partial[2];
+	struct buf out;
+};
+
+int log_writer_new(int dirfd, const char *name, struct log_writer **ret, struct err *e)
+{
+	struct log_writer *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return err_nomem(e);
+	w->fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
+	if (w->fd < 0) {
+		free(w);
+		return err_errno(e, errno, "open the log %s", name);
+	}
+	*ret = w;
+	return 0;
+}
+
+/* Length of the well-formed UTF-8 sequence at p, 0 if it is none. */
+static size_t utf8_length(const unsigned char *p, size_t n)
+{
+	size_t len = *p < 0x80 ? 1 : (*p & 0xe0) == 0xc0 ? 2 : (*p & 0xf0) == 0xe0 ? 3 : (*p & 0xf8) == 0xf0 ? 4 : 0;
+
+	if (!len || len > n)
+		return 0;
+	for (size_t i = 1; i < len; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	/* overlong forms, surrogates, beyond U+10FFFF */
+	if ((len == 2 && p[0] < 0xc2) || (len == 3 && p[0] == 0xe0 && p[1] < 0xa0) || (len == 3 && p[0] == 0xed && p[1] > 0x9f) ||
+		(len == 4 && ((p[0] == 0xf0 && p[1] < 0x90) || p[0] > 0xf4 || (p[0] == 0xf4 && p[1] > 0x8f))))
+		return 0;
+	return len;
+}
+
+static void add_escaped(struct buf *b, const unsigned char *p, size_t n)
+{
+	for (size_t i = 0; i < n;) {
+		size_t plain = i;
+		while (plain < n && p[plain] >= ' ' && p[plain] < 0x80 && p[plain] != '"' && p[plain] != '\\')
+			plain++;
+		if (plain > i) {
+			buf_add(b, p + i, plain - i);
+			i = plain;
+			continue;
+		}
+		size_t len = utf8_length(p + i, n - i);
+		if (!len) {
+			buf_adds(b, "\\ufffd");
+			len = 1;
+		} else if (len > 1) {
+			buf_add(b, p + i, len);
+		} else if (p[i] == '\n') {
+			buf_adds(b, "\\n");
+		} else if (p[i] == '\r') {
+			buf_adds(b, "\\r");
+		} else if (p[i] == '\t') {
+			buf_adds(b, "\\t");
+		} else if (p[i] == '"' || p[i] == '\\') {
+			buf_addf(b, "\\%c", p[i]);
+		} else {
+			buf_addf(b, "\\u%04x", p[i]);
+		}
+		i += len;
+	}
+}
+
+static void add_object(struct log_writer *w, enum log_stream s, const void *p, size_t n, const char *time)
+{
+	buf_adds(&w->out, "{\"log\":\"");
+	add_escaped(&w->out, p, n);
+	buf_addf(&w->out, "\",\"stream\":\"%s\",\"time\":\"%s\"}\n", s == LOG_STDOUT ? "stdout" : "stderr", time);
+}
+
+static void flush(struct log_writer *w)
+{
+	if (!w->out.len)
+		return;
+	if (w->broken)
+		(void)!write(w->fd, "\n", 1);
+	w->broken = fd_write_all(w->fd, w->out.data, w->out.len) < 0;
+	w->out.len = 0;
+	if (w->out.size > 256 * 1024)
+		buf_done(&w->out);
+}
+
+void log_writer_add(struct log_writer *w, enum log_stream s, const void *p, size_t n)
+{
+	const char *at = p, *end = at + n;
+	struct buf *partial = &w->partial[s];
+	char time[40];
+
+	clock_rfc3339(clock_real_ns(), time);
+	while (at < end) {
+		size_t room = LOG_LINE_MAX - partial->len;
+		size_t left = (size_t)(end - at) < room ? (size_t)(end - at) : room;
+		const char *newline = memchr(at, '\n', left);
+		size_t take = newline ? (size_t)(newline - at) + 1 : left;
+		bool whole = newline || take == room;
+		if (!partial->len && whole) {
+			add_object(w, s, at, take, time);
+		} else {
+			buf_add(partial, at, take);
+			if (whole) {
+				add_object(w, s, partial->data, partial->len, time);
+				partial->len = 0;
+			}
+		}
+		at += take;
+	}
+	flush(w);
+}
+
+void log_writer_free(struct log_writer *w)
+{
+	char time[40];
+
+	if (!w)
+		return;
+	clock_rfc3339(clock_real_ns(), time);
+	for (int s = 0; s < 2; s++)
+		if (w->partial[s].len)
+			add_object(w, (enum log_stream)s, w->partial[s].data, w->partial[s].len, time);
+	flush(w);
+	for (int s = 0; s < 2; s++)
+		buf_done(&w->partial[s]);
+	buf_done(&w->out);
+	close(w->fd);
+	free(w);
+}
