@@ -1,0 +1,605 @@
+/*
+ * The plan as bytes, and its memory.
+ *
+ * A structure is a row of records, one per field that is not zero, tags strictly ascending:
+ *
+ *   0     2        6          6+len
+ *   +-----+--------+----------+
+ *   | tag | len    | value    |     little-endian
+ *   +-----+--------+----------+
+ *
+ * Encode, decode and free walk the same tables, so a field of struct plan exists exactly when it has a line
+ * here. Both ends are built from the same source: a tag that is unknown is an error, not the future.
+ */
+#include "plan/plan.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	PLAN_MAX = 1 << 20, /* bytes of a whole plan */
+	COUNT_MAX = 4096,   /* elements of a vector or array */
+};
+
+enum type {
+	T_STR,   /* char *, may be NULL; bytes without NUL */
+	T_STRV,  /* char **; u32 count, then u32 len and bytes of each */
+	T_BYTES, /* char * and a size_t; a multiple of `limit` bytes */
+	T_BOOL,  /* u8, 0 or 1 */
+	T_32,    /* uint32_t or int32_t */
+	T_ENUM,  /* u32, at most `limit` */
+	T_64,
+	T_STRUCT, /* records of `sub` */
+	T_ARRAY,  /* pointer to structures and a size_t; u32 count, then u32 len and the records of each */
+};
+
+struct table;
+
+struct field {
+	uint16_t tag;
+	enum type type;
+	size_t offset;
+	size_t count_offset; /* of the size_t of T_BYTES and T_ARRAY */
+	uint32_t limit;
+	const struct table *sub;
+};
+
+struct table {
+	const char *name;
+	size_t size;
+	size_t len;
+	const struct field *fields;
+};
+
+#define TABLE(n, type, f)                                                                           \
+	{                                                                                           \
+		.name = (n), .size = sizeof(type), .len = sizeof(f) / sizeof((f)[0]), .fields = (f) \
+	}
+
+#define PROCESS(n, kind, member, ...)                                                                \
+	{                                                                                            \
+		.tag = n, .type = kind, .offset = offsetof(struct plan_process, member), __VA_ARGS__ \
+	}
+static const struct field process_fields[] = {
+	PROCESS(1, T_STRV, argv),
+	PROCESS(2, T_STRV, env),
+	PROCESS(3, T_STR, cwd),
+	PROCESS(4, T_STR, user),
+	PROCESS(5, T_STRV, groups),
+	PROCESS(6, T_BOOL, tty),
+	PROCESS(7, T_BOOL, open_stdin),
+	PROCESS(8, T_BOOL, no_new_privs),
+	PROCESS(9, T_64, caps),
+	PROCESS(10, T_BYTES, seccomp, .count_offset = offsetof(struct plan_process, seccomp_len),
+		.limit = sizeof(struct sock_filter)),
+	PROCESS(11, T_STRV, rlimits),
+	PROCESS(12, T_32, rows),
+	PROCESS(13, T_32, cols),
+};
+static const struct table process_table = TABLE("process", struct plan_process, process_fields);
+
+#define MOUNT(n, kind, member, ...)                                                                \
+	{                                                                                          \
+		.tag = n, .type = kind, .offset = offsetof(struct plan_mount, member), __VA_ARGS__ \
+	}
+static const struct field mount_fields[] = {
+	MOUNT(1, T_ENUM, type, .limit = PLAN_MOUNT_TMPFS),
+	MOUNT(2, T_STR, source),
+	MOUNT(3, T_STR, target),
+	MOUNT(4, T_STR, options),
+	MOUNT(5, T_BOOL, readonly),
+	MOUNT(6, T_BOOL, nosuid),
+	MOUNT(7, T_BOOL, nodev),
+	MOUNT(8, T_BOOL, noexec),
+	MOUNT(9, T_STR, propagation),
+	MOUNT(10, T_BOOL, recursive),
+	MOUNT(11, T_BOOL, copy_up),
+	MOUNT(12, T_STR, share),
+};
+static const struct table mount_table = TABLE("mount", struct plan_mount, mount_fields);
+
+#define DEVICE(n, kind, member, ...)                                                                \
+	{                                                                                           \
+		.tag = n, .type = kind, .offset = offsetof(struct plan_device, member), __VA_ARGS__ \
+	}
+static const struct field device_fields[] = {
+	DEVICE(1, T_STR, host_path),
+	DEVICE(2, T_STR, path),
+	DEVICE(3, T_STR, access),
+};
+static const struct table device_table = TABLE("device", struct plan_device, device_fields);
+
+#define PLAN(n, kind, member, ...)                                                           \
+	{                                                                                    \
+		.tag = n, .type = kind, .offset = offsetof(struct plan, member), __VA_ARGS__ \
+	}
+static const struct field plan_fields[] = {
+	PLAN(1, T_STR, id),
+	PLAN(2, T_STR, name),
+	PLAN(3, T_STR, hostname),
+	PLAN(4, T_STR, domainname),
+	PLAN(5, T_STRUCT, process, .sub = &process_table),
+	PLAN(6, T_BOOL, init),
+	PLAN(7, T_BOOL, privileged),
+	PLAN(8, T_BOOL, readonly_root),
+	PLAN(9, T_BOOL, host_network),
+	PLAN(10, T_BOOL, host_pid),
+	PLAN(11, T_BOOL, host_ipc),
+	PLAN(12, T_BOOL, host_uts),
+	PLAN(13, T_BOOL, host_cgroupns),
+	PLAN(14, T_BOOL, network_none),
+	PLAN(15, T_STRV, lower),
+	PLAN(16, T_STR, upper),
+	PLAN(17, T_STR, work),
+	PLAN(18, T_STR, rootfs),
+	PLAN(19, T_STR, image_erofs),
+	PLAN(20, T_STR, disk),
+	PLAN(21, T_ARRAY, mounts, .count_offset = offsetof(struct plan, mounts_len), .sub = &mount_table),
+	PLAN(22, T_ARRAY, devices, .count_offset = offsetof(struct plan, devices_len), .sub = &device_table),
+	PLAN(23, T_STRV, masked),
+	PLAN(24, T_STRV, readonly_paths),
+	PLAN(25, T_STRV, sysctls),
+	PLAN(26, T_STR, resolv_conf),
+	PLAN(27, T_STR, hosts),
+	PLAN(28, T_STR, hostname_file),
+	PLAN(29, T_64, shm_size),
+	PLAN(30, T_64, memory),
+	PLAN(31, T_64, memory_swap),
+	PLAN(32, T_64, memory_reservation),
+	PLAN(33, T_64, nanocpus),
+	PLAN(34, T_64, cpu_shares),
+	PLAN(35, T_STR, cpuset_cpus),
+	PLAN(36, T_64, pids),
+	PLAN(37, T_32, oom_score_adj),
+	PLAN(38, T_BOOL, oom_kill_disable),
+	PLAN(39, T_STR, cgroup_parent),
+	PLAN(40, T_32, stop_signal),
+};
+static const struct table plan_table = TABLE("plan", struct plan, plan_fields);
+
+/* The member of a structure, whatever the structure's constness: each caller knows its own. */
+static void *member(const void *base, size_t offset)
+{
+	return (char *)(uintptr_t)base + offset;
+}
+
+/* -- memory -- */
+
+static void free_table(const struct table *t, void *base);
+
+static void free_field(const struct field *f, void *base)
+{
+	void *p = member(base, f->offset);
+
+	switch (f->type) {
+	case T_STR:
+	case T_BYTES:
+		free(*(char **)p);
+		break;
+	case T_STRV:
+		strv_free(*(char ***)p);
+		break;
+	case T_STRUCT:
+		free_table(f->sub, p);
+		break;
+	case T_ARRAY: {
+		size_t n = *(size_t *)member(base, f->count_offset);
+		for (size_t i = 0; i < n; i++)
+			free_table(f->sub, *(char **)p + i * f->sub->size);
+		free(*(void **)p);
+		break;
+	}
+	case T_BOOL:
+	case T_32:
+	case T_ENUM:
+	case T_64:
+		break;
+	}
+}
+
+/* Frees what the fields point to and zeroes the structure. */
+static void free_table(const struct table *t, void *base)
+{
+	for (size_t i = 0; i < t->len; i++)
+		free_field(&t->fields[i], base);
+	memset(base, 0, t->size);
+}
+
+void plan_done(struct plan *p)
+{
+	free_table(&plan_table, p);
+}
+
+void plan_process_done(struct plan_process *p)
+{
+	free_table(&process_table, p);
+}
+
+static void *grow(void *array, size_t *len, size_t size, void **ret_array)
+{
+	char *p = reallocarray(array, *len + 1, size);
+
+	if (!p)
+		return NULL;
+	*ret_array = p;
+	return memset(p + (*len)++ * size, 0, size);
+}
+
+struct plan_mount *plan_add_mount(struct plan *p)
+{
+	void *array = p->mounts;
+	struct plan_mount *m = grow(p->mounts, &p->mounts_len, sizeof(*m), &array);
+
+	p->mounts = array;
+	return m;
+}
+
+struct plan_device *plan_add_device(struct plan *p)
+{
+	void *array = p->devices;
+	struct plan_device *d = grow(p->devices, &p->devices_len, sizeof(*d), &array);
+
+	p->devices = array;
+	return d;
+}
+
+/* -- encoding -- */
+
+static int add_u32(struct buf *b, size_t v)
+{
+	uint32_t le = htole32((uint32_t)v);
+
+	return v > UINT32_MAX ? -EMSGSIZE : buf_add(b, &le, sizeof(le));
+}
+
+/* Writes the distance from behind the u32 at `at` to the end of *b into it. */
+static void patch_u32(struct buf *b, size_t at)
+{
+	uint32_t le = htole32((uint32_t)(b->len - at - sizeof(le)));
+
+	memcpy(b->data + at, &le, sizeof(le));
+}
+
+static bool is_zero(const struct field *f, const void *base)
+{
+	const void *p = member(base, f->offset);
+
+	switch (f->type) {
+	case T_STR:
+		return !*(char *const *)p;
+	case T_STRV:
+		return !strv_len(*(char **const *)p);
+	case T_BYTES:
+	case T_ARRAY:
+		return !*(const size_t *)member(base, f->count_offset);
+	case T_BOOL:
+		return !*(const bool *)p;
+	case T_32:
+	case T_ENUM:
+		return !*(const uint32_t *)p;
+	case T_64:
+		return !*(const uint64_t *)p;
+	case T_STRUCT:
+		break;
+	}
+	return false;
+}
+
+static int encode_table(const struct table *t, const void *base, struct buf *b);
+
+static int encode_strv(char *const *v, struct buf *b)
+{
+	size_t n = strv_len(v);
+	int r = n > COUNT_MAX ? -E2BIG : add_u32(b, n);
+
+	for (size_t i = 0; i < n && r >= 0; i++) {
+		r = add_u32(b, strlen(v[i]));
+		if (r >= 0)
+			r = buf_adds(b, v[i]);
+	}
+	return r;
+}
+
+static int encode_array(const struct field *f, const void *base, struct buf *b)
+{
+	const char *array = *(char *const *)member(base, f->offset);
+	size_t n = *(const size_t *)member(base, f->count_offset);
+	int r = n > COUNT_MAX ? -E2BIG : add_u32(b, n);
+
+	for (size_t i = 0; i < n && r >= 0; i++) {
+		size_t at = b->len;
+		r = add_u32(b, 0);
+		if (r >= 0)
+			r = encode_table(f->sub, array + i * f->sub->size, b);
+		if (r >= 0)
+			patch_u32(b, at);
+	}
+	return r;
+}
+
+static int encode_value(const struct field *f, const void *base, struct buf *b)
+{
+	const void *p = member(base, f->offset);
+	uint64_t le;
+
+	switch (f->type) {
+	case T_STR:
+		return buf_adds(b, *(char *const *)p);
+	case T_STRV:
+		return encode_strv(*(char **const *)p, b);
+	case T_BYTES:
+		return buf_add(b, *(char *const *)p, *(const size_t *)member(base, f->count_offset));
+	case T_BOOL:
+		return buf_add(b, "\1", 1);
+	case T_32:
+	case T_ENUM:
+		return add_u32(b, *(const uint32_t *)p);
+	case T_64:
+		le = htole64(*(const uint64_t *)p);
+		return buf_add(b, &le, sizeof(le));
+	case T_STRUCT:
+		return encode_table(f->sub, p, b);
+	case T_ARRAY:
+		return encode_array(f, base, b);
+	}
+	return -EINVAL;
+}
+
+static int encode_table(const struct table *t, const void *base, struct buf *b)
+{
+	for (size_t i = 0; i < t->len; i++) {
+		const struct field *f = &t->fields[i];
+		uint16_t tag = htole16(f->tag);
+		if (is_zero(f, base))
+			continue;
+		int r = buf_add(b, &tag, sizeof(tag));
+		size_t at = b->len;
+		if (r >= 0)
+			r = add_u32(b, 0);
+		if (r >= 0)
+			r = encode_value(f, base, b);
+		if (r < 0)
+			return r;
+		patch_u32(b, at);
+	}
+	return 0;
+}
+
+/* Encodes behind what *b holds; *b keeps its length on failure. */
+static int encode(const struct table *t, const void *base, struct buf *b)
+{
+	size_t start = b->len;
+	int r = encode_table(t, base, b);
+
+	if (r >= 0 && b->len - start > PLAN_MAX)
+		r = -EMSGSIZE;
+	if (r < 0 && b->data)
+		b->data[b->len = start] = 0;
+	return r;
+}
+
+int plan_encode(const struct plan *p, struct buf *b)
+{
+	return encode(&plan_table, p, b);
+}
+
+int plan_process_encode(const struct plan_process *p, struct buf *b)
+{
+	return encode(&process_table, p, b);
+}
+
+/* -- decoding -- */
+
+/* What is left of a value. */
+struct bytes {
+	const char *p;
+	size_t left;
+};
+
+static const char *take(struct bytes *in, size_t n)
+{
+	const char *p = in->p;
+
+	if (n > in->left)
+		return NULL;
+	in->p += n;
+	in->left -= n;
+	return p;
+}
+
+static int take_u32(struct bytes *in, uint32_t *ret)
+{
+	const char *p = take(in, sizeof(*ret));
+
+	if (!p)
+		return -EBADMSG;
+	memcpy(ret, p, sizeof(*ret));
+	*ret = le32toh(*ret);
+	return 0;
+}
+
+/* u32 length and as many bytes. */
+static int take_sized(struct bytes *in, struct bytes *ret)
+{
+	uint32_t n;
+
+	if (take_u32(in, &n) < 0 || !(ret->p = take(in, n)))
+		return -EBADMSG;
+	ret->left = n;
+	return 0;
+}
+
+static int decode_str(struct bytes in, char **ret)
+{
+	if (in.left && memchr(in.p, 0, in.left))
+		return -EBADMSG;
+	char *s = malloc(in.left + 1);
+	if (!s)
+		return -ENOMEM;
+	if (in.left)
+		memcpy(s, in.p, in.left);
+	s[in.left] = 0;
+	*ret = s;
+	return 0;
+}
+
+static int take_count(struct bytes *in, uint32_t *ret)
+{
+	/* every element has at least its length, so a count that the bytes cannot hold allocates nothing */
+	if (take_u32(in, ret) < 0 || !*ret || *ret > COUNT_MAX || *ret > in->left / sizeof(*ret))
+		return -EBADMSG;
+	return 0;
+}
+
+static int decode_strv(struct bytes in, char ***ret)
+{
+	uint32_t n;
+
+	if (take_count(&in, &n) < 0)
+		return -EBADMSG;
+	char **v = *ret = calloc(n + 1, sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++) {
+		struct bytes s;
+		int r = take_sized(&in, &s);
+		if (r >= 0)
+			r = decode_str(s, &v[i]);
+		if (r < 0)
+			return r;
+	}
+	return in.left ? -EBADMSG : 0;
+}
+
+static int decode_bytes(struct bytes in, uint32_t unit, char **ret, size_t *ret_len)
+{
+	if (!in.left || in.left % unit)
+		return -EBADMSG;
+	*ret = malloc(in.left);
+	if (!*ret)
+		return -ENOMEM;
+	memcpy(*ret, in.p, in.left);
+	*ret_len = in.left;
+	return 0;
+}
+
+static int decode_table(const struct table *t, struct bytes in, void *base, struct err *e);
+
+static int decode_array(const struct field *f, struct bytes in, void *base, struct err *e)
+{
+	size_t *len = member(base, f->count_offset);
+	uint32_t n;
+
+	if (take_count(&in, &n) < 0)
+		return -EBADMSG;
+	char *array = calloc(n, f->sub->size);
+	if (!array)
+		return -ENOMEM;
+	*(char **)member(base, f->offset) = array;
+	*len = n;
+	for (uint32_t i = 0; i < n; i++) {
+		struct bytes one;
+		int r = take_sized(&in, &one);
+		if (r >= 0)
+			r = decode_table(f->sub, one, array + i * f->sub->size, e);
+		if (r < 0)
+			return r;
+	}
+	return in.left ? -EBADMSG : 0;
+}
+
+static int decode_number(const struct field *f, struct bytes in, void *p)
+{
+	uint64_t v = 0;
+	size_t size = f->type == T_BOOL ? 1 : f->type == T_64 ? 8 : 4;
+
+	if (in.left != size)
+		return -EBADMSG;
+	memcpy(&v, in.p, size);
+	v = le64toh(v);
+	if ((f->type == T_BOOL && v > 1) || (f->type == T_ENUM && v > f->limit))
+		return -EBADMSG;
+	if (f->type == T_BOOL)
+		*(bool *)p = v;
+	else if (f->type == T_64)
+		*(uint64_t *)p = v;
+	else
+		*(uint32_t *)p = (uint32_t)v;
+	return 0;
+}
+
+static int decode_value(const struct field *f, struct bytes in, void *base, struct err *e)
+{
+	void *p = member(base, f->offset);
+
+	switch (f->type) {
+	case T_STR:
+		return decode_str(in, p);
+	case T_STRV:
+		return decode_strv(in, p);
+	case T_BYTES:
+		return decode_bytes(in, f->limit, p, member(base, f->count_offset));
+	case T_STRUCT:
+		return decode_table(f->sub, in, p, e);
+	case T_ARRAY:
+		return decode_array(f, in, base, e);
+	case T_BOOL:
+	case T_32:
+	case T_ENUM:
+	case T_64:
+		return decode_number(f, in, p);
+	}
+	return -EBADMSG;
+}
+
+/* Sets *e at the innermost record that is wrong. */
+static int decode_table(const struct table *t, struct bytes in, void *base, struct err *e)
+{
+	size_t next = 0; /* tags ascend: nothing comes twice */
+
+	while (in.left) {
+		const char *p = take(&in, sizeof(uint16_t));
+		struct bytes value;
+		uint16_t tag;
+		if (!p || take_sized(&in, &value) < 0)
+			return err_set(e, EBADMSG, "%s: a field is cut short", t->name);
+		memcpy(&tag, p, sizeof(tag));
+		tag = le16toh(tag);
+		while (next < t->len && t->fields[next].tag != tag)
+			next++;
+		if (next == t->len)
+			return err_set(e, EBADMSG, "%s: field %u is unknown or out of order", t->name, tag);
+		struct err inner = ERR_INIT;
+		int r = decode_value(&t->fields[next++], value, base, &inner);
+		if (r < 0 && inner.code && e)
+			*e = inner;
+		else if (r < 0)
+			r = err_set(e, -r,
+				r == -ENOMEM ? "%s: field %u: out of memory" : "%s: field %u has a bad value",
+				t->name, tag);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int decode(const struct table *t, void *base, const void *p, size_t n, struct err *e)
+{
+	memset(base, 0, t->size);
+	if (n > PLAN_MAX)
+		return err_set(e, EBADMSG, "%s: %zu bytes are too many", t->name, n);
+	return decode_table(t, (struct bytes){p, n}, base, e);
+}
+
+int plan_decode(struct plan *ret, const void *p, size_t n, struct err *e)
+{
+	return decode(&plan_table, ret, p, n, e);
+}
+
+int plan_process_decode(struct plan_process *ret, const void *p, size_t n, struct err *e)
+{
+	return decode(&process_table, ret, p, n, e);
+}
