@@ -1,0 +1,308 @@
+/* The database: opening, migrations, transactions, statements. */
+#include "store/db.h"
+
+#include <errno.h>
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "base/str.h"
+#include "store/images.h"
+
+enum {
+	BUSY_TIMEOUT_MS = 60000,
+	/* The index of the WAL is rebuilt by whoever opens the database first: a short WAL keeps that under a millisecond. */
+	CHECKPOINT_PAGES = 128,
+};
+
+struct db {
+	sqlite3 *sql;
+	int root_fd, depth;
+	bool failed; /* an inner transaction was rolled back */
+	char *root;
+};
+
+struct stmt {
+	struct db *db;
+	sqlite3_stmt *s;
+};
+
+/* migrations[n] leads from version n to n + 1; each is a NULL-terminated list of SQL texts. Never change one that was released. */
+static const char *const version_1[] = {images_schema, NULL};
+static const char *const *const migrations[] = {version_1};
+enum { VERSION = sizeof(migrations) / sizeof(migrations[0]) };
+
+static int sql_errno(int code)
+{
+	switch (code & 0xff) {
+	case SQLITE_NOMEM:
+		return ENOMEM;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return EBUSY;
+	case SQLITE_FULL:
+		return ENOSPC;
+	case SQLITE_CONSTRAINT:
+		return EEXIST;
+	case SQLITE_READONLY:
+		return EROFS;
+	case SQLITE_CANTOPEN:
+		return ENOENT;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		return EUCLEAN;
+	default:
+		return EIO;
+	}
+}
+
+static int fail(const struct db *d, struct err *e)
+{
+	int code = sql_errno(sqlite3_extended_errcode(d->sql));
+
+	if (code == EUCLEAN)
+		return err_set(e, code, "database %s/db.sqlite is damaged: %s", d->root, sqlite3_errmsg(d->sql));
+	return err_set(e, code, "database %s/db.sqlite: %s", d->root, sqlite3_errmsg(d->sql));
+}
+
+static int run(const struct db *d, const char *sql, struct err *e)
+{
+	return sqlite3_exec(d->sql, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail(d, e);
+}
+
+static int get_version(struct db *d, struct err *e)
+{
+	_cleanup_stmt_ struct stmt *s = NULL;
+	int r = db_query(d, &s, e, "PRAGMA user_version", "");
+
+	if (r < 0)
+		return r;
+	r = stmt_step(s, e);
+	if (r <= 0)
+		return r < 0 ? r : err_set(e, EUCLEAN, "database %s/db.sqlite has no version", d->root);
+	int64_t version = stmt_int(s, 0);
+	if (version < 0 || version > VERSION)
+		return err_set(e, EPROTO, "database %s/db.sqlite was written by a newer version of caisson (%lld, this one knows %d)",
+			d->root, (long long)version, VERSION);
+	return (int)version;
+}
+
+static int migrate_from(struct db *d, int version, struct err *e)
+{
+	char pragma[64];
+
+	for (; version < VERSION; version++)
+		for (const char *const *text = migrations[version]; *text; text++) {
+			int r = run(d, *text, e);
+			if (r < 0)
+				return r;
+		}
+	snprintf(pragma, sizeof(pragma), "PRAGMA user_version = %d", VERSION);
+	return run(d, pragma, e);
+}
+
+/* Changing the journal's mode does not wait for other users as transactions do: the lock file makes them wait. */
+static int migrate(struct db *d, struct err *e)
+{
+	_cleanup_close_ int lock = fd_lock_file(d->root_fd, "db.lock", true, true);
+
+	if (lock < 0)
+		return err_errno(e, lock, "lock %s/db.lock", d->root);
+	int version = get_version(d, e);
+	if (version < 0 || version == VERSION)
+		return version < 0 ? version : 0;
+	int r = run(d, "PRAGMA journal_mode = WAL", e);
+	if (r < 0)
+		return r;
+	r = db_begin(d, e);
+	return r < 0 ? r : db_end(d, migrate_from(d, version, e), e);
+}
+
+static int configure(struct db *d, struct err *e)
+{
+	sqlite3_busy_timeout(d->sql, BUSY_TIMEOUT_MS);
+	sqlite3_db_config(d->sql, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	sqlite3_db_config(d->sql, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	sqlite3_db_config(d->sql, SQLITE_DBCONFIG_ENABLE_FKEY, 1, NULL);
+	sqlite3_wal_autocheckpoint(d->sql, CHECKPOINT_PAGES);
+	return run(d, "PRAGMA synchronous = NORMAL", e);
+}
+
+int db_open(int root_fd, const char *root, struct db **ret, struct err *e)
+{
+	_cleanup_db_ struct db *d = calloc(1, sizeof(*d));
+	_cleanup_free_ char *path = str_fmt("%s/db.sqlite", root);
+
+	if (!d || !path)
+		return err_nomem(e);
+	d->root_fd = root_fd;
+	d->root = strdup(root);
+	if (!d->root)
+		return err_nomem(e);
+	if (sqlite3_open_v2(path, &d->sql, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+		return d->sql ? fail(d, e) : err_nomem(e);
+	int r = configure(d, e);
+	if (r < 0)
+		return r;
+	r = get_version(d, e);
+	if (r >= 0 && r < VERSION)
+		r = migrate(d, e);
+	if (r < 0)
+		return r;
+	*ret = steal_ptr(d);
+	return 0;
+}
+
+void db_close(struct db *d)
+{
+	if (!d)
+		return;
+	sqlite3_close_v2(d->sql);
+	free(d->root);
+	free(d);
+}
+
+const char *db_root(const struct db *d)
+{
+	return d->root;
+}
+
+int db_root_fd(const struct db *d)
+{
+	return d->root_fd;
+}
+
+int db_begin(struct db *d, struct err *e)
+{
+	if (!d->depth) {
+		int r = run(d, "BEGIN IMMEDIATE", e);
+		if (r < 0)
+			return r;
+		d->failed = false;
+	}
+	d->depth++;
+	return 0;
+}
+
+int db_commit(struct db *d, struct err *e)
+{
+	if (d->depth > 1) {
+		d->depth--;
+		return 0;
+	}
+	if (d->failed) {
+		db_rollback(d);
+		return err_set(e, ECANCELED, "database %s/db.sqlite: a part of the change failed", d->root);
+	}
+	int r = run(d, "COMMIT", e);
+	if (r < 0) {
+		db_rollback(d);
+		return r;
+	}
+	d->depth = 0;
+	return 0;
+}
+
+void db_rollback(struct db *d)
+{
+	d->failed = true;
+	if (--d->depth == 0)
+		sqlite3_exec(d->sql, "ROLLBACK", NULL, NULL, NULL);
+}
+
+int db_end(struct db *d, int r, struct err *e)
+{
+	if (r < 0) {
+		db_rollback(d);
+		return r;
+	}
+	int code = db_commit(d, e);
+	return code < 0 ? code : r;
+}
+
+static int bind(struct stmt *s, const char *types, va_list ap)
+{
+	int r = SQLITE_OK;
+
+	for (int i = 1; *types && r == SQLITE_OK; types++, i++) {
+		if (*types == 's') {
+			const char *text = va_arg(ap, const char *);
+			r = text ? sqlite3_bind_text(s->s, i, text, -1, SQLITE_TRANSIENT) : sqlite3_bind_null(s->s, i);
+		} else {
+			r = sqlite3_bind_int64(s->s, i, va_arg(ap, int64_t));
+		}
+	}
+	return r;
+}
+
+static int prepare(struct db *d, struct stmt **ret, struct err *e, const char *sql, const char *types, va_list ap)
+{
+	_cleanup_stmt_ struct stmt *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return err_nomem(e);
+	s->db = d;
+	if (sqlite3_prepare_v2(d->sql, sql, -1, &s->s, NULL) != SQLITE_OK || bind(s, types, ap) != SQLITE_OK)
+		return fail(d, e);
+	*ret = steal_ptr(s);
+	return 0;
+}
+
+int db_query(struct db *d, struct stmt **ret, struct err *e, const char *sql, const char *types, ...)
+{
+	va_list ap;
+
+	va_start(ap, types);
+	int r = prepare(d, ret, e, sql, types, ap);
+	va_end(ap);
+	return r;
+}
+
+int db_exec(struct db *d, struct err *e, const char *sql, const char *types, ...)
+{
+	_cleanup_stmt_ struct stmt *s = NULL;
+	va_list ap;
+
+	va_start(ap, types);
+	int r = prepare(d, &s, e, sql, types, ap);
+	va_end(ap);
+	if (r < 0)
+		return r;
+	r = stmt_step(s, e);
+	return r < 0 ? r : sqlite3_changes(d->sql);
+}
+
+int stmt_step(struct stmt *s, struct err *e)
+{
+	int r = sqlite3_step(s->s);
+
+	return r == SQLITE_ROW ? 1 : r == SQLITE_DONE ? 0 : fail(s->db, e);
+}
+
+int64_t stmt_int(struct stmt *s, int column)
+{
+	return sqlite3_column_int64(s->s, column);
+}
+
+const char *stmt_str(struct stmt *s, int column)
+{
+	const char *text = (const char *)sqlite3_column_text(s->s, column);
+
+	return text ? text : "";
+}
+
+char *stmt_dup(struct stmt *s, int column)
+{
+	return strdup(stmt_str(s, column));
+}
+
+void stmt_done(struct stmt *s)
+{
+	if (!s)
+		return;
+	sqlite3_finalize(s->s);
+	free(s);
+}

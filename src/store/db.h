@@ -1,0 +1,51 @@
+/*
+ * The database below the root directory: ROOT/db.sqlite, SQLite in WAL mode. Every command opens it, does little, and closes it, many at once: writers
+ * wait for each other (up to a minute), readers wait for nobody. One file per noun holds its SQL and its schema; this one holds what they share.
+ *
+ * Functions return 0 (or what is said) or -errno with *e set.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+
+struct db;
+struct stmt;
+
+/* root is kept as given, for the paths that others build with it; root_fd stays the caller's and must live as long as the database is open. */
+int db_open(int root_fd, const char *root, struct db **ret, struct err *e);
+void db_close(struct db *d); /* NULL is fine; an open transaction is rolled back */
+static inline void cleanup_db(struct db **d)
+{
+	db_close(*d);
+}
+#define _cleanup_db_ _cleanup_(cleanup_db)
+
+const char *db_root(const struct db *d);
+int db_root_fd(const struct db *d);
+
+/* A write transaction, from BEGIN IMMEDIATE on. They nest: only the outermost one counts, and a rollback inside fails its commit. */
+int db_begin(struct db *d, struct err *e);
+int db_commit(struct db *d, struct err *e);
+void db_rollback(struct db *d);
+/* At the end of a function: commits if r >= 0, else rolls back. Returns r or the error of the commit. */
+int db_end(struct db *d, int r, struct err *e);
+
+/*
+ * `types` has a letter for each parameter: 's' const char * (NULL is NULL), 'i' int64_t (cast what is narrower).
+ * db_exec runs a statement that gives no rows and returns the number of rows it changed; -EEXIST for a violated UNIQUE or PRIMARY KEY.
+ */
+int db_exec(struct db *d, struct err *e, const char *sql, const char *types, ...);
+int db_query(struct db *d, struct stmt **ret, struct err *e, const char *sql, const char *types, ...);
+int stmt_step(struct stmt *s, struct err *e); /* 1: a row, 0: the end */
+int64_t stmt_int(struct stmt *s, int column);
+const char *stmt_str(struct stmt *s, int column);  /* "" for NULL; lives until the next step */
+char *stmt_dup(struct stmt *s, int column);	   /* the caller frees; NULL: out of memory */
+void stmt_done(struct stmt *s);
+static inline void cleanup_stmt(struct stmt **s)
+{
+	stmt_done(*s);
+}
+#define _cleanup_stmt_ _cleanup_(cleanup_stmt)

@@ -1,0 +1,251 @@
+/* Images and layers in the database. */
+#include "store/images.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "store/db.h"
+
+const char images_schema[] =
+	"CREATE TABLE image (id TEXT PRIMARY KEY, config TEXT NOT NULL, manifest TEXT NOT NULL, manifest_digest TEXT NOT NULL,"
+	" media_type TEXT NOT NULL, created_ns INTEGER NOT NULL, tagged_ns INTEGER NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE image_name (name TEXT PRIMARY KEY, image TEXT NOT NULL REFERENCES image (id) ON DELETE CASCADE,"
+	" is_digest INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE INDEX image_name_image ON image_name (image);"
+	"CREATE TABLE layer (diff_id TEXT PRIMARY KEY, dir TEXT NOT NULL UNIQUE, size INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE image_layer (image TEXT NOT NULL REFERENCES image (id) ON DELETE CASCADE, position INTEGER NOT NULL,"
+	" diff_id TEXT NOT NULL REFERENCES layer (diff_id), PRIMARY KEY (image, position)) WITHOUT ROWID;"
+	"CREATE INDEX image_layer_diff_id ON image_layer (diff_id);";
+
+void image_row_done(struct image_row *r)
+{
+	free(r->config);
+	free(r->manifest);
+	free(r->manifest_digest);
+	free(r->media_type);
+	strv_free(r->tags);
+	strv_free(r->digests);
+	free(r->layers);
+	*r = (struct image_row){0};
+}
+
+static void copy_id(char *ret, size_t size, const char *s)
+{
+	size_t n = strnlen(s, size - 1);
+
+	memcpy(ret, s, n);
+	ret[n] = 0;
+}
+
+static int read_names(struct db *d, struct image_row *r, struct err *e)
+{
+	_cleanup_stmt_ struct stmt *s = NULL;
+	int code = db_query(d, &s, e, "SELECT name, is_digest FROM image_name WHERE image = ? ORDER BY name", "s", r->id);
+
+	while (code >= 0 && (code = stmt_step(s, e)) > 0)
+		if (strv_push(stmt_int(s, 1) ? &r->digests : &r->tags, stmt_str(s, 0)) < 0)
+			code = err_nomem(e);
+	return code;
+}
+
+static int read_layers(struct db *d, struct image_row *r, struct err *e)
+{
+	_cleanup_stmt_ struct stmt *s = NULL;
+	int code = db_query(d, &s, e,
+		"SELECT l.diff_id, l.dir, l.size FROM image_layer i JOIN layer l ON l.diff_id = i.diff_id WHERE i.image = ? ORDER BY i.position", "s", r->id);
+
+	while (code >= 0 && (code = stmt_step(s, e)) > 0) {
+		struct image_layer *more = reallocarray(r->layers, r->n_layers + 1, sizeof(*more));
+		if (!more)
+			return err_nomem(e);
+		r->layers = more;
+		struct image_layer *l = &r->layers[r->n_layers++];
+		copy_id(l->diff_id, sizeof(l->diff_id), stmt_str(s, 0));
+		copy_id(l->dir, sizeof(l->dir), stmt_str(s, 1));
+		l->size = stmt_int(s, 2);
+	}
+	return code;
+}
+
+#define COLUMNS "id, config, manifest, manifest_digest, media_type, created_ns, tagged_ns, size"
+
+static int read_row(struct db *d, struct stmt *s, struct image_row *ret, struct err *e)
+{
+	struct image_row r = {0};
+
+	copy_id(r.id, sizeof(r.id), stmt_str(s, 0));
+	r.config = stmt_dup(s, 1);
+	r.manifest = stmt_dup(s, 2);
+	r.manifest_digest = stmt_dup(s, 3);
+	r.media_type = stmt_dup(s, 4);
+	r.created_ns = stmt_int(s, 5);
+	r.tagged_ns = stmt_int(s, 6);
+	r.size = stmt_int(s, 7);
+	int code = r.config && r.manifest && r.manifest_digest && r.media_type ? 0 : err_nomem(e);
+	if (code == 0)
+		code = read_names(d, &r, e);
+	if (code == 0)
+		code = read_layers(d, &r, e);
+	if (code < 0) {
+		image_row_done(&r);
+		return code;
+	}
+	*ret = r;
+	return 0;
+}
+
+int images_by_name(struct db *d, const char *name, struct image_row *ret, struct err *e)
+{
+	_cleanup_stmt_ struct stmt *s = NULL;
+	int r = db_query(d, &s, e, "SELECT " COLUMNS " FROM image WHERE id = (SELECT image FROM image_name WHERE name = ?)", "s", name);
+
+	if (r == 0)
+		r = stmt_step(s, e);
+	return r < 0 ? r : r == 0 ? -ENOENT : read_row(d, s, ret, e);
+}
+
+int images_by_id(struct db *d, const char *id, struct image_row *ret, struct err *e)
+{
+	_cleanup_stmt_ struct stmt *s = NULL;
+	_cleanup_free_ char *low = str_fmt("sha256:%s", id + (str_starts(id, "sha256:") ? 7 : 0));
+	_cleanup_free_ char *high = low ? str_fmt("%s~", low) : NULL; /* behind every digit */
+
+	if (!high)
+		return err_nomem(e);
+	int r = db_query(d, &s, e, "SELECT " COLUMNS " FROM image WHERE id >= ? AND id < ? LIMIT 2", "ss", low, high);
+	if (r == 0)
+		r = stmt_step(s, e);
+	if (r <= 0)
+		return r < 0 ? r : -ENOENT;
+	struct image_row row;
+	r = read_row(d, s, &row, e);
+	if (r < 0)
+		return r;
+	r = stmt_step(s, e);
+	if (r != 0) {
+		image_row_done(&row);
+		return r < 0 ? r : err_set(e, ENOTUNIQ, "image id prefix %s is ambiguous", id);
+	}
+	*ret = row;
+	return 0;
+}
+
+int images_each(struct db *d, int (*fn)(void *data, const struct image_row *r, struct err *e), void *data, struct err *e)
+{
+	_cleanup_stmt_ struct stmt *s = NULL;
+	int code = db_query(d, &s, e, "SELECT " COLUMNS " FROM image ORDER BY created_ns DESC, id", "");
+
+	while (code >= 0 && (code = stmt_step(s, e)) > 0) {
+		struct image_row r;
+		code = read_row(d, s, &r, e);
+		if (code < 0)
+			return code;
+		code = fn(data, &r, e);
+		image_row_done(&r);
+		if (code != 0)
+			return code;
+	}
+	return code;
+}
+
+static int put_name(struct db *d, const char *id, const char *name, bool is_digest, struct err *e)
+{
+	int r = db_exec(d, e,
+		"INSERT INTO image_name (name, image, is_digest) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET image = excluded.image", "ssi", name, id,
+		(int64_t)is_digest);
+	return r < 0 ? r : 0;
+}
+
+static int put_all(struct db *d, const struct image_row *r, struct err *e)
+{
+	int is_new = db_exec(d, e, "INSERT INTO image (" COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING", "sssssiii", r->id, r->config,
+		r->manifest, r->manifest_digest, r->media_type, r->created_ns, r->tagged_ns, r->size);
+
+	for (size_t i = 0; is_new > 0 && i < r->n_layers; i++)
+		if (db_exec(d, e, "INSERT INTO image_layer (image, position, diff_id) VALUES (?, ?, ?)", "sis", r->id, (int64_t)i, r->layers[i].diff_id) < 0)
+			return -e->code;
+	strv_foreach(name, r->tags)
+		if (is_new >= 0 && put_name(d, r->id, name, false, e) < 0)
+			return -e->code;
+	strv_foreach(name, r->digests)
+		if (is_new >= 0 && put_name(d, r->id, name, true, e) < 0)
+			return -e->code;
+	return is_new;
+}
+
+int images_put(struct db *d, const struct image_row *r, struct err *e)
+{
+	int code = db_begin(d, e);
+
+	return code < 0 ? code : db_end(d, put_all(d, r, e), e);
+}
+
+int images_tag(struct db *d, const char *id, const char *name, struct err *e)
+{
+	int r = db_begin(d, e);
+
+	if (r < 0)
+		return r;
+	r = put_name(d, id, name, false, e);
+	if (r == 0)
+		r = db_exec(d, e, "UPDATE image SET tagged_ns = ? WHERE id = ?", "is", clock_real_ns(), id);
+	r = db_end(d, r, e);
+	return r < 0 ? r : 0;
+}
+
+int images_untag(struct db *d, const char *name, struct err *e)
+{
+	return db_exec(d, e, "DELETE FROM image_name WHERE name = ?", "s", name);
+}
+
+int images_delete(struct db *d, const char *id, struct err *e)
+{
+	int r = db_exec(d, e, "DELETE FROM image WHERE id = ?", "s", id);
+
+	return r < 0 ? r : 0;
+}
+
+int layers_put(struct db *d, const struct image_layer *l, struct err *e)
+{
+	int r = db_exec(d, e, "INSERT INTO layer (diff_id, dir, size) VALUES (?, ?, ?) ON CONFLICT (diff_id) DO NOTHING", "ssi", l->diff_id, l->dir, l->size);
+
+	return r < 0 ? r : 0;
+}
+
+int layers_find(struct db *d, const char *diff_id, struct image_layer *ret, struct err *e)
+{
+	_cleanup_stmt_ struct stmt *s = NULL;
+	int r = db_query(d, &s, e, "SELECT diff_id, dir, size FROM layer WHERE diff_id = ?", "s", diff_id);
+
+	if (r == 0)
+		r = stmt_step(s, e);
+	if (r <= 0)
+		return r;
+	copy_id(ret->diff_id, sizeof(ret->diff_id), stmt_str(s, 0));
+	copy_id(ret->dir, sizeof(ret->dir), stmt_str(s, 1));
+	ret->size = stmt_int(s, 2);
+	return 1;
+}
+
+int layers_forget_unused(struct db *d, struct err *e)
+{
+	int r = db_exec(d, e, "DELETE FROM layer WHERE diff_id NOT IN (SELECT diff_id FROM image_layer)", "");
+
+	return r < 0 ? r : 0;
+}
+
+int layers_dirs(struct db *d, char ***ret, struct err *e)
+{
+	_cleanup_stmt_ struct stmt *s = NULL;
+	_cleanup_strv_ char **dirs = NULL;
+	int r = db_query(d, &s, e, "SELECT dir FROM layer", "");
+
+	while (r >= 0 && (r = stmt_step(s, e)) > 0)
+		if (strv_push(&dirs, stmt_str(s, 0)) < 0)
+			r = err_nomem(e);
+	if (r == 0)
+		*ret = steal_ptr(dirs);
+	return r;
+}
