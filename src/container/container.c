@@ -217,7 +217,7 @@ static int begin(struct container *c, struct err *e)
 	r = state_write(run->run_dir, &c->state);
 	if (r < 0)
 		return err_errno(e, r, "write the container's state");
-	r = isolate_new(run->kind, run->host, run->plan, run->run_dir, c->loop, &events, c, &c->isolate, e);
+	r = isolate_new(run->kind, run->host, run->plan, run->dir, c->loop, &events, c, &c->isolate, e);
 	return r < 0 ? r : isolate_start(c->isolate, e);
 }
 

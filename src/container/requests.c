@@ -23,16 +23,10 @@ static void answer(struct client *k, int r, const struct err *e)
 
 static void request_attach(struct client *k, struct wire *w)
 {
-	struct container *c = k->container;
-
 	k->streams = wire_u32(w);
 	k->proc = ISOLATE_MAIN;
 	k->role = CLIENT_STREAM;
 	client_send(k, MONITOR_OK, 0, NULL, 0);
-	if (c->finished) {
-		client_send_u32(k, MONITOR_EXITED, (uint32_t)c->exit.status);
-		client_end(k);
-	}
 }
 
 static void request_exec(struct client *k, struct wire *w)
@@ -254,6 +248,11 @@ void request_handle(struct client *k, const struct frame *f)
 
 	if (k->role != CLIENT_IDLE) {
 		stream_frame(k, f);
+		return;
+	}
+	if (k->container->finished) {
+		client_send_u32(k, MONITOR_EXITED, (uint32_t)k->container->exit.status);
+		client_end(k);
 		return;
 	}
 	if (f->type >= sizeof(requests) / sizeof(*requests) || !requests[f->type]) {

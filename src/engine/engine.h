@@ -33,6 +33,8 @@ struct engine {
 /* root, run, config may be NULL (environment, then default). Makes the directories. */
 int engine_open(struct engine **ret, const char *root, const char *run, const char *config, struct err *e);
 void engine_free(struct engine *g);
+/* The database is opened at first use; a process that goes on for long closes it in between. */
+void engine_close_db(struct engine *g);
 
 /* ---- containers (engine/containers*.c) ---- */
 
@@ -86,7 +88,8 @@ int engine_logs(struct engine *g, const char *ref, const struct engine_logs *opt
 
 /* Records that the container runs / has ended; with AutoRemove the latter removes it. Idempotent. */
 int engine_container_running(struct engine *g, const char *id, pid_t pid, const char *accel, struct err *e);
-int engine_container_ended(struct engine *g, const char *id, int status, bool oom, const char *error, struct err *e);
+/* started: false if it could not be started. */
+int engine_container_ended(struct engine *g, const char *id, bool started, int status, bool oom, const char *error, struct err *e);
 
 /* ---- images (engine/images.c): front to image/ ---- */
 

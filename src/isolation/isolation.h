@@ -67,7 +67,7 @@ int isolation_probe(enum isolation_kind k, const struct isolation_host *h, struc
 /* What of the plan this kind cannot do (privileged devices, host namespaces in a VM...), before anything is created. */
 int isolation_check(enum isolation_kind k, const struct isolation_host *h, const struct plan *p, struct err *e);
 
-/* The plan is borrowed until isolate_free. container_dir: an open directory for this run's sockets and files; borrowed. */
+/* The plan is borrowed until isolate_free. container_dir: the container's own directory, which outlives the run (console.log stays there); borrowed. */
 int isolate_new(enum isolation_kind k, const struct isolation_host *h, const struct plan *p, int container_dir, struct loop *l,
 	const struct isolate_events *ev, void *data, struct isolate **ret, struct err *e);
 int isolate_start(struct isolate *i, struct err *e);

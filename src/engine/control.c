@@ -1,0 +1,255 @@
+/* What is done to a container that exists: attach, exec, signals, stop, wait, remove, rename, and figures of it. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "engine/engine-private.h"
+#include "proto/frame.h"
+#include "proto/monitor.h"
+
+enum { STOP_SECONDS = 10 };
+
+/* A request of u32 fields. */
+static int pack(struct buf *b, const uint32_t *v, size_t n, struct err *e)
+{
+	for (size_t i = 0; i < n; i++)
+		if (wire_add_u32(b, v[i]) < 0)
+			return err_nomem(e);
+	return 0;
+}
+
+static int find_running(struct engine *g, const char *ref, struct found *f, struct err *e)
+{
+	int r = container_find(g, ref, f, e);
+
+	if (r == 0 && !f->running)
+		r = err_set(e, ESRCH, "container %s is not running", f->row.id);
+	return r;
+}
+
+/* Sends a request of u32 fields and waits for OK. */
+static int simple(struct engine *g, const char *ref, uint8_t op, const uint32_t *v, size_t n, struct err *e)
+{
+	_cleanup_(found_done) struct found f = {.run_dir = -1};
+	_cleanup_buf_ struct buf b = {0};
+	int r = find_running(g, ref, &f, e);
+
+	if (r == 0)
+		r = pack(&b, v, n, e);
+	return r < 0 ? r : monitor_simple(&f, op, b.data, b.len, e);
+}
+
+int engine_attach(struct engine *g, const char *ref, uint32_t streams, int *ret_client, struct err *e)
+{
+	_cleanup_(found_done) struct found f = {.run_dir = -1};
+	_cleanup_buf_ struct buf b = {0}, answer = {0};
+	_cleanup_close_ int sock = -1;
+	struct frame a;
+	int r = container_find(g, ref, &f, e);
+
+	if (r == 0 && !f.running)
+		r = err_set(e, ESRCH, "You cannot attach to a stopped container, start it first");
+	if (r == 0)
+		r = pack(&b, &streams, 1, e);
+	if (r == 0)
+		r = monitor_call(&f, MONITOR_ATTACH, b.data, b.len, &sock, e);
+	if (r == 0)
+		r = monitor_answer(sock, &answer, &a, e);
+	if (r == 0)
+		*ret_client = steal_fd(&sock);
+	return r;
+}
+
+int engine_exec(struct engine *g, const char *ref, const json_t *body, unsigned rows, unsigned cols, int *ret_client, struct err *e)
+{
+	_cleanup_(found_done) struct found f = {.run_dir = -1};
+	_cleanup_buf_ struct buf b = {0}, encoded = {0};
+	struct plan_process p = {0};
+	uint32_t streams = MONITOR_STDOUT | MONITOR_STDERR;
+
+	int r = find_running(g, ref, &f, e);
+	if (r == 0 && f.live.phase == STATE_PAUSED)
+		r = err_set(e, EBUSY, "Container %s is paused, unpause the container before exec", f.row.id);
+	if (r == 0)
+		r = engine_plan_exec(g, f.record, body, &p, e);
+	p.rows = rows;
+	p.cols = cols;
+	if (json_flag(body, "AttachStdin"))
+		streams |= MONITOR_STDIN;
+	if (p.tty)
+		streams |= MONITOR_TTY;
+	if (r == 0 && (plan_process_encode(&p, &encoded) < 0 || wire_add_u32(&b, streams) < 0 || wire_add_bytes(&b, encoded.data, encoded.len) < 0))
+		r = err_nomem(e);
+	plan_process_done(&p);
+	return r < 0 ? r : monitor_call(&f, MONITOR_EXEC, b.data, b.len, ret_client, e);
+}
+
+int engine_resize(struct engine *g, const char *ref, int proc, unsigned rows, unsigned cols, struct err *e)
+{
+	return simple(g, ref, MONITOR_RESIZE, (uint32_t[]){(uint32_t)proc, rows, cols}, 3, e);
+}
+
+int engine_signal_exec(struct engine *g, const char *ref, int proc, int sig, struct err *e)
+{
+	return simple(g, ref, MONITOR_SIGNAL, (uint32_t[]){(uint32_t)proc, (uint32_t)sig}, 2, e);
+}
+
+int engine_kill(struct engine *g, const char *ref, const char *sig, struct err *e)
+{
+	_cleanup_(found_done) struct found f = {.run_dir = -1};
+	_cleanup_buf_ struct buf b = {0};
+	int number = SIGKILL, status;
+
+	if (!str_empty(sig) && parse_signal(sig, &number) < 0)
+		return err_set(e, EINVAL, "Invalid signal: %s", sig);
+	int r = container_find(g, ref, &f, e);
+	if (r == 0 && !f.running)
+		r = err_set(e, ESRCH, "Cannot kill container: %s: Container %s is not running", ref, f.row.id);
+	if (r < 0)
+		return r;
+	if (number == SIGKILL) {
+		r = monitor_wait(&f, MONITOR_KILL, NULL, 0, &status, e);
+		return r == -ESRCH ? 0 : r;
+	}
+	r = pack(&b, (uint32_t[]){ISOLATE_MAIN, (uint32_t)number}, 2, e);
+	return r < 0 ? r : monitor_simple(&f, MONITOR_SIGNAL, b.data, b.len, e);
+}
+
+int engine_stop(struct engine *g, const char *ref, const char *sig, int timeout, struct err *e)
+{
+	_cleanup_(found_done) struct found f = {.run_dir = -1};
+	_cleanup_buf_ struct buf b = {0};
+	int number = SIGTERM, status;
+
+	if (!str_empty(sig) && parse_signal(sig, &number) < 0)
+		return err_set(e, EINVAL, "Invalid signal: %s", sig);
+	int r = container_find(g, ref, &f, e);
+	if (r < 0 || !f.running)
+		return r;
+	const json_t *config = json_object_get(f.record, "Config");
+	const char *own = json_str(config, "StopSignal");
+	if (str_empty(sig) && !str_empty(own))
+		parse_signal(own, &number);
+	if (timeout == -2)
+		timeout = (int)json_int(config, "StopTimeout", STOP_SECONDS);
+	r = pack(&b, (uint32_t[]){(uint32_t)number, timeout < 0 ? UINT32_MAX : (uint32_t)timeout}, 2, e);
+	if (r == 0)
+		r = monitor_wait(&f, MONITOR_STOP, b.data, b.len, &status, e);
+	return r == -ESRCH ? 0 : r;
+}
+
+int engine_wait(struct engine *g, const char *ref, int *ret_status, struct err *e)
+{
+	_cleanup_(found_done) struct found f = {.run_dir = -1};
+	int r = container_find(g, ref, &f, e);
+
+	if (r == 0 && f.running) {
+		r = monitor_wait(&f, MONITOR_WAIT, NULL, 0, ret_status, e);
+		if (r != -ESRCH)
+			return r;
+		/* the monitor ended or was killed: what is recorded counts */
+		_cleanup_free_ char *id = strdup(f.row.id);
+		found_done(&f);
+		f = (struct found){.run_dir = -1};
+		r = container_find(g, id, &f, e);
+	}
+	if (r == 0)
+		*ret_status = f.row.exit_code;
+	return r;
+}
+
+int engine_remove(struct engine *g, const char *ref, bool force, bool volumes, struct err *e)
+{
+	_cleanup_(found_done) struct found f = {.run_dir = -1};
+	_cleanup_close_ int run_dir = -1, lock = -1;
+	int status;
+
+	int r = container_find(g, ref, &f, e);
+	if (r < 0)
+		return r;
+	if (f.running) {
+		if (!force)
+			return err_set(e, EBUSY,
+				"You cannot remove a running container %s. Stop the container before attempting removal or force remove", f.row.id);
+		r = monitor_wait(&f, MONITOR_KILL, NULL, 0, &status, e);
+		if (r < 0 && r != -ESRCH)
+			return r;
+		if (f.row.auto_remove)
+			return 0;
+	}
+	r = container_hold(g, f.row.id, &run_dir, &lock, e);
+	if (r == 0)
+		r = container_delete(g, &f.row, f.record, volumes, e);
+	if (lock >= 0)
+		run_dir_remove(g, f.row.id);
+	return r;
+}
+
+int engine_rename(struct engine *g, const char *ref, const char *name, struct err *e)
+{
+	_cleanup_(found_done) struct found f = {.run_dir = -1};
+	struct db *db;
+
+	if (*name == '/')
+		name++;
+	if (!name_valid(name))
+		return err_set(e, EINVAL, "Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name);
+	int r = container_find(g, ref, &f, e);
+	if (r == 0 && !strcmp(f.row.name, name))
+		r = err_set(e, EINVAL, "Renaming a container with the same name as its current name");
+	if (r == 0)
+		r = engine_db(g, &db, e);
+	return r < 0 ? r : containers_rename(db, f.row.id, name, e);
+}
+
+int engine_top(struct engine *g, const char *ref, json_t **ret, struct err *e)
+{
+	_cleanup_(found_done) struct found f = {.run_dir = -1};
+	_cleanup_close_ int sock = -1;
+	_cleanup_buf_ struct buf b = {0};
+	_cleanup_json_ json_t *rows = json_array();
+	struct frame a;
+
+	int r = find_running(g, ref, &f, e);
+	if (r == 0)
+		r = monitor_call(&f, MONITOR_PS, NULL, 0, &sock, e);
+	if (r == 0)
+		r = monitor_answer(sock, &b, &a, e);
+	if (r < 0)
+		return r;
+	struct wire w = {.p = a.payload, .left = a.len};
+	for (uint32_t n = wire_u32(&w); n && !w.bad; n--) {
+		_cleanup_free_ char *line = wire_str(&w);
+		_cleanup_strv_ char **cells = line ? strv_split(line, "\t") : NULL;
+		if (cells)
+			json_array_append_new(rows, json_from_strv(cells));
+	}
+	*ret = json_pack("{s:[s,s,s,s,s,s,s,s], s:O}", "Titles", "UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD", "Processes", rows);
+	return *ret ? 0 : err_nomem(e);
+}
+
+int engine_stats(struct engine *g, const char *ref, json_t **ret, struct err *e)
+{
+	_cleanup_(found_done) struct found f = {.run_dir = -1};
+	static const char *const keys[] = {"Memory", "MemoryLimit", "CpuNs", "Pids", "HostMemory", "HostCpuNs"};
+	_cleanup_close_ int sock = -1;
+	_cleanup_buf_ struct buf b = {0};
+	struct frame a;
+
+	int r = find_running(g, ref, &f, e);
+	if (r == 0)
+		r = monitor_call(&f, MONITOR_STATS, NULL, 0, &sock, e);
+	if (r == 0)
+		r = monitor_answer(sock, &b, &a, e);
+	if (r < 0)
+		return r;
+	struct wire w = {.p = a.payload, .left = a.len};
+	*ret = json_pack("{s:s, s:s}", "Id", f.row.id, "Name", f.row.name);
+	for (size_t i = 0; *ret && i < sizeof(keys) / sizeof(*keys); i++) {
+		uint64_t v = wire_u64(&w);
+		json_object_set_new(*ret, keys[i], v > INT64_MAX ? json_null() : json_integer((json_int_t)v));
+	}
+	return *ret ? 0 : err_nomem(e);
+}

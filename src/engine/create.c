@@ -1,0 +1,332 @@
+/* Creating a container: the body completed from the image, everything checked, then the record and its directory made. */
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/path.h"
+#include "base/proc.h"
+#include "engine/engine-private.h"
+
+static const char default_path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/* The image's value where the body has none. */
+static void inherit(json_t *config, const json_t *image, const char *key)
+{
+	const json_t *own = json_object_get(config, key);
+	json_t *theirs = json_object_get(image, key);
+
+	if ((!own || json_is_null(own) || (json_is_string(own) && !json_string_length(own))) && theirs && !json_is_null(theirs))
+		json_object_set(config, key, theirs);
+}
+
+static void inherit_map(json_t *config, const json_t *image, const char *key)
+{
+	_cleanup_json_ json_t *merged = json_object();
+
+	json_object_update(merged, json_object_get(image, key));
+	json_object_update(merged, json_object_get(config, key));
+	if (json_object_size(merged))
+		json_object_set(config, key, merged);
+}
+
+static int merge_env(json_t *config, const json_t *image, struct err *e)
+{
+	_cleanup_strv_ char **env = NULL, **theirs = json_strv(json_object_get(image, "Env"));
+	_cleanup_strv_ char **own = json_strv(json_object_get(config, "Env"));
+	int r = strv_push_all(&env, theirs);
+
+	if (r == 0 && !env_get(env, "PATH"))
+		r = env_set(&env, default_path);
+	strv_foreach(s, own)
+	{
+		if (r < 0)
+			break;
+		if (!*s || *s == '=')
+			return err_set(e, EINVAL, "invalid environment variable: %s", s);
+		if (strchr(s, '='))
+			r = env_set(&env, s);
+	}
+	if (r == 0 && json_flag(config, "Tty") && !env_get(env, "TERM"))
+		r = env_set(&env, "TERM=xterm");
+	return r < 0 ? err_nomem(e) : json_object_set_new(config, "Env", json_from_strv(env));
+}
+
+/* docker's rule: an Entrypoint of the user's leaves the image's Cmd out; an empty one ([""]) means none at all. */
+static int merge_command(json_t *config, const json_t *image, struct err *e)
+{
+	json_t *entry = json_object_get(config, "Entrypoint");
+	bool own_entry = json_array_size(entry) > 0;
+
+	if (!own_entry) {
+		if (!json_array_size(json_object_get(config, "Cmd")) && json_array_size(json_object_get(image, "Cmd")))
+			json_object_set(config, "Cmd", json_object_get(image, "Cmd"));
+		if (json_array_size(json_object_get(image, "Entrypoint")))
+			json_object_set(config, "Entrypoint", json_object_get(image, "Entrypoint"));
+	} else if (json_array_size(entry) == 1 && !json_string_length(json_array_get(entry, 0))) {
+		json_object_set_new(config, "Entrypoint", json_null());
+	}
+	if (!json_array_size(json_object_get(config, "Cmd")) && !json_array_size(json_object_get(config, "Entrypoint")))
+		return err_set(e, EINVAL, "no command specified");
+	return 0;
+}
+
+static int merge_image(json_t *config, const json_t *image, struct err *e)
+{
+	static const char *const inherited[] = {"User", "WorkingDir", "StopSignal", NULL};
+
+	for (size_t i = 0; inherited[i]; i++)
+		inherit(config, image, inherited[i]);
+	inherit_map(config, image, "Labels");
+	inherit_map(config, image, "Volumes");
+	inherit_map(config, image, "ExposedPorts");
+	int r = merge_command(config, image, e);
+	return r < 0 ? r : merge_env(config, image, e);
+}
+
+static int check_config(const json_t *config, struct err *e)
+{
+	const char *cwd = json_str(config, "WorkingDir"), *signal = json_str(config, "StopSignal");
+	const char *hostname = json_str(config, "Hostname");
+	int sig;
+
+	if (!str_empty(cwd) && *cwd != '/')
+		return err_set(e, EINVAL, "the working directory '%s' is invalid, it needs to be an absolute path", cwd);
+	if (!str_empty(signal) && parse_signal(signal, &sig) < 0)
+		return err_set(e, EINVAL, "invalid signal: %s", signal);
+	if (hostname && (strlen(hostname) > 63 || strspn(hostname, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") !=
+							   strlen(hostname)))
+		return err_set(e, EINVAL, "invalid hostname format: %s", hostname);
+	if (json_array_size(json_object_get(config, "ExposedPorts")))
+		return err_set(e, EINVAL, "ExposedPorts: wrong type");
+	return 0;
+}
+
+static int set_isolation(struct engine *g, json_t *hc, enum isolation_kind *ret, struct err *e)
+{
+	const char *asked = json_str(hc, "Isolation");
+	enum isolation_kind k = ISOLATION_DEFAULT;
+
+	if (!str_empty(asked)) {
+		int r = isolation_parse(asked, &k, e);
+		if (r < 0)
+			return r;
+	}
+	if (k == ISOLATION_DEFAULT)
+		k = g->isolation;
+	json_object_set_new(hc, "Isolation", json_string(isolation_name(k)));
+	*ret = k;
+	return 0;
+}
+
+static void set_hostname(json_t *config, const json_t *hc, const char *id)
+{
+	struct utsname u;
+	char shortened[13];
+	const char *mode = json_str(hc, "NetworkMode"), *uts = json_str(hc, "UTSMode");
+
+	if (!str_empty(json_str(config, "Hostname")))
+		return;
+	snprintf(shortened, sizeof(shortened), "%.12s", id);
+	if (((mode && !strcmp(mode, "host")) || (uts && !strcmp(uts, "host"))) && uname(&u) == 0)
+		json_object_set_new(config, "Hostname", json_from_str(u.nodename));
+	else
+		json_object_set_new(config, "Hostname", json_string(shortened));
+}
+
+/* The EROFS file of the image, made now if this is its first use in a VM. */
+static int ensure_erofs(struct engine *g, const struct image *image, char **ret, struct err *e)
+{
+	int r = image_erofs_path(g->root_fd, g->root, image, ret, e);
+
+	if (r != -ENOENT)
+		return r;
+	char *args[] = {"erofs", image->id, NULL};
+	r = engine_fetch(g, args, true, e);
+	if (r > 0)
+		return err_set(e, EIO, "the image's root file system for hyperv could not be built");
+	return r < 0 ? r : image_erofs_path(g->root_fd, g->root, image, ret, e);
+}
+
+/* What only Caisson keeps of a container, beside docker's fields. */
+static int own_fields(struct engine *g, enum isolation_kind kind, const json_t *hc, const struct image *image, json_t **ret, struct err *e)
+{
+	_cleanup_strv_ char **layers = NULL;
+	_cleanup_free_ char *erofs = NULL;
+	json_t *security;
+
+	int r = image_lower_dirs(g->root, image, &layers, e);
+	if (r == 0 && kind == ISOLATION_HYPERV)
+		r = ensure_erofs(g, image, &erofs, e);
+	if (r == 0)
+		r = security_resolve(hc, &security, e);
+	if (r < 0)
+		return r;
+	*ret = json_pack("{s:o, s:o}", "Layers", json_from_strv(layers), "Security", security);
+	if (*ret && erofs)
+		json_object_set_new(*ret, "Erofs", json_string(erofs));
+	return *ret ? 0 : err_nomem(e);
+}
+
+static int split_command(const json_t *config, json_t *record)
+{
+	json_t *all = json_array();
+
+	json_array_extend(all, json_object_get(config, "Entrypoint"));
+	json_array_extend(all, json_object_get(config, "Cmd"));
+	json_object_set(record, "Path", json_array_get(all, 0));
+	json_array_remove(all, 0);
+	return json_object_set_new(record, "Args", all);
+}
+
+/* The whole record but for the name and what mounts_prepare makes. */
+static int make_record(struct engine *g, const char *id, const json_t *body, const struct image *image, json_t **ret, struct err *e)
+{
+	_cleanup_json_ json_t *config = json_deep_copy(body);
+	_cleanup_json_ json_t *hc = json_is_object(json_object_get(body, "HostConfig")) ? json_deep_copy(json_object_get(body, "HostConfig")) : json_object();
+	json_t *own = NULL, *mounts = NULL;
+	enum isolation_kind kind;
+	char time[40];
+
+	if (!config || !hc)
+		return err_nomem(e);
+	json_object_del(config, "HostConfig");
+	json_object_del(config, "NetworkingConfig");
+	int r = hostconfig_check(hc, e);
+	if (r == 0)
+		r = merge_image(config, image->config, e);
+	if (r == 0)
+		r = check_config(config, e);
+	if (r == 0)
+		r = set_isolation(g, hc, &kind, e);
+	if (r == 0)
+		r = isolation_probe(kind, &g->host, e);
+	if (r == 0)
+		r = mounts_resolve(config, hc, &mounts, e);
+	if (r == 0)
+		r = own_fields(g, kind, hc, image, &own, e);
+	if (r < 0) {
+		json_decref(mounts);
+		return r;
+	}
+	const char *mode = json_str(hc, "NetworkMode");
+	if (str_empty(mode) || !strcmp(mode, "default"))
+		json_object_set_new(hc, "NetworkMode", json_string("none"));
+	set_hostname(config, hc, id);
+	*ret = json_pack("{s:s, s:s, s:s, s:o, s:O, s:O, s:o}", "Id", id, "Created", clock_rfc3339(clock_real_ns(), time), "Image", image->id,
+		"Mounts", mounts, "Config", config, "HostConfig", hc, "Caisson", own);
+	return !*ret || split_command(config, *ret) < 0 ? err_nomem(e) : 0;
+}
+
+/* What this host cannot do of it is known before anything is made. */
+static int check_plan(struct engine *g, const json_t *record, struct err *e)
+{
+	struct plan plan = {0};
+	int r = engine_plan(g, record, &plan, e);
+
+	if (r == 0)
+		r = isolation_check(record_isolation(record), &g->host, &plan, e);
+	plan_done(&plan);
+	return r;
+}
+
+static int make_directory(struct engine *g, const char *id, struct err *e)
+{
+	char path[128];
+	static const char *const dirs[] = {"", "/upper", "/work", NULL};
+
+	for (size_t i = 0; dirs[i]; i++) {
+		snprintf(path, sizeof(path), "containers/%s%s", id, dirs[i]);
+		/* the upper directory's mode becomes that of the container's "/" */
+		int r = mkdir_p(g->root_fd, path, i == 1 ? 0755 : 0700);
+		if (r < 0)
+			return err_errno(e, r, "make %s/%s", g->root, path);
+	}
+	return 0;
+}
+
+static int insert(struct engine *g, const char *name, json_t *record, struct err *e)
+{
+	char generated[64];
+	struct container_row row = {.created_ns = clock_real_ns(), .auto_remove = json_flag(json_object_get(record, "HostConfig"), "AutoRemove")};
+	struct db *db;
+	int r = engine_db(g, &db, e);
+
+	snprintf(row.id, sizeof(row.id), "%s", json_str(record, "Id"));
+	row.image_id = (char *)json_str(record, "Image");
+	for (int tries = 0; r == 0; tries++) {
+		if (!name && name_generate(generated) < 0)
+			return err_set(e, EIO, "no random bytes");
+		row.name = (char *)(name ? name : generated);
+		json_object_set_new(record, "Name", json_sprintf("/%s", row.name));
+		_cleanup_free_ char *text = json_dumps(record, JSON_COMPACT);
+		row.record = text;
+		r = text ? containers_insert(db, &row, e) : err_nomem(e);
+		if (r != -EEXIST || name || tries == 20)
+			break;
+		r = 0;
+	}
+	return r;
+}
+
+static int check_name(struct engine *g, const char *name, struct err *e)
+{
+	_cleanup_(container_row_done) struct container_row row = {0};
+	struct err none;
+	struct db *db;
+
+	if (!name)
+		return 0;
+	if (!name_valid(name))
+		return err_set(e, EINVAL, "Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name);
+	int r = engine_db(g, &db, e);
+	if (r < 0)
+		return r;
+	if (containers_find(db, name, &row, &none) == 0 && !strcmp(row.name, name))
+		return err_set(e, EEXIST,
+			"Conflict. The container name \"/%s\" is already in use by container \"%s\". You have to remove (or rename) that container to be able to reuse that name.",
+			name, row.id);
+	return 0;
+}
+
+int engine_create(struct engine *g, const char *name, const json_t *body, char ret_id[65], json_t **ret_warnings, struct err *e)
+{
+	_cleanup_(image_done) struct image image = {0};
+	_cleanup_json_ json_t *record = NULL;
+	const char *ref = json_str(body, "Image");
+	char id[65];
+	struct db *db;
+
+	if (name && *name == '/')
+		name++;
+	int r = check_name(g, name, e);
+	if (r == 0)
+		r = engine_db(g, &db, e);
+	if (r == 0)
+		r = image_find(db, ref ? ref : "", &image, e);
+	if (r == 0 && random_id(id) < 0)
+		r = err_set(e, EIO, "no random bytes");
+	if (r == 0)
+		r = make_record(g, id, body, &image, &record, e);
+	if (r < 0)
+		return r;
+	json_object_set_new(record, "Name", json_sprintf("/%s", name ? name : ""));
+	r = check_plan(g, record, e);
+	if (r == 0)
+		r = make_directory(g, id, e);
+	if (r == 0)
+		r = mounts_prepare(g, json_object_get(record, "Mounts"), e);
+	if (r == 0)
+		r = insert(g, name, record, e);
+	if (r < 0) {
+		container_discard(g, id, record);
+		return r;
+	}
+	memcpy(ret_id, id, sizeof(id));
+	if (ret_warnings)
+		*ret_warnings = json_array();
+	return 0;
+}

@@ -1,0 +1,83 @@
+/* The parts of src/engine as they see each other. */
+#pragma once
+
+#include "base/json.h"
+#include "container/state.h"
+#include "engine/engine.h"
+#include "image/image.h"
+#include "store/containers.h"
+#include "store/db.h"
+#include "store/volumes.h"
+
+/* ---- config.c ---- */
+int engine_db(struct engine *g, struct db **ret, struct err *e); /* opened at first use; the engine's */
+
+
+/* ---- hostconfig.c ---- */
+/* Checks HostConfig's values that need nothing but themselves, and that nothing is asked for that is not there. */
+int hostconfig_check(const json_t *hc, struct err *e);
+
+/* ---- mounts.c ---- */
+/* Binds, Mounts, Tmpfs, anonymous volumes (Volumes of the body and the image) as docker's Mounts array; nothing is made yet. */
+int mounts_resolve(const json_t *config, const json_t *hc, json_t **ret, struct err *e);
+/* Makes what the container needs on the host: named volumes, source directories of -v. */
+int mounts_prepare(struct engine *g, json_t *mounts, struct err *e);
+
+/* ---- volumes.c ---- */
+/* Makes the volume unless it is there. 1: new, 0: it existed. */
+int volume_ensure(struct engine *g, const char *name, bool anonymous, const json_t *labels, struct err *e);
+
+/* ---- security.c ---- */
+/* SecurityOpt -> {"NoNewPrivileges": bool, "Seccomp": "" (default) | "unconfined" | JSON text}. */
+int security_resolve(const json_t *hc, json_t **ret, struct err *e);
+int security_seccomp(struct engine *g, const char *profile, uint64_t caps, bool privileged, char **ret_bpf, size_t *ret_len, struct err *e);
+
+/* ---- plan.c ---- */
+/* The plan of a recorded container. */
+int engine_plan(struct engine *g, const json_t *record, struct plan *ret, struct err *e);
+int engine_plan_exec(struct engine *g, const json_t *record, const json_t *body, struct plan_process *ret, struct err *e);
+enum isolation_kind record_isolation(const json_t *record);
+
+/* ---- netfiles.c ---- */
+int netfiles_make(const json_t *record, struct plan *p); /* hosts, resolv.conf, hostname */
+
+/* ---- names.c ---- */
+bool name_valid(const char *name);
+int name_generate(char ret[64]);
+
+/* ---- life.c: a container found, put right, and held ---- */
+struct found {
+	struct container_row row;
+	json_t *record;
+	int run_dir;		 /* -1: it does not run */
+	bool running;
+	struct state live;	 /* if running */
+};
+void found_done(struct found *f);
+/* Finds it; a row or run directory that does not tell the truth any more is put right first. */
+int container_find(struct engine *g, const char *ref, struct found *ret, struct err *e);
+int container_settle(struct engine *g, struct container_row *row, struct found *ret, struct err *e); /* the same for a row already read */
+int container_dir(struct engine *g, const char *id, int *ret_fd); /* ROOT/containers/ID */
+/* Takes the container's lock, making its run directory; -EBUSY if it runs. */
+int container_hold(struct engine *g, const char *id, int *ret_run_dir, int *ret_lock, struct err *e);
+/* Files, row and (if asked) anonymous volumes of a container that does not run. */
+int container_delete(struct engine *g, const struct container_row *row, const json_t *record, bool volumes, struct err *e);
+
+/* Takes back what engine_create made of a container that has no row. */
+void container_discard(struct engine *g, const char *id, const json_t *record);
+void run_dir_remove(struct engine *g, const char *id);
+struct container_row steal_row(struct container_row *row);
+
+/* ---- call.c: requests to a monitor ---- */
+struct frame;
+/* Connects and sends one request frame. -ESRCH if the container is not running. */
+int monitor_call(const struct found *f, uint8_t op, const void *p, size_t n, int *ret_sock, struct err *e);
+/* The next frame of a connection, copied into *ret (payload malloc'd in *b). 0 at the end of the connection: -ECONNRESET. */
+int monitor_answer(int sock, struct buf *b, struct frame *ret, struct err *e);
+/* A request that is answered by OK or FAILED. */
+int monitor_simple(const struct found *f, uint8_t op, const void *p, size_t n, struct err *e);
+/* A request that is answered by EXITED: the status, or -ESRCH when the monitor has gone meanwhile. */
+int monitor_wait(const struct found *f, uint8_t op, const void *p, size_t n, int *ret_status, struct err *e);
+
+/* ---- inspect.c ---- */
+json_t *container_state_json(const struct found *f);

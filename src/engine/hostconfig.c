@@ -1,0 +1,223 @@
+/*
+ * HostConfig: what is asked of the host. Every key is in one table with its check; a key that is not there, or asks for what this version or this
+ * host cannot do, is an error before anything is made. docker ignores unknown keys: here nothing that was asked for is dropped in silence.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/engine-private.h"
+
+static bool is_empty(const json_t *v)
+{
+	return json_is_null(v) || json_is_false(v) || (json_is_integer(v) && !json_integer_value(v)) ||
+	       (json_is_string(v) && !json_string_length(v)) || ((json_is_array(v) || json_is_object(v)) && !json_array_size(v) && !json_object_size(v));
+}
+
+static int check_any(const char *key, const json_t *v, struct err *e)
+{
+	(void)key;
+	(void)v;
+	(void)e;
+	return 0;
+}
+
+static int check_absent(const char *key, const json_t *v, struct err *e)
+{
+	return is_empty(v) ? 0 : err_set(e, ENOTSUP, "%s is not supported by this version of caisson", key);
+}
+
+static int check_memory(const char *key, const json_t *v, struct err *e)
+{
+	json_int_t n = json_integer_value(v);
+
+	(void)key;
+	if (n < 0)
+		return err_set(e, EINVAL, "invalid memory limit: %lld", (long long)n);
+	if (n && n < 6 * 1024 * 1024)
+		return err_set(e, EINVAL, "Minimum memory limit allowed is 6MB");
+	return 0;
+}
+
+static int check_nanocpus(const char *key, const json_t *v, struct err *e)
+{
+	json_int_t n = json_integer_value(v);
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	(void)key;
+	if (n && (n < 10000000 || n > cpus * 1000000000LL))
+		return err_set(e, EINVAL,
+			"range of CPUs is from 0.01 to %ld.00, as there are only %ld CPUs available", cpus, cpus);
+	return 0;
+}
+
+static int check_network(const char *key, const json_t *v, struct err *e)
+{
+	static const char *const known[] = {"", "default", "none", "host", NULL};
+	const char *mode = json_string_value(v);
+
+	(void)key;
+	if (!mode || str_in(mode, known))
+		return 0;
+	return err_set(e, ENOTSUP, "network %s: only the networks 'none' and 'host' exist in this version of caisson", mode);
+}
+
+static int check_namespace(const char *key, const json_t *v, struct err *e)
+{
+	static const char *const known[] = {"", "host", "private", "shareable", NULL};
+	const char *mode = json_string_value(v);
+
+	if (!mode || str_in(mode, known))
+		return 0;
+	return err_set(e, ENOTSUP, "%s %s: use 'host' or nothing", key, mode);
+}
+
+static int check_restart(const char *key, const json_t *v, struct err *e)
+{
+	const char *name = json_str(v, "Name");
+
+	(void)key;
+	if (str_empty(name) || !strcmp(name, "no"))
+		return 0;
+	return err_set(e, ENOTSUP, "restart policy '%s' is not supported by this version of caisson: use 'no'", name);
+}
+
+static int check_log(const char *key, const json_t *v, struct err *e)
+{
+	static const char *const known[] = {"", "json-file", "none", NULL};
+	const char *type = json_str(v, "Type");
+	const json_t *opts = json_object_get(v, "Config");
+	const char *opt;
+	json_t *value;
+
+	(void)key;
+	if (type && !str_in(type, known))
+		return err_set(e, EINVAL, "logger: no log driver named '%s' is registered", type);
+	json_object_foreach((json_t *)opts, opt, value)
+		return err_set(e, EINVAL, "unknown log opt '%s' for %s log driver", opt, str_empty(type) ? "json-file" : type);
+	return 0;
+}
+
+static int check_swap(const char *key, const json_t *v, struct err *e)
+{
+	(void)key;
+	return json_integer_value(v) < -1 ? err_set(e, EINVAL, "invalid memory swap limit") : 0;
+}
+
+static int check_pids(const char *key, const json_t *v, struct err *e)
+{
+	(void)key;
+	return json_integer_value(v) < -1 ? err_set(e, EINVAL, "invalid pids limit: %lld", (long long)json_integer_value(v)) : 0;
+}
+
+static int check_shm(const char *key, const json_t *v, struct err *e)
+{
+	(void)key;
+	return json_integer_value(v) < 0 ? err_set(e, EINVAL, "SHM size can not be less than 0") : 0;
+}
+
+static int check_isolation(const char *key, const json_t *v, struct err *e)
+{
+	enum isolation_kind k;
+
+	(void)key;
+	return json_string_length(v) ? isolation_parse(json_string_value(v), &k, e) : 0;
+}
+
+static int check_score(const char *key, const json_t *v, struct err *e)
+{
+	json_int_t n = json_integer_value(v);
+
+	(void)key;
+	if (n < -1000 || n > 1000)
+		return err_set(e, EINVAL, "Invalid value %lld, range for oom score adj is [-1000, 1000]", (long long)n);
+	return 0;
+}
+
+static const struct {
+	const char *key;
+	json_type type;
+	int (*check)(const char *key, const json_t *v, struct err *e);
+} keys[] = {
+	{"AutoRemove", JSON_TRUE, check_any},
+	{"Binds", JSON_ARRAY, check_any},
+	{"Mounts", JSON_ARRAY, check_any},
+	{"Tmpfs", JSON_OBJECT, check_any},
+	{"CapAdd", JSON_ARRAY, check_any},
+	{"CapDrop", JSON_ARRAY, check_any},
+	{"CgroupParent", JSON_STRING, check_any},
+	{"CgroupnsMode", JSON_STRING, check_namespace},
+	{"ContainerIDFile", JSON_STRING, check_any},
+	{"CpuShares", JSON_INTEGER, check_any},
+	{"CpusetCpus", JSON_STRING, check_any},
+	{"Devices", JSON_ARRAY, check_any},
+	{"Dns", JSON_ARRAY, check_any},
+	{"DnsOptions", JSON_ARRAY, check_any},
+	{"DnsSearch", JSON_ARRAY, check_any},
+	{"ExtraHosts", JSON_ARRAY, check_any},
+	{"GroupAdd", JSON_ARRAY, check_any},
+	{"Init", JSON_TRUE, check_any},
+	{"IpcMode", JSON_STRING, check_namespace},
+	{"Isolation", JSON_STRING, check_isolation},
+	{"LogConfig", JSON_OBJECT, check_log},
+	{"Memory", JSON_INTEGER, check_memory},
+	{"MemoryReservation", JSON_INTEGER, check_any},
+	{"MemorySwap", JSON_INTEGER, check_swap},
+	{"NanoCpus", JSON_INTEGER, check_nanocpus},
+	{"NetworkMode", JSON_STRING, check_network},
+	{"OomKillDisable", JSON_TRUE, check_any},
+	{"OomScoreAdj", JSON_INTEGER, check_score},
+	{"PidMode", JSON_STRING, check_namespace},
+	{"PidsLimit", JSON_INTEGER, check_pids},
+	{"PortBindings", JSON_OBJECT, check_absent},
+	{"Privileged", JSON_TRUE, check_any},
+	{"PublishAllPorts", JSON_TRUE, check_absent},
+	{"ReadonlyRootfs", JSON_TRUE, check_any},
+	{"RestartPolicy", JSON_OBJECT, check_restart},
+	{"SecurityOpt", JSON_ARRAY, check_any},
+	{"ShmSize", JSON_INTEGER, check_shm},
+	{"Sysctls", JSON_OBJECT, check_any},
+	{"UTSMode", JSON_STRING, check_namespace},
+	{"Ulimits", JSON_ARRAY, check_any},
+};
+
+static int check_memory_pair(const json_t *hc, struct err *e)
+{
+	int64_t memory = json_int(hc, "Memory", 0), swap = json_int(hc, "MemorySwap", 0), reserved = json_int(hc, "MemoryReservation", 0);
+
+	if (swap > 0 && !memory)
+		return err_set(e, EINVAL, "You should always set the Memory limit when using Memoryswap limit, see usage");
+	if (swap > 0 && swap < memory)
+		return err_set(e, EINVAL, "Minimum memoryswap limit should be larger than memory limit, see usage");
+	if (memory && reserved > memory)
+		return err_set(e, EINVAL, "Minimum memory limit can not be less than memory reservation limit, see usage");
+	return 0;
+}
+
+int hostconfig_check(const json_t *hc, struct err *e)
+{
+	const char *key;
+	json_t *v;
+
+	json_object_foreach((json_t *)hc, key, v)
+	{
+		size_t i = 0, n = sizeof(keys) / sizeof(*keys);
+		while (i < n && strcmp(key, keys[i].key) != 0)
+			i++;
+		if (i == n) {
+			int r = check_absent(key, v, e);
+			if (r < 0)
+				return r;
+			continue;
+		}
+		if (json_is_null(v))
+			continue;
+		json_type want = keys[i].type;
+		if (json_typeof(v) != want && !(want == JSON_TRUE && json_is_boolean(v)))
+			return err_set(e, EINVAL, "HostConfig.%s: wrong type", key);
+		int r = keys[i].check(key, v, e);
+		if (r < 0)
+			return r;
+	}
+	return check_memory_pair(hc, e);
+}

@@ -1,0 +1,272 @@
+/* Containers as docker's API shows them: the list and the whole object. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "engine/engine-private.h"
+
+static const char *status_of(const struct found *f)
+{
+	if (f->running)
+		return f->live.phase == STATE_PAUSED ? "paused" : f->live.phase == STATE_STARTING ? "created" : "running";
+	switch (f->row.status) {
+	case CONTAINER_EXITED:
+		return "exited";
+	case CONTAINER_REMOVING:
+		return "removing";
+	case CONTAINER_CREATED:
+	case CONTAINER_RUNNING: /* cannot be: it was settled */
+		break;
+	}
+	return "created";
+}
+
+static bool is_up(const struct found *f)
+{
+	return f->running && f->live.phase != STATE_STARTING;
+}
+
+json_t *container_state_json(const struct found *f)
+{
+	char started[40], finished[40];
+	bool up = is_up(f);
+	const char *status = status_of(f);
+
+	clock_rfc3339(up ? f->live.started_ns : f->row.started_ns, started);
+	clock_rfc3339(f->row.finished_ns, finished);
+	return json_pack("{s:s, s:b, s:b, s:b, s:b, s:b, s:i, s:i, s:o, s:s, s:s}", "Status", status, "Running", up, "Paused",
+		!strcmp(status, "paused"), "Restarting", 0, "OOMKilled", !up && f->row.oom, "Dead", 0, "Pid", up ? (int)f->live.pid : 0, "ExitCode",
+		up ? 0 : f->row.exit_code, "Error", json_from_str(up ? "" : f->row.error), "StartedAt", started, "FinishedAt", finished);
+}
+
+static json_t *network_settings(const json_t *record)
+{
+	const char *mode = json_str(json_object_get(record, "HostConfig"), "NetworkMode");
+
+	return json_pack("{s:s, s:s, s:{}, s:s, s:{s:{s:s, s:s, s:s}}}", "IPAddress", "", "Gateway", "", "Ports", "MacAddress", "", "Networks",
+		mode ? mode : "none", "IPAddress", "", "Gateway", "", "MacAddress", "");
+}
+
+/* What docker's Mounts array has, without what only the engine keeps there. */
+static json_t *public_mounts(const json_t *record)
+{
+	json_t *mounts = json_deep_copy(json_object_get(record, "Mounts")), *m;
+	size_t i;
+
+	json_array_foreach(mounts, i, m)
+	{
+		json_object_del(m, "CopyUp");
+		json_object_del(m, "Anonymous");
+	}
+	return mounts ? mounts : json_array();
+}
+
+static json_t *graph_driver(struct engine *g, const struct found *f)
+{
+	if (record_isolation(f->record) == ISOLATION_HYPERV)
+		return json_pack("{s:s, s:{s:O, s:o}}", "Name", "erofs", "Data", "ImageFile", json_path(f->record, "Caisson.Erofs"), "DiskFile",
+			json_sprintf("%s/containers/%s/disk.ext4", g->root, f->row.id));
+	_cleanup_strv_ char **layers = json_strv(json_path(f->record, "Caisson.Layers"));
+	_cleanup_buf_ struct buf b = {0};
+	strv_foreach(s, layers)
+		buf_addf(&b, "%s%s", b.len ? ":" : "", s);
+	return json_pack("{s:s, s:{s:s, s:o}}", "Name", "overlay2", "Data", "LowerDir", b.data ? b.data : "", "UpperDir",
+		json_sprintf("%s/containers/%s/upper", g->root, f->row.id));
+}
+
+int engine_inspect(struct engine *g, const char *ref, bool size, json_t **ret, struct err *e)
+{
+	_cleanup_(found_done) struct found f = {.run_dir = -1};
+	int r = container_find(g, ref, &f, e);
+
+	(void)size;
+	if (r < 0)
+		return r;
+	json_t *o = json_copy(f.record);
+	json_object_del(o, "Caisson");
+	json_object_set_new(o, "Name", json_sprintf("/%s", f.row.name));
+	json_object_set_new(o, "State", container_state_json(&f));
+	json_object_set_new(o, "RestartCount", json_integer(0));
+	json_object_set_new(o, "Driver", json_string("overlay2"));
+	json_object_set_new(o, "Platform", json_string("linux"));
+	json_object_set_new(o, "LogPath", json_sprintf("%s/containers/%s/%s-json.log", g->root, f.row.id, f.row.id));
+	json_object_set_new(o, "GraphDriver", graph_driver(g, &f));
+	json_object_set_new(o, "Mounts", public_mounts(f.record));
+	json_object_set_new(o, "NetworkSettings", network_settings(f.record));
+	json_object_set_new(o, "Acceleration", json_from_str(is_up(&f) ? f.live.accel : f.row.accel));
+	*ret = o;
+	return o ? 0 : err_nomem(e);
+}
+
+/* "Up 3 minutes", "Exited (0) 2 hours ago", "Created" */
+static void describe(const struct found *f, char *ret, size_t size)
+{
+	char ago[40];
+
+	if (is_up(f)) {
+		clock_ago(f->live.started_ns, ago);
+		snprintf(ret, size, "Up %s%s", ago, f->live.phase == STATE_PAUSED ? " (Paused)" : "");
+	} else if (!strcmp(status_of(f), "exited")) {
+		clock_ago(f->row.finished_ns, ago);
+		snprintf(ret, size, "Exited (%d) %s ago", f->row.exit_code, ago);
+	} else {
+		snprintf(ret, size, "Created");
+	}
+}
+
+struct list {
+	struct engine *engine;
+	bool all;
+	const json_t *filters;
+	json_t *array;
+	struct container_row *rows; /* copied first: settling one changes the table that is being read */
+	size_t len;
+};
+
+static int collect(void *data, const struct container_row *row, struct err *e)
+{
+	struct list *l = data;
+	struct container_row *rows = realloc(l->rows, (l->len + 1) * sizeof(*rows));
+
+	if (!rows)
+		return err_nomem(e);
+	l->rows = rows;
+	rows[l->len] = container_row_copy(row);
+	l->len++;
+	return 0;
+}
+
+static bool value_matches(const struct found *f, const char *key, const char *value)
+{
+	const json_t *config = json_object_get(f->record, "Config"), *hc = json_object_get(f->record, "HostConfig");
+	const json_t *label;
+	enum isolation_kind kind;
+	struct err none;
+	size_t n;
+
+	if (!strcmp(key, "id"))
+		return str_starts(f->row.id, value);
+	if (!strcmp(key, "name"))
+		return strstr(f->row.name, *value == '/' ? value + 1 : value);
+	if (!strcmp(key, "status"))
+		return !strcmp(status_of(f), value);
+	if (!strcmp(key, "isolation"))
+		return isolation_parse(value, &kind, &none) == 0 &&
+		       record_isolation(f->record) == (kind == ISOLATION_DEFAULT ? ISOLATION_PROCESS : kind);
+	if (!strcmp(key, "exited"))
+		return !strcmp(status_of(f), "exited") && f->row.exit_code == atoi(value);
+	if (!strcmp(key, "ancestor"))
+		return !strcmp(json_str(config, "Image"), value) || str_starts(f->row.image_id, value) || str_starts(f->row.image_id + 7, value);
+	if (!strcmp(key, "network"))
+		return !strcmp(json_str(hc, "NetworkMode"), value);
+	n = strcspn(value, "=");
+	_cleanup_free_ char *name = strndup(value, n);
+	label = name ? json_object_get(json_object_get(config, "Labels"), name) : NULL;
+	return label && (!value[n] || !strcmp(json_string_value(label), value + n + 1));
+}
+
+/* Values of one key are alternatives (labels: all must hold), keys must all hold. */
+static bool matches(const struct found *f, const json_t *filters)
+{
+	const char *key;
+	json_t *values, *v;
+	size_t i;
+
+	json_object_foreach((json_t *)filters, key, values)
+	{
+		bool every = !strcmp(key, "label"), found = every;
+		json_array_foreach(values, i, v)
+		{
+			bool m = value_matches(f, key, json_string_value(v));
+			found = every ? found && m : found || m;
+		}
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
+static int check_filters(const json_t *filters, struct err *e)
+{
+	static const char *const known[] = {"id", "name", "status", "isolation", "exited", "ancestor", "network", "label", NULL};
+	static const char *const statuses[] = {"created", "running", "paused", "restarting", "removing", "exited", "dead", NULL};
+	const char *key;
+	json_t *values, *v;
+	size_t i;
+
+	json_object_foreach((json_t *)filters, key, values)
+	{
+		if (!str_in(key, known))
+			return err_set(e, EINVAL, "invalid filter '%s'", key);
+		json_array_foreach(values, i, v)
+		{
+			enum isolation_kind k;
+			const char *s = json_string_value(v);
+			if (!s)
+				return err_set(e, EINVAL, "invalid filter '%s'", key);
+			if (!strcmp(key, "status") && !str_in(s, statuses))
+				return err_set(e, EINVAL, "invalid filter 'status=%s'", s);
+			if (!strcmp(key, "isolation") && isolation_parse(s, &k, e) < 0)
+				return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static json_t *summary(const struct found *f)
+{
+	const json_t *config = json_object_get(f->record, "Config"), *hc = json_object_get(f->record, "HostConfig");
+	_cleanup_buf_ struct buf command = {0};
+	char status[96];
+	size_t i;
+	json_t *v, *labels = json_object_get(config, "Labels");
+
+	buf_adds(&command, json_str(f->record, "Path") ? json_str(f->record, "Path") : "");
+	json_array_foreach(json_object_get(f->record, "Args"), i, v)
+		buf_addf(&command, " %s", json_string_value(v));
+	describe(f, status, sizeof(status));
+	return json_pack("{s:s, s:[o], s:o, s:s, s:o, s:I, s:[], s:O?, s:s, s:s, s:{s:s, s:s}, s:o}", "Id", f->row.id, "Names",
+		json_sprintf("/%s", f->row.name), "Image", json_from_str(json_str(config, "Image")), "ImageID", f->row.image_id, "Command",
+		json_from_str(command.data), "Created", (json_int_t)(f->row.created_ns / 1000000000), "Ports", "Labels",
+		labels, "State", status_of(f), "Status", status, "HostConfig", "NetworkMode", json_str(hc, "NetworkMode"), "Isolation",
+		isolation_name(record_isolation(f->record)), "Mounts", public_mounts(f->record));
+}
+
+static int add_to_list(struct list *l, struct container_row *row, struct err *e)
+{
+	_cleanup_(found_done) struct found f = {.run_dir = -1};
+	bool all = l->all || json_object_get(l->filters, "status") || json_object_get(l->filters, "exited");
+	int r = container_settle(l->engine, row, &f, e);
+
+	if (r == -ENOENT)
+		return 0; /* removed meanwhile */
+	if (r < 0)
+		return r;
+	if ((all || is_up(&f)) && matches(&f, l->filters))
+		json_array_append_new(l->array, summary(&f));
+	return 0;
+}
+
+int engine_list(struct engine *g, bool all, const json_t *filters, json_t **ret, struct err *e)
+{
+	struct list l = {.engine = g, .all = all, .filters = filters, .array = json_array()};
+	struct db *db;
+	int r = check_filters(filters, e);
+
+	if (r == 0)
+		r = engine_db(g, &db, e);
+	if (r == 0)
+		r = containers_each(db, collect, &l, e);
+	for (size_t i = 0; i < l.len; i++) {
+		if (r == 0)
+			r = add_to_list(&l, &l.rows[i], e);
+		container_row_done(&l.rows[i]);
+	}
+	free(l.rows);
+	if (r == 0)
+		*ret = l.array;
+	else
+		json_decref(l.array);
+	return r;
+}

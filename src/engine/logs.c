@@ -1,0 +1,179 @@
+/* Reading a container's log (json-file) or its guest's console, whole, from its tail, or as it grows. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "container/log.h"
+#include "engine/engine-private.h"
+#include "proto/monitor.h"
+
+enum { LINE_MAX_JSON = 8 * LOG_LINE_MAX, POLL_MS = 1000 };
+
+struct reader {
+	const struct engine_logs *opt;
+	int fd;
+	struct buf pending; /* the start of a line whose end is not written yet */
+	FILE *out, *err;
+	bool done; /* past `until`, or nobody reads */
+};
+
+static void print_object(struct reader *r, const char *line, size_t n)
+{
+	_cleanup_json_ json_t *o = json_loadb(line, n, JSON_ALLOW_NUL, NULL);
+	const json_t *text = json_object_get(o, "log");
+	const char *time = json_str(o, "time"), *stream = json_str(o, "stream");
+	int64_t ns = 0;
+
+	if (!json_is_string(text) || !time)
+		return; /* a line that a full disk cut off */
+	if ((r->opt->since_ns || r->opt->until_ns) && clock_parse(time, &ns) < 0)
+		return;
+	if (r->opt->since_ns && ns < r->opt->since_ns)
+		return;
+	if (r->opt->until_ns && ns > r->opt->until_ns) {
+		r->done = true;
+		return;
+	}
+	FILE *f = stream && !strcmp(stream, "stderr") ? r->err : r->out;
+	if (r->opt->timestamps)
+		fprintf(f, "%s ", time);
+	if (fwrite(json_string_value(text), 1, json_string_length(text), f) != json_string_length(text) || fflush(f) == EOF)
+		r->done = true;
+}
+
+/* Prints all whole lines that are there. */
+static int print_lines(struct reader *r)
+{
+	while (!r->done) {
+		if (buf_reserve(&r->pending, 64 * 1024) < 0)
+			return -ENOMEM;
+		ssize_t n = read(r->fd, r->pending.data + r->pending.len, 64 * 1024);
+		if (n < 0)
+			return -errno;
+		if (!n)
+			return 0;
+		r->pending.len += (size_t)n;
+		char *at = r->pending.data, *end = at + r->pending.len, *newline;
+		while (!r->done && (newline = memchr(at, '\n', (size_t)(end - at)))) {
+			print_object(r, at, (size_t)(newline - at));
+			at = newline + 1;
+		}
+		r->pending.len = (size_t)(end - at);
+		memmove(r->pending.data, at, r->pending.len);
+		if (r->pending.len > LINE_MAX_JSON)
+			r->pending.len = 0; /* no writer makes such a line */
+	}
+	return 0;
+}
+
+/* Sets the file's position to the start of the last `lines` lines. */
+static int seek_tail(int fd, int64_t lines)
+{
+	char block[16 * 1024];
+	off_t at = lseek(fd, 0, SEEK_END);
+	bool first = true;
+
+	while (at > 0) {
+		size_t n = at > (off_t)sizeof(block) ? sizeof(block) : (size_t)at;
+		at -= (off_t)n;
+		if (pread(fd, block, n, at) != (ssize_t)n)
+			return -EIO;
+		for (size_t i = n; i > 0; i--) {
+			if (block[i - 1] != '\n')
+				continue;
+			if (first) { /* the end of the last line */
+				first = false;
+				if (!lines)
+					return 0;
+				continue;
+			}
+			if (--lines == 0)
+				return lseek(fd, at + (off_t)i, SEEK_SET) < 0 ? -errno : 0;
+		}
+		first = false;
+	}
+	return lseek(fd, 0, SEEK_SET) < 0 ? -errno : 0;
+}
+
+/* Prints what is added until the container has ended. */
+static int follow(struct reader *r, const struct found *f, int dir, const char *name, struct err *e)
+{
+	_cleanup_close_ int notify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK), sock = -1;
+	char path[64], drain[4096];
+
+	if (!f->running || monitor_call(f, MONITOR_WAIT, NULL, 0, &sock, e) < 0)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", dir);
+	if (notify < 0 || inotify_add_watch(notify, path, IN_MODIFY) < 0)
+		return err_errno(e, errno, "watch %s", name);
+	for (bool ended = false; !ended && !r->done;) {
+		struct pollfd p[] = {{.fd = notify, .events = POLLIN}, {.fd = sock, .events = POLLIN}};
+		if (poll(p, 2, POLL_MS) < 0 && errno != EINTR)
+			return err_errno(e, errno, "poll");
+		while (read(notify, drain, sizeof(drain)) > 0)
+			;
+		ended = p[1].revents; /* everything is written by then: print once more */
+		int code = print_lines(r);
+		if (code < 0)
+			return err_errno(e, code, "read %s", name);
+	}
+	return 0;
+}
+
+/* The last lines of the guest's console, as they are. */
+static int print_console(const struct found *f, int dir, const struct engine_logs *opt, FILE *out, struct err *e)
+{
+	_cleanup_close_ int fd = openat(dir, "console.log", O_RDONLY | O_CLOEXEC);
+	char block[8192];
+	ssize_t n;
+
+	if (record_isolation(f->record) != ISOLATION_HYPERV)
+		return err_set(e, EINVAL, "container %s has no virtual machine: its isolation is process", f->row.name);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : err_errno(e, errno, "console.log");
+	if (opt->tail >= 0 && seek_tail(fd, opt->tail) < 0)
+		return err_set(e, EIO, "read console.log");
+	while ((n = read(fd, block, sizeof(block))) > 0)
+		if (fwrite(block, 1, (size_t)n, out) != (size_t)n)
+			break;
+	fflush(out);
+	return 0;
+}
+
+int engine_logs(struct engine *g, const char *ref, const struct engine_logs *opt, FILE *out, FILE *err, struct err *e)
+{
+	_cleanup_(found_done) struct found f = {.run_dir = -1};
+	_cleanup_close_ int dir = -1, fd = -1;
+	char name[80];
+
+	int r = container_find(g, ref, &f, e);
+	if (r < 0)
+		return r;
+	const char *driver = json_str(json_path(f.record, "HostConfig.LogConfig"), "Type");
+	r = container_dir(g, f.row.id, &dir);
+	if (r < 0)
+		return err_errno(e, r, "directory of container %s", f.row.name);
+	if (opt->vm)
+		return print_console(&f, dir, opt, out, e);
+	if (driver && !strcmp(driver, "none"))
+		return err_set(e, ENOTSUP, "configured logging driver does not support reading");
+	snprintf(name, sizeof(name), "%s-json.log", f.row.id);
+	fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : err_errno(e, errno, "%s", name);
+	if (opt->tail >= 0 && seek_tail(fd, opt->tail) < 0)
+		return err_set(e, EIO, "read %s", name);
+	struct reader reader = {.opt = opt, .fd = fd, .out = out, .err = err};
+	r = print_lines(&reader);
+	if (r < 0)
+		err_errno(e, r, "read %s", name);
+	else if (opt->follow && !reader.done)
+		r = follow(&reader, &f, dir, name, e);
+	buf_done(&reader.pending);
+	return r;
+}

@@ -1,0 +1,83 @@
+/* What a monitor writes down of the container that it holds. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/proc.h"
+#include "engine/engine-private.h"
+
+static int load(struct engine *g, const char *id, struct db **ret_db, struct container_row *row, struct err *e)
+{
+	int r = engine_db(g, ret_db, e);
+
+	return r < 0 ? r : containers_find(*ret_db, id, row, e);
+}
+
+static int set_string(char **at, const char *s)
+{
+	free(*at);
+	*at = strdup(s);
+	return *at ? 0 : -ENOMEM;
+}
+
+int engine_container_running(struct engine *g, const char *id, pid_t pid, const char *accel, struct err *e)
+{
+	_cleanup_(container_row_done) struct container_row row = {0};
+	char boot[37] = "";
+	struct db *db;
+	int r = load(g, id, &db, &row, e);
+
+	if (r < 0)
+		return r;
+	proc_boot_id(boot);
+	row.status = CONTAINER_RUNNING;
+	row.pid = pid;
+	row.exit_code = 0;
+	row.oom = false;
+	row.started_ns = clock_real_ns();
+	if (set_string(&row.error, "") < 0 || set_string(&row.accel, accel) < 0 || set_string(&row.boot_id, boot) < 0)
+		return err_nomem(e);
+	return containers_set_state(db, &row, e);
+}
+
+/* Takes the start time from the state file, which is exact. */
+static void take_start_time(struct engine *g, struct container_row *row)
+{
+	char path[96];
+	struct state s;
+
+	snprintf(path, sizeof(path), "containers/%s", row->id);
+	_cleanup_close_ int dir = openat(g->run_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir >= 0 && state_read(dir, &s) == 0 && s.started_ns) {
+		row->started_ns = s.started_ns;
+		set_string(&row->accel, s.accel);
+	}
+}
+
+int engine_container_ended(struct engine *g, const char *id, bool started, int status, bool oom, const char *error, struct err *e)
+{
+	_cleanup_(container_row_done) struct container_row row = {0};
+	struct db *db;
+	int r = load(g, id, &db, &row, e);
+
+	if (r == 0 && row.auto_remove) {
+		_cleanup_json_ json_t *record = json_loads(row.record, 0, NULL);
+		r = container_delete(g, &row, record, true, e);
+	} else if (r == 0) {
+		if (started) {
+			take_start_time(g, &row);
+			row.finished_ns = clock_real_ns();
+			row.status = CONTAINER_EXITED;
+		}
+		row.pid = 0;
+		row.exit_code = status;
+		row.oom = oom;
+		r = set_string(&row.error, error) < 0 ? err_nomem(e) : containers_set_state(db, &row, e);
+	}
+	run_dir_remove(g, id);
+	engine_close_db(g);
+	return r;
+}

@@ -1,0 +1,306 @@
+/* Mounts: from -v, --mount, --tmpfs and the image's VOLUME to docker's Mounts array, checked. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/path.h"
+#include "base/proc.h"
+#include "engine/engine-private.h"
+
+struct mount_spec {
+	const char *type; /* bind, volume, tmpfs */
+	char *source;	  /* bind: path; volume: name or NULL for an anonymous one */
+	char *target;
+	char *options;	  /* tmpfs: as docker has them, "size=64m,exec" */
+	const char *propagation;
+	bool readonly, nocopy, create_source;
+};
+
+static void spec_done(struct mount_spec *s)
+{
+	free(s->source);
+	free(s->target);
+	free(s->options);
+}
+
+/* Adds it to the array; the target must be absolute, not "/", and not there yet. */
+static int add_spec(json_t *mounts, struct mount_spec *s, struct err *e)
+{
+	size_t i;
+	json_t *m;
+
+	if (str_empty(s->target) || *s->target != '/')
+		return err_set(e, EINVAL, "invalid mount path: '%s' mount path must be absolute", s->target ? s->target : "");
+	_cleanup_free_ char *target = path_clean(s->target);
+	if (!target)
+		return err_nomem(e);
+	if (!strcmp(target, "/"))
+		return err_set(e, EINVAL, "invalid specification: destination can't be '/'");
+	json_array_foreach(mounts, i, m)
+		if (!strcmp(json_str(m, "Destination"), target))
+			return err_set(e, EINVAL, "Duplicate mount point: %s", target);
+	bool volume = !strcmp(s->type, "volume");
+	m = json_pack("{s:s, s:s, s:s, s:s, s:b, s:s}", "Type", s->type, "Source", volume || !s->source ? "" : s->source, "Destination",
+		target, "Mode", s->options ? s->options : "", "RW", !s->readonly, "Propagation", s->propagation ? s->propagation : "");
+	if (!m)
+		return err_set(e, EINVAL, "mount %s: its paths are not UTF-8", target);
+	if (volume)
+		json_object_set_new(m, "Name", json_string(s->source ? s->source : ""));
+	if (volume && !s->nocopy)
+		json_object_set_new(m, "CopyUp", json_true());
+	if (s->create_source)
+		json_object_set_new(m, "CreateSource", json_true());
+	return json_array_append_new(mounts, m) < 0 ? err_nomem(e) : 0;
+}
+
+static const char *const propagations[] = {"private", "rprivate", "shared", "rshared", "slave", "rslave", NULL};
+
+static int apply_bind_option(struct mount_spec *s, const char *opt, const char *whole, struct err *e)
+{
+	if (!strcmp(opt, "ro"))
+		s->readonly = true;
+	else if (!strcmp(opt, "rw"))
+		s->readonly = false;
+	else if (!strcmp(opt, "nocopy"))
+		s->nocopy = true;
+	else if (str_in(opt, propagations))
+		for (size_t i = 0; propagations[i]; i++) {
+			if (!strcmp(propagations[i], opt))
+				s->propagation = propagations[i];
+		}
+	else if (strcmp(opt, "z") != 0 && strcmp(opt, "Z") != 0) /* labels for SELinux, which is not used */
+		return err_set(e, EINVAL, "invalid mode: %s", whole);
+	return 0;
+}
+
+/* "[SOURCE:]TARGET[:OPTIONS]" */
+static int parse_bind(const char *text, json_t *mounts, struct err *e)
+{
+	_cleanup_(spec_done) struct mount_spec s = {.type = "volume"};
+	_cleanup_free_ char *copy = strdup(text);
+	char *parts[4] = {0}, *p = copy;
+	size_t n = 0;
+
+	if (!copy)
+		return err_nomem(e);
+	while (p && n < 4) {
+		parts[n++] = p;
+		p = strchr(p, ':');
+		if (p)
+			*p++ = 0;
+	}
+	if (!*text || n > 3 || !*parts[0] || (n > 1 && !*parts[1]))
+		return err_set(e, EINVAL, "invalid volume specification: '%s'", text);
+	s.target = strdup(parts[n == 1 ? 0 : 1]);
+	if (n > 1) {
+		bool path = *parts[0] == '/';
+		if (!path && !name_valid(parts[0]))
+			return err_set(e, EINVAL,
+				"create %s: \"%s\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path",
+				parts[0], parts[0]);
+		s.type = path ? "bind" : "volume";
+		s.create_source = path;
+		s.source = path ? path_clean(parts[0]) : strdup(parts[0]);
+		if (path)
+			s.propagation = "rprivate";
+	}
+	_cleanup_strv_ char **opts = n == 3 ? strv_split(parts[2], ",") : NULL;
+	strv_foreach(opt, opts)
+	{
+		int r = apply_bind_option(&s, opt, parts[2], e);
+		if (r < 0)
+			return r;
+	}
+	if (!s.target || (n > 1 && !s.source))
+		return err_nomem(e);
+	return add_spec(mounts, &s, e);
+}
+
+static int check_tmpfs_options(const char *target, const char *options, struct err *e)
+{
+	static const char *const flags[] = {"ro", "rw", "suid", "nosuid", "dev", "nodev", "exec", "noexec", "sync", "async", "dirsync",
+		"remount", "mand", "nomand", "atime", "noatime", "diratime", "nodiratime", "relatime", "norelatime", "strictatime", NULL};
+	static const char *const values[] = {"size=", "mode=", "uid=", "gid=", "nr_inodes=", "nr_blocks=", "mpol=", NULL};
+	_cleanup_strv_ char **opts = strv_split(options, ",");
+
+	strv_foreach(opt, opts)
+	{
+		bool known = str_in(opt, flags);
+		for (size_t i = 0; values[i] && !known; i++)
+			known = str_starts(opt, values[i]);
+		if (!known)
+			return err_set(e, EINVAL, "invalid tmpfs option \"%s\" for %s", opt, target);
+	}
+	return 0;
+}
+
+static int add_tmpfs(json_t *mounts, const char *target, const char *options, bool readonly, struct err *e)
+{
+	_cleanup_(spec_done) struct mount_spec s = {.type = "tmpfs", .readonly = readonly};
+	int r = check_tmpfs_options(target, options, e);
+
+	if (r < 0)
+		return r;
+	s.target = strdup(target);
+	s.options = strdup(options);
+	return !s.target || !s.options ? err_nomem(e) : add_spec(mounts, &s, e);
+}
+
+static int parse_tmpfs_mount(const json_t *m, json_t *mounts, struct err *e)
+{
+	const json_t *o = json_object_get(m, "TmpfsOptions");
+	_cleanup_buf_ struct buf b = {0};
+	const char *target = json_str(m, "Target");
+
+	buf_adds(&b, "");
+	if (json_int(o, "SizeBytes", 0))
+		buf_addf(&b, "size=%lld", (long long)json_int(o, "SizeBytes", 0));
+	if (json_int(o, "Mode", 0))
+		buf_addf(&b, "%smode=%llo", b.len ? "," : "", (unsigned long long)json_int(o, "Mode", 0));
+	return add_tmpfs(mounts, target ? target : "", b.data, json_flag(m, "ReadOnly"), e);
+}
+
+/* One of --mount. */
+static int parse_mount(const json_t *m, json_t *mounts, struct err *e)
+{
+	_cleanup_(spec_done) struct mount_spec s = {.readonly = json_flag(m, "ReadOnly")};
+	const char *type = json_str(m, "Type"), *source = json_str(m, "Source"), *target = json_str(m, "Target");
+	const char *propagation = json_str(json_object_get(m, "BindOptions"), "Propagation");
+	struct stat st;
+
+	if (type && !strcmp(type, "tmpfs"))
+		return parse_tmpfs_mount(m, mounts, e);
+	if (!type || (strcmp(type, "bind") != 0 && strcmp(type, "volume") != 0))
+		return err_set(e, EINVAL, "invalid mount config for type \"%s\": mount type unknown: \"%s\"", type ? type : "", type ? type : "");
+	s.type = !strcmp(type, "bind") ? "bind" : "volume";
+	s.nocopy = json_flag(json_object_get(m, "VolumeOptions"), "NoCopy");
+	if (str_empty(target))
+		return err_set(e, EINVAL, "invalid mount config for type \"%s\": field Target must not be empty", type);
+	if (!strcmp(type, "bind")) {
+		if (str_empty(source))
+			return err_set(e, EINVAL, "invalid mount config for type \"bind\": field Source must not be empty");
+		if (*source != '/')
+			return err_set(e, EINVAL, "invalid mount config for type \"bind\": invalid mount path: '%s' mount path must be absolute", source);
+		if (stat(source, &st) < 0)
+			return err_set(e, ENOENT, "invalid mount config for type \"bind\": bind source path does not exist: %s", source);
+		s.propagation = "rprivate";
+		for (size_t i = 0; propagation && propagations[i]; i++)
+			if (!strcmp(propagation, propagations[i]))
+				s.propagation = propagations[i];
+		s.source = path_clean(source);
+	} else if (!str_empty(source)) {
+		if (!name_valid(source))
+			return err_set(e, EINVAL, "create %s: \"%s\" includes invalid characters for a local volume name", source, source);
+		s.source = strdup(source);
+	}
+	s.target = strdup(target);
+	return add_spec(mounts, &s, e);
+}
+
+static bool has_target(const json_t *mounts, const char *target)
+{
+	_cleanup_free_ char *clean = path_clean(target);
+	size_t i;
+	json_t *m;
+
+	json_array_foreach((json_t *)mounts, i, m)
+		if (clean && !strcmp(json_str(m, "Destination"), clean))
+			return true;
+	return false;
+}
+
+static int add_anonymous(const json_t *volumes, json_t *mounts, struct err *e)
+{
+	const char *target;
+	json_t *v;
+
+	json_object_foreach((json_t *)volumes, target, v)
+	{
+		_cleanup_(spec_done) struct mount_spec s = {.type = "volume"};
+		if (has_target(mounts, target))
+			continue;
+		s.target = strdup(target);
+		int r = s.target ? add_spec(mounts, &s, e) : err_nomem(e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int mounts_resolve(const json_t *config, const json_t *hc, json_t **ret, struct err *e)
+{
+	_cleanup_json_ json_t *mounts = json_array();
+	const char *target;
+	size_t i;
+	json_t *m;
+	int r = 0;
+
+	json_array_foreach(json_object_get(hc, "Binds"), i, m)
+	{
+		r = parse_bind(json_string_value(m) ? json_string_value(m) : "", mounts, e);
+		if (r < 0)
+			return r;
+	}
+	json_array_foreach(json_object_get(hc, "Mounts"), i, m)
+	{
+		r = parse_mount(m, mounts, e);
+		if (r < 0)
+			return r;
+	}
+	json_object_foreach(json_object_get(hc, "Tmpfs"), target, m)
+	{
+		r = add_tmpfs(mounts, target, json_string_value(m) ? json_string_value(m) : "", false, e);
+		if (r < 0)
+			return r;
+	}
+	r = add_anonymous(json_object_get(config, "Volumes"), mounts, e);
+	if (r == 0)
+		*ret = steal_ptr(mounts);
+	return r;
+}
+
+static int prepare_volume(struct engine *g, json_t *m, struct err *e)
+{
+	const char *name = json_str(m, "Name");
+	char generated[65];
+	bool anonymous = str_empty(name);
+
+	if (anonymous) {
+		if (random_id(generated) < 0)
+			return err_set(e, EIO, "no random bytes");
+		name = generated;
+	}
+	int r = volume_ensure(g, name, anonymous, NULL, e);
+	if (r < 0)
+		return r;
+	json_object_set_new(m, "Source", json_sprintf("%s/volumes/%s/_data", g->root, name));
+	json_object_set_new(m, "Name", json_string(name));
+	json_object_set_new(m, "Driver", json_string("local"));
+	if (anonymous)
+		json_object_set_new(m, "Anonymous", json_true());
+	return 0;
+}
+
+int mounts_prepare(struct engine *g, json_t *mounts, struct err *e)
+{
+	size_t i;
+	json_t *m;
+
+	json_array_foreach(mounts, i, m)
+	{
+		const char *type = json_str(m, "Type"), *source = json_str(m, "Source");
+		int r = 0;
+		struct stat st;
+		if (!strcmp(type, "volume"))
+			r = prepare_volume(g, m, e);
+		else if (json_flag(m, "CreateSource") && stat(source, &st) < 0 && (r = mkdir_p(AT_FDCWD, source, 0755)) < 0)
+			r = err_errno(e, r, "error while creating mount source path '%s'", source);
+		json_object_del(m, "CreateSource");
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}

@@ -1,0 +1,177 @@
+/* Starting a container: its plan, its lock and a client's socket handed to a monitor, which is waited for until the workload runs. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include "base/fd.h"
+#include "base/path.h"
+#include "engine/engine-private.h"
+#include "proto/frame.h"
+#include "proto/monitor.h"
+
+/* The descriptors a monitor is started with. */
+enum { MONITOR_FD_LOCK = 3, MONITOR_FD_PLAN = 4, MONITOR_FD_CLIENT = 5 };
+
+static int plan_to_memfd(const struct plan *p, struct err *e)
+{
+	_cleanup_buf_ struct buf b = {0};
+	int r = plan_encode(p, &b);
+	_cleanup_close_ int fd = memfd_create("plan", MFD_CLOEXEC);
+
+	if (r == 0 && fd < 0)
+		r = -errno;
+	if (r == 0)
+		r = fd_write_all(fd, b.data, b.len);
+	if (r == 0 && lseek(fd, 0, SEEK_SET) < 0)
+		r = -errno;
+	return r < 0 ? err_errno(e, r, "hand the plan to the monitor") : steal_fd(&fd);
+}
+
+static char **monitor_args(struct engine *g, const struct found *f, uint32_t streams)
+{
+	const json_t *config = json_object_get(f->record, "Config"), *hc = json_object_get(f->record, "HostConfig");
+	const char *log = json_str(json_object_get(hc, "LogConfig"), "Type");
+	char **v = NULL;
+	int r = strv_push(&v, "caisson-monitor");
+
+	r |= strv_pushf(&v, "--name=%s", f->row.name);
+	r |= strv_pushf(&v, "--isolation=%s", isolation_name(record_isolation(f->record)));
+	r |= strv_pushf(&v, "--root=%s", g->root);
+	r |= strv_pushf(&v, "--run=%s", g->run);
+	if (access(g->config_file, F_OK) == 0)
+		r |= strv_pushf(&v, "--config=%s", g->config_file);
+	r |= strv_pushf(&v, "--streams=%u", streams);
+	if (json_flag(config, "StdinOnce"))
+		r |= strv_push(&v, "--stdin-once");
+	if (!log || strcmp(log, "none") != 0)
+		r |= strv_push(&v, "--log");
+	r |= strv_push(&v, f->row.id);
+	if (r < 0) {
+		strv_free(v);
+		return NULL;
+	}
+	return v;
+}
+
+static int spawn_monitor(struct engine *g, char **args, const int fds[3], struct err *e)
+{
+	_cleanup_free_ char *program = path_join(g->libexec_dir, "caisson-monitor");
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attr;
+	sigset_t none, all;
+	int moved[3];
+	pid_t pid;
+
+	if (!program)
+		return err_nomem(e);
+	/* out of the way of the numbers they will have */
+	for (int i = 0; i < 3; i++)
+		moved[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 16);
+	sigemptyset(&none);
+	sigfillset(&all);
+	posix_spawnattr_init(&attr);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	posix_spawnattr_setsigmask(&attr, &none);
+	posix_spawnattr_setsigdefault(&attr, &all);
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0);
+	posix_spawn_file_actions_adddup2(&actions, 0, 1);
+	if (!secure_getenv("CAISSON_DEBUG"))
+		posix_spawn_file_actions_adddup2(&actions, 0, 2);
+	posix_spawn_file_actions_addchdir_np(&actions, "/");
+	for (int i = 0; i < 3; i++)
+		posix_spawn_file_actions_adddup2(&actions, moved[i], MONITOR_FD_LOCK + i);
+	int r = posix_spawn(&pid, program, &actions, &attr, args, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	posix_spawnattr_destroy(&attr);
+	for (int i = 0; i < 3; i++)
+		close(moved[i]);
+	return r ? err_errno(e, r, "%s", program) : 0;
+}
+
+/* Until the workload runs (0) or could not be started. */
+static int wait_started(int sock, const struct engine_start *opt, struct err *e)
+{
+	_cleanup_buf_ struct buf b = {0};
+	struct frame f;
+
+	for (;;) {
+		int r = monitor_answer(sock, &b, &f, e);
+		if (r < 0)
+			return r;
+		if (f.type == MONITOR_STARTED)
+			return 0;
+		if (f.type == MONITOR_NOTICE && opt->notice) {
+			buf_add(&b, "", 1);
+			opt->notice(opt->notice_data, b.data);
+		}
+	}
+}
+
+static int start_held(struct engine *g, struct found *f, int lock, const struct engine_start *opt, uint32_t streams, int *ret_client, struct err *e)
+{
+	struct plan plan = {0};
+	_cleanup_close_ int plan_fd = -1;
+	_cleanup_strv_ char **args = NULL;
+	int pair[2];
+
+	int r = isolation_probe(record_isolation(f->record), &g->host, e);
+	if (r == 0)
+		r = engine_plan(g, f->record, &plan, e);
+	plan.process.rows = opt->rows;
+	plan.process.cols = opt->cols;
+	if (r == 0)
+		r = isolation_check(record_isolation(f->record), &g->host, &plan, e);
+	if (r == 0)
+		r = plan_fd = plan_to_memfd(&plan, e);
+	plan_done(&plan);
+	if (r < 0)
+		return r;
+	args = monitor_args(g, f, streams);
+	if (!args)
+		return err_nomem(e);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_errno(e, errno, "socketpair");
+	r = spawn_monitor(g, args, (int[]){lock, plan_fd, pair[1]}, e);
+	close(pair[1]);
+	if (r < 0) {
+		close(pair[0]);
+		return r;
+	}
+	*ret_client = pair[0];
+	return 1;
+}
+
+int engine_start(struct engine *g, const char *ref, const struct engine_start *opt, int *ret_client, struct err *e)
+{
+	_cleanup_(found_done) struct found f = {.run_dir = -1};
+	_cleanup_close_ int run_dir = -1, lock = -1, client = -1;
+	uint32_t streams = ret_client ? opt->streams : 0;
+
+	int r = container_find(g, ref, &f, e);
+	if (r < 0)
+		return r;
+	if (f.running)
+		return ret_client ? engine_attach(g, ref, streams, ret_client, e) : 0;
+	r = container_hold(g, f.row.id, &run_dir, &lock, e);
+	if (r < 0)
+		return r;
+	r = start_held(g, &f, lock, opt, streams, &client, e);
+	if (r < 0) {
+		run_dir_remove(g, f.row.id);
+		return r;
+	}
+	/* the lock is the monitor's alone from here on: if it dies, the next command must see that */
+	close_fd(&lock);
+	r = wait_started(client, opt, e);
+	if (r == -ECONNRESET)
+		return err_set(e, ECONNRESET, "container %s: its monitor died while starting it", f.row.name);
+	if (r == 0 && ret_client)
+		*ret_client = steal_fd(&client);
+	return r;
+}

@@ -1,0 +1,172 @@
+/*
+ * caisson-monitor: holds one container from its start to its end and writes down how it ended.
+ *
+ * Started by the engine only, with the container's lock, its plan and a client's socket as descriptors 3, 4 and 5 (engine/start.c). It outlives the
+ * command that started it. If it is killed, the kernel ends the container (PR_SET_PDEATHSIG) and the next command writes that down.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "container/container.h"
+#include "engine/engine.h"
+#include "proto/agent.h"
+#include "proto/frame.h"
+#include "proto/monitor.h"
+
+enum { LOCK = 3, PLAN = 4, CLIENT = 5, PLAN_MAX = 16 * 1024 * 1024 };
+
+struct options {
+	const char *root, *run, *config, *id;
+	enum isolation_kind kind;
+	uint32_t streams;
+	bool stdin_once, log;
+};
+
+struct monitor {
+	struct engine *engine;
+	const char *id;
+};
+
+static void on_running(void *data, pid_t pid, const char *accel)
+{
+	struct monitor *m = data;
+	struct err e = ERR_INIT;
+
+	if (engine_container_running(m->engine, m->id, pid, accel, &e) < 0)
+		log_trace("monitor", "record the start: %s", e.msg);
+	engine_close_db(m->engine);
+	malloc_trim(0);
+}
+
+static void on_ended(void *data, const struct container_end *end)
+{
+	struct monitor *m = data;
+	struct err e = ERR_INIT;
+
+	if (engine_container_ended(m->engine, m->id, end->started, end->status, end->oom, end->started ? end->error : end->err->msg, &e) < 0)
+		log_trace("monitor", "record the end: %s", e.msg);
+}
+
+static int parse_options(int argc, char **argv, struct options *o, struct err *e)
+{
+	static const struct option table[] = {
+		{"name", required_argument, NULL, 'n'},
+		{"isolation", required_argument, NULL, 'i'},
+		{"root", required_argument, NULL, 'R'},
+		{"run", required_argument, NULL, 'r'},
+		{"config", required_argument, NULL, 'c'},
+		{"streams", required_argument, NULL, 's'},
+		{"stdin-once", no_argument, NULL, 'o'},
+		{"log", no_argument, NULL, 'l'},
+		{0},
+	};
+	int c, r = 0;
+
+	while (r == 0 && (c = getopt_long(argc, argv, "", table, NULL)) != -1) {
+		switch (c) {
+		case 'n': /* for whoever reads `ps` */
+			break;
+		case 'i':
+			r = isolation_parse(optarg, &o->kind, e);
+			break;
+		case 'R':
+			o->root = optarg;
+			break;
+		case 'r':
+			o->run = optarg;
+			break;
+		case 'c':
+			o->config = optarg;
+			break;
+		case 's':
+			r = parse_u32(optarg, &o->streams);
+			break;
+		case 'o':
+			o->stdin_once = true;
+			break;
+		case 'l':
+			o->log = true;
+			break;
+		default:
+			r = -EINVAL;
+		}
+	}
+	if (r < 0 || optind != argc - 1 || strlen(argv[optind]) != 64)
+		return err_set(e, EINVAL, "caisson-monitor is started by caisson only");
+	o->id = argv[optind];
+	return 0;
+}
+
+static int read_plan(struct plan *ret, struct err *e)
+{
+	_cleanup_buf_ struct buf b = {0};
+	int r = fd_read_to_end(PLAN, PLAN_MAX, &b);
+
+	close(PLAN);
+	return r < 0 ? err_errno(e, r, "read the plan") : plan_decode(ret, b.data, b.len, e);
+}
+
+static int run(const struct options *o, struct err *e)
+{
+	struct monitor m = {.id = o->id};
+	struct plan plan = {0};
+	char log_name[80], path[96];
+	_cleanup_close_ int dir = -1, run_dir = -1;
+
+	snprintf(log_name, sizeof(log_name), "%s-json.log", o->id);
+	snprintf(path, sizeof(path), "containers/%s", o->id);
+	int r = engine_open(&m.engine, o->root, o->run, o->config, e);
+	if (r < 0)
+		return r;
+	r = read_plan(&plan, e);
+	if (r == 0) {
+		dir = openat(m.engine->root_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		run_dir = openat(m.engine->run_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (dir < 0 || run_dir < 0)
+			r = err_errno(e, errno, "directory of container %s", plan.name);
+	}
+	struct container_run how = {
+		.plan = &plan,
+		.kind = o->kind,
+		.host = &m.engine->host,
+		.dir = dir,
+		.run_dir = run_dir,
+		.lock = LOCK,
+		.client = CLIENT,
+		.client_streams = o->streams,
+		.stdin_once = o->stdin_once,
+		.log_name = o->log ? log_name : NULL,
+		.hooks = {.running = on_running, .ended = on_ended, .data = &m},
+	};
+	if (r == 0)
+		r = container_run(&how, e);
+	plan_done(&plan);
+	engine_free(m.engine);
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = {0};
+	struct err e = ERR_INIT;
+	_cleanup_buf_ struct buf payload = {0}, frame = {0};
+
+	prctl(PR_SET_DUMPABLE, 0);
+	umask(0022);
+	for (int fd = LOCK; fd <= CLIENT; fd++)
+		fd_cloexec(fd, true);
+	if (parse_options(argc, argv, &o, &e) == 0 && run(&o, &e) == 0)
+		return 0;
+	if (agent_err_encode(&payload, &e) == 0 && frame_add(&frame, MONITOR_FAILED, 0, payload.data, payload.len) == 0)
+		fd_write_all(CLIENT, frame.data, frame.len);
+	fprintf(stderr, "caisson-monitor: %s\n", e.msg);
+	return 1;
+}
