@@ -1,0 +1,143 @@
+/* Images that are here: looking them up, their layers and files. */
+#include "image/image.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/path.h"
+#include "image/ref.h"
+#include "store/db.h"
+
+void image_done(struct image *i)
+{
+	free(i->id);
+	json_decref(i->doc);
+	image_row_done(&i->row);
+	*i = (struct image){0};
+}
+
+static bool may_be_id(const char *s)
+{
+	size_t n;
+
+	if (str_starts(s, "sha256:"))
+		s += strlen("sha256:");
+	n = strlen(s);
+	return n > 0 && n <= 64 && strspn(s, "0123456789abcdef") == n;
+}
+
+static int find_by_name(struct db *d, const char *ref, struct image_row *ret, struct err *e)
+{
+	_cleanup_reference_ struct reference r = {0};
+	int code = reference_parse(ref, &r, e);
+
+	if (code < 0)
+		return code;
+	_cleanup_free_ char *name = reference_name(&r);
+	return name ? images_by_name(d, name, ret, e) : err_nomem(e);
+}
+
+/* A full id is an id; what else may be both is a name first. */
+static int find_row(struct db *d, const char *ref, struct image_row *ret, struct err *e)
+{
+	bool full_id = may_be_id(ref) && strlen(ref) >= 64;
+	int r = full_id ? -ENOENT : find_by_name(d, ref, ret, e);
+
+	if ((r == -ENOENT || r == -EINVAL) && may_be_id(ref))
+		r = images_by_id(d, ref, ret, e);
+	return r == -ENOENT ? err_set(e, ENOENT, "No such image: %s", ref) : r;
+}
+
+int image_find(struct db *d, const char *ref, struct image *ret, struct err *e)
+{
+	_cleanup_image_ struct image i = {0};
+	int r = find_row(d, ref, &i.row, e);
+
+	if (r < 0)
+		return r;
+	i.id = strdup(i.row.id);
+	if (!i.id)
+		return err_nomem(e);
+	i.doc = json_parse(i.row.config, strlen(i.row.config), i.id, e);
+	if (!i.doc)
+		return -e->code;
+	i.config = json_object_get(i.doc, "config");
+	*ret = i;
+	i = (struct image){0};
+	return 0;
+}
+
+int image_lower_dirs(const char *root, const struct image *i, char ***ret, struct err *e)
+{
+	_cleanup_strv_ char **dirs = NULL;
+
+	if (!i->row.n_layers)
+		return err_set(e, EINVAL, "image %s has no layers", i->id);
+	for (size_t n = i->row.n_layers; n-- > 0;)
+		if (strv_pushf(&dirs, "%s/layers/%s", root, i->row.layers[n].dir) < 0)
+			return err_nomem(e);
+	*ret = steal_ptr(dirs);
+	return 0;
+}
+
+int image_erofs_path(int root_fd, const char *root, const struct image *i, char **ret, struct err *e)
+{
+	_cleanup_free_ char *path = str_fmt("erofs/%s.erofs", i->id + strlen("sha256:"));
+	_cleanup_free_ char *full = path ? path_join(root, path) : NULL;
+
+	if (!full)
+		return err_nomem(e);
+	if (faccessat(root_fd, path, F_OK, 0) < 0)
+		return err_errno(e, errno, "%s", full);
+	*ret = steal_ptr(full);
+	return 0;
+}
+
+static const char *machine_arch(const struct utsname *u)
+{
+	static const struct {
+		const char *machine, *arch;
+	} table[] = {{"x86_64", "amd64"}, {"aarch64", "arm64"}, {"riscv64", "riscv64"}, {"ppc64le", "ppc64le"}, {"s390x", "s390x"}};
+
+	for (size_t n = 0; n < sizeof(table) / sizeof(table[0]); n++)
+		if (!strcmp(u->machine, table[n].machine))
+			return table[n].arch;
+	return u->machine;
+}
+
+int image_check_arch(const struct image *i, struct err *e)
+{
+	struct utsname u;
+	const char *os = json_str(i->doc, "os"), *arch = json_str(i->doc, "architecture");
+
+	if (uname(&u) < 0)
+		return err_errno(e, errno, "uname");
+	if (!str_empty(os) && strcmp(os, "linux") != 0)
+		return err_set(e, ENOEXEC, "image %s is for the operating system %s", i->id, os);
+	if (!str_empty(arch) && strcmp(arch, machine_arch(&u)) != 0)
+		return err_set(e, ENOEXEC, "image %s is for the architecture %s, this machine is %s", i->id, arch, machine_arch(&u));
+	return 0;
+}
+
+int image_tag(struct db *d, const char *ref, const char *new_ref, struct err *e)
+{
+	_cleanup_reference_ struct reference r = {0};
+	_cleanup_image_ struct image i = {0};
+	int code = reference_parse(new_ref, &r, e);
+
+	if (code < 0)
+		return code;
+	if (r.digest)
+		return err_set(e, EINVAL, "refusing to create a tag with a digest reference");
+	_cleanup_free_ char *name = reference_name(&r);
+	if (!name)
+		return err_nomem(e);
+	code = image_find(d, ref, &i, e);
+	return code < 0 ? code : images_tag(d, i.id, name, e);
+}
