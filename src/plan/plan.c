@@ -59,104 +59,95 @@ struct table {
 		.name = (n), .size = sizeof(type), .len = sizeof(f) / sizeof((f)[0]), .fields = (f) \
 	}
 
-#define PROCESS(n, kind, member, ...)                                                                \
-	{                                                                                            \
-		.tag = n, .type = kind, .offset = offsetof(struct plan_process, member), __VA_ARGS__ \
+#define FIELD(of, n, kind, member, ...)                                                    \
+	{                                                                                  \
+		.tag = n, .type = kind, .offset = offsetof(struct of, member), __VA_ARGS__ \
 	}
+
 static const struct field process_fields[] = {
-	PROCESS(1, T_STRV, argv),
-	PROCESS(2, T_STRV, env),
-	PROCESS(3, T_STR, cwd),
-	PROCESS(4, T_STR, user),
-	PROCESS(5, T_STRV, groups),
-	PROCESS(6, T_BOOL, tty),
-	PROCESS(7, T_BOOL, open_stdin),
-	PROCESS(8, T_BOOL, no_new_privs),
-	PROCESS(9, T_64, caps),
-	PROCESS(10, T_BYTES, seccomp, .count_offset = offsetof(struct plan_process, seccomp_len),
+	FIELD(plan_process, 1, T_STRV, argv),
+	FIELD(plan_process, 2, T_STRV, env),
+	FIELD(plan_process, 3, T_STR, cwd),
+	FIELD(plan_process, 4, T_STR, user),
+	FIELD(plan_process, 5, T_STRV, groups),
+	FIELD(plan_process, 6, T_BOOL, tty),
+	FIELD(plan_process, 7, T_BOOL, open_stdin),
+	FIELD(plan_process, 8, T_BOOL, no_new_privs),
+	FIELD(plan_process, 9, T_64, caps),
+	FIELD(plan_process, 10, T_BYTES, seccomp, .count_offset = offsetof(struct plan_process, seccomp_len),
 		.limit = sizeof(struct sock_filter)),
-	PROCESS(11, T_STRV, rlimits),
-	PROCESS(12, T_32, rows),
-	PROCESS(13, T_32, cols),
+	FIELD(plan_process, 11, T_STRV, rlimits),
+	FIELD(plan_process, 12, T_32, rows),
+	FIELD(plan_process, 13, T_32, cols),
 };
 static const struct table process_table = TABLE("process", struct plan_process, process_fields);
 
-#define MOUNT(n, kind, member, ...)                                                                \
-	{                                                                                          \
-		.tag = n, .type = kind, .offset = offsetof(struct plan_mount, member), __VA_ARGS__ \
-	}
 static const struct field mount_fields[] = {
-	MOUNT(1, T_ENUM, type, .limit = PLAN_MOUNT_TMPFS),
-	MOUNT(2, T_STR, source),
-	MOUNT(3, T_STR, target),
-	MOUNT(4, T_STR, options),
-	MOUNT(5, T_BOOL, readonly),
-	MOUNT(6, T_BOOL, nosuid),
-	MOUNT(7, T_BOOL, nodev),
-	MOUNT(8, T_BOOL, noexec),
-	MOUNT(9, T_STR, propagation),
-	MOUNT(10, T_BOOL, recursive),
-	MOUNT(11, T_BOOL, copy_up),
-	MOUNT(12, T_STR, share),
+	FIELD(plan_mount, 1, T_ENUM, type, .limit = PLAN_MOUNT_TMPFS),
+	FIELD(plan_mount, 2, T_STR, source),
+	FIELD(plan_mount, 3, T_STR, target),
+	FIELD(plan_mount, 4, T_STR, options),
+	FIELD(plan_mount, 5, T_BOOL, readonly),
+	FIELD(plan_mount, 6, T_BOOL, nosuid),
+	FIELD(plan_mount, 7, T_BOOL, nodev),
+	FIELD(plan_mount, 8, T_BOOL, noexec),
+	FIELD(plan_mount, 9, T_STR, propagation),
+	FIELD(plan_mount, 10, T_BOOL, recursive),
+	FIELD(plan_mount, 11, T_BOOL, copy_up),
+	FIELD(plan_mount, 12, T_STR, share),
 };
 static const struct table mount_table = TABLE("mount", struct plan_mount, mount_fields);
 
-#define DEVICE(n, kind, member, ...)                                                                \
-	{                                                                                           \
-		.tag = n, .type = kind, .offset = offsetof(struct plan_device, member), __VA_ARGS__ \
-	}
 static const struct field device_fields[] = {
-	DEVICE(1, T_STR, host_path),
-	DEVICE(2, T_STR, path),
-	DEVICE(3, T_STR, access),
+	FIELD(plan_device, 1, T_STR, host_path),
+	FIELD(plan_device, 2, T_STR, path),
+	FIELD(plan_device, 3, T_STR, access),
 };
 static const struct table device_table = TABLE("device", struct plan_device, device_fields);
 
-#define PLAN(n, kind, member, ...)                                                           \
-	{                                                                                    \
-		.tag = n, .type = kind, .offset = offsetof(struct plan, member), __VA_ARGS__ \
-	}
 static const struct field plan_fields[] = {
-	PLAN(1, T_STR, id),
-	PLAN(2, T_STR, name),
-	PLAN(3, T_STR, hostname),
-	PLAN(4, T_STR, domainname),
-	PLAN(5, T_STRUCT, process, .sub = &process_table),
-	PLAN(6, T_BOOL, init),
-	PLAN(7, T_BOOL, privileged),
-	PLAN(8, T_BOOL, readonly_root),
-	PLAN(9, T_BOOL, host_network),
-	PLAN(10, T_BOOL, host_pid),
-	PLAN(11, T_BOOL, host_ipc),
-	PLAN(12, T_BOOL, host_uts),
-	PLAN(13, T_BOOL, host_cgroupns),
-	PLAN(14, T_BOOL, network_none),
-	PLAN(15, T_STRV, lower),
-	PLAN(16, T_STR, upper),
-	PLAN(17, T_STR, work),
-	PLAN(18, T_STR, rootfs),
-	PLAN(19, T_STR, image_erofs),
-	PLAN(20, T_STR, disk),
-	PLAN(21, T_ARRAY, mounts, .count_offset = offsetof(struct plan, mounts_len), .sub = &mount_table),
-	PLAN(22, T_ARRAY, devices, .count_offset = offsetof(struct plan, devices_len), .sub = &device_table),
-	PLAN(23, T_STRV, masked),
-	PLAN(24, T_STRV, readonly_paths),
-	PLAN(25, T_STRV, sysctls),
-	PLAN(26, T_STR, resolv_conf),
-	PLAN(27, T_STR, hosts),
-	PLAN(28, T_STR, hostname_file),
-	PLAN(29, T_64, shm_size),
-	PLAN(30, T_64, memory),
-	PLAN(31, T_64, memory_swap),
-	PLAN(32, T_64, memory_reservation),
-	PLAN(33, T_64, nanocpus),
-	PLAN(34, T_64, cpu_shares),
-	PLAN(35, T_STR, cpuset_cpus),
-	PLAN(36, T_64, pids),
-	PLAN(37, T_32, oom_score_adj),
-	PLAN(38, T_BOOL, oom_kill_disable),
-	PLAN(39, T_STR, cgroup_parent),
-	PLAN(40, T_32, stop_signal),
+	FIELD(plan, 1, T_STR, id),
+	FIELD(plan, 2, T_STR, name),
+	FIELD(plan, 3, T_STR, hostname),
+	FIELD(plan, 4, T_STR, domainname),
+	FIELD(plan, 5, T_STRUCT, process, .sub = &process_table),
+	FIELD(plan, 6, T_BOOL, init),
+	FIELD(plan, 7, T_BOOL, privileged),
+	FIELD(plan, 8, T_BOOL, readonly_root),
+	FIELD(plan, 9, T_BOOL, host_network),
+	FIELD(plan, 10, T_BOOL, host_pid),
+	FIELD(plan, 11, T_BOOL, host_ipc),
+	FIELD(plan, 12, T_BOOL, host_uts),
+	FIELD(plan, 13, T_BOOL, host_cgroupns),
+	FIELD(plan, 14, T_BOOL, network_none),
+	FIELD(plan, 15, T_STRV, lower),
+	FIELD(plan, 16, T_STR, upper),
+	FIELD(plan, 17, T_STR, work),
+	FIELD(plan, 18, T_STR, rootfs),
+	FIELD(plan, 19, T_STR, image_erofs),
+	FIELD(plan, 20, T_STR, disk),
+	FIELD(plan, 21, T_ARRAY, mounts, .count_offset = offsetof(struct plan, mounts_len),
+		.sub = &mount_table),
+	FIELD(plan, 22, T_ARRAY, devices, .count_offset = offsetof(struct plan, devices_len),
+		.sub = &device_table),
+	FIELD(plan, 23, T_STRV, masked),
+	FIELD(plan, 24, T_STRV, readonly_paths),
+	FIELD(plan, 25, T_STRV, sysctls),
+	FIELD(plan, 26, T_STR, resolv_conf),
+	FIELD(plan, 27, T_STR, hosts),
+	FIELD(plan, 28, T_STR, hostname_file),
+	FIELD(plan, 29, T_64, shm_size),
+	FIELD(plan, 30, T_64, memory),
+	FIELD(plan, 31, T_64, memory_swap),
+	FIELD(plan, 32, T_64, memory_reservation),
+	FIELD(plan, 33, T_64, nanocpus),
+	FIELD(plan, 34, T_64, cpu_shares),
+	FIELD(plan, 35, T_STR, cpuset_cpus),
+	FIELD(plan, 36, T_64, pids),
+	FIELD(plan, 37, T_32, oom_score_adj),
+	FIELD(plan, 38, T_BOOL, oom_kill_disable),
+	FIELD(plan, 39, T_STR, cgroup_parent),
+	FIELD(plan, 40, T_32, stop_signal),
 };
 static const struct table plan_table = TABLE("plan", struct plan, plan_fields);
 

@@ -1,0 +1,167 @@
+/*
+ * The agent: PID 1 of the utility VM. It answers one host over one virtio-serial port (proto/agent.h, docs/protocol.md) and carries
+ * one plan out with the sandbox.
+ *
+ *   port.c      frames in, control and data frames out
+ *   service.c   one function per opcode, the loop
+ *   process.c   the workload and the execs: start, signal, size, end
+ *   stdio.c     streams: the workload's pipes and terminals <-> DATA frames, by credit
+ *   requests.c  questions that get a REPLY
+ *   machine.c   what START does to the guest before the workload, and SHUTDOWN after it
+ *   boot.c      from the kernel's hand-over to an open port
+ *
+ * The host is trusted not to be hostile but still held to the protocol: what does not parse, or spends credit it does not have, ends
+ * the service. The workload is hostile: nothing here waits for it and nothing grows with what it does.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "base/loop.h"
+#include "plan/plan.h"
+#include "proto/agent.h"
+#include "proto/frame.h"
+#include "sandbox/sandbox.h"
+
+/* -- port.c -- */
+
+struct queue {
+	struct buf b;
+	size_t sent; /* bytes of b that are written */
+};
+
+struct port {
+	int fd;
+	struct source *source;
+	bool want_out;	     /* the source waits for room */
+	struct frame_reader in;
+	struct queue control, data;
+	struct queue *writing; /* the queue whose frame is half written, or NULL */
+	size_t writing_left; /* bytes until the next frame may be of the other queue */
+};
+
+/* Queue a frame: 0, -ENOMEM or -EMSGSIZE. `payload` may be NULL. */
+int port_control(struct port *p, uint8_t type, uint16_t stream, const struct buf *payload);
+int port_data(struct port *p, uint8_t type, uint16_t stream, const void *data, size_t n);
+/* Whether more data should be read from a workload: the host takes what there is. */
+bool port_has_room(const struct port *p);
+/* Writes what the host takes now: 0 or -errno. */
+int port_flush(struct port *p);
+void port_done(struct port *p);
+
+/* -- stdio.c -- */
+
+struct agent;
+struct process;
+
+/* One direction of a process's stdio. */
+struct stream {
+	struct process *process;
+	int fd;		       /* non-blocking; -1: ended */
+	struct source *source; /* NULL: nothing is waited for */
+	bool input;	       /* from the host to the process */
+	bool tty;
+	bool discard;	 /* an output whose reader is gone: read and thrown away */
+	bool eof;	 /* an input after the host's EOF: closed when `pending` is written */
+	uint32_t credit; /* output: bytes we may send; input: bytes the host may send */
+	uint32_t owed;	 /* input: bytes written to the process and not yet granted again */
+	struct queue pending; /* input: at most AGENT_WINDOW bytes that the process has not taken */
+};
+
+int stream_open(struct stream *s, struct process *p, int fd, bool input);
+void stream_close(struct stream *s);
+/* What the host says about a stream: 0, or -EBADMSG when it breaks the protocol. */
+int stream_frame(struct stream *s, const struct frame *f);
+/* Waits again for an output that was left alone because the port was full. */
+void stream_resume(struct stream *s);
+
+/* -- process.c -- */
+
+enum { STREAMS = 3 };
+
+struct process {
+	struct process *next;
+	struct agent *agent;
+	uint32_t id; /* `proc` of the protocol */
+	pid_t pid;
+	int pidfd;
+	struct source *watch;
+	bool exited;
+	int tty; /* master of its terminal, for its size; or -1 */
+	struct stream streams[STREAMS];
+};
+
+int process_start(struct agent *a, struct err *e);			 /* the workload, from a->plan */
+int process_exec(struct agent *a, uint32_t id, const struct plan_process *p, struct err *e);
+struct process *process_find(struct agent *a, uint32_t id);
+int process_signal(struct process *p, int sig);
+int process_resize(struct process *p, uint32_t rows, uint32_t cols);
+/* Collects every child that has ended, orphans of the guest too, and reports those that are processes of the protocol. */
+void process_reap(struct agent *a);
+/* Frees the processes that have exited and whose streams have ended. */
+void process_sweep(struct agent *a);
+void process_free_all(struct agent *a);
+
+/* -- requests.c -- */
+
+/* Answers AGENT_STATS, PS, FREEZE, UPDATE; -EBADMSG if the frame does not parse. */
+int request_answer(struct agent *a, const struct frame *f);
+
+/* -- machine.c -- */
+
+/* What the host says at the start, decoded. */
+struct start {
+	uint64_t time_ns;
+	const char *entropy;
+	size_t entropy_len;
+	uint32_t flags;
+	char *tag;
+};
+
+/* Clock, entropy, file systems. Any failure is the failure of the start. */
+int machine_prepare(const struct start *s, struct err *e);
+/* The memory that the container may use when the plan sets no limit, so that the guest's kernel and the agent keep theirs. */
+uint64_t machine_memory(void);
+/* Flushes the disk and resets the machine, which ends it. Does not return. */
+void machine_stop(void) __attribute__((noreturn));
+
+/* -- boot.c -- */
+
+int boot_mounts(struct err *e);
+int boot_modules(struct err *e);
+int boot_open_port(int *ret_fd, struct err *e);
+
+/* -- service.c -- */
+
+/* What differs between the guest and a test of the service on an ordinary machine. */
+struct machine {
+	int (*prepare)(const struct start *s, struct err *e);
+	uint64_t (*memory)(void);
+	const char *init_path;
+};
+
+struct agent {
+	const struct machine *machine;
+	struct loop *loop;
+	struct port port;
+	bool stop;
+	struct err error; /* why the service ends, if the host did not ask for it */
+	bool start_seen;
+	bool frozen;
+	uint64_t memory_guard;
+	uint64_t oom_kills; /* seen so far */
+	struct plan plan;
+	struct sandbox sandbox;
+	struct process *processes;
+};
+
+/* Ends the service with an error; the first one counts. */
+void agent_fail(struct agent *a, int r, const char *what);
+/* Queues a control frame that is not a stream's; failing to is the end of the service. */
+void agent_send(struct agent *a, uint8_t type, const struct buf *payload);
+
+/* Greets the host and serves it until it says SHUTDOWN (0) or the port ends or breaks (-errno). The container is gone on return; the port is the caller's. */
+int service_run(int port_fd, const struct machine *m, struct err *e);

@@ -1,0 +1,134 @@
+/* What START does to the guest before the workload runs, and what SHUTDOWN does after it. */
+#include "agent/agent.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/random.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/path.h"
+
+enum { ENTROPY_LEN = 64, NOFILE = 1048576 };
+
+static int set_clock(uint64_t ns, struct err *e)
+{
+	struct timespec t = {.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
+
+	return clock_settime(CLOCK_REALTIME, &t) < 0 ? err_errno(e, errno, "set the guest's clock") : 0;
+}
+
+static int add_entropy(const struct start *s, struct err *e)
+{
+	struct {
+		struct rand_pool_info info;
+		char bytes[ENTROPY_LEN];
+	} pool = {.info = {.entropy_count = ENTROPY_LEN * 8, .buf_size = ENTROPY_LEN}};
+	_cleanup_close_ int fd = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
+
+	if (s->entropy_len != ENTROPY_LEN)
+		return err_set(e, EBADMSG, "the host sent %zu bytes of entropy, not %d", s->entropy_len,
+			ENTROPY_LEN);
+	memcpy(pool.bytes, s->entropy, ENTROPY_LEN);
+	int r = fd < 0 || ioctl(fd, RNDADDENTROPY, &pool) < 0 || ioctl(fd, RNDRESEEDCRNG) < 0 ? -errno : 0;
+	explicit_bzero(&pool, sizeof(pool));
+	return r < 0 ? err_errno(e, r, "seed the guest's random numbers") : 0;
+}
+
+static int mount_one(const char *source, const char *target, const char *type, unsigned long flags,
+	const char *data, struct err *e)
+{
+	if (mkdir(target, 0755) < 0 && errno != EEXIST)
+		return err_errno(e, errno, "make %s in the guest", target);
+	if (mount(source, target, type, flags, data) < 0)
+		return err_errno(e, errno, "mount %s (%s) in the guest", source, type);
+	return 0;
+}
+
+/* The upper directory is the container's "/": a new one has the mode and owner of the image's. */
+static int make_layers(struct err *e)
+{
+	struct stat st;
+
+	if (mkdir(AGENT_DISK "/work", 0700) < 0 && errno != EEXIST)
+		return err_errno(e, errno, "make the container's work directory");
+	if (mkdir(AGENT_DISK "/upper", 0755) < 0)
+		return errno == EEXIST ? 0 : err_errno(e, errno, "make the container's upper directory");
+	if (stat(AGENT_IMAGE, &st) < 0 || chown(AGENT_DISK "/upper", st.st_uid, st.st_gid) < 0 ||
+		chmod(AGENT_DISK "/upper", st.st_mode & 07777) < 0)
+		return err_errno(e, errno, "prepare the container's upper directory");
+	return 0;
+}
+
+/* What docker's containers have: the kernel's default of 1024 is too few for many servers. */
+static int raise_limits(struct err *e)
+{
+	struct rlimit files = {NOFILE, NOFILE}, procs = {RLIM_INFINITY, RLIM_INFINITY};
+
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0 || setrlimit(RLIMIT_NPROC, &procs) < 0)
+		return err_errno(e, errno, "raise the guest's limits");
+	return 0;
+}
+
+int machine_prepare(const struct start *s, struct err *e)
+{
+	int r = set_clock(s->time_ns, e);
+
+	if (r == 0)
+		r = add_entropy(s, e);
+	if (r == 0)
+		r = raise_limits(e);
+	if (r == 0)
+		r = mount_one("/dev/vda", AGENT_IMAGE, "erofs", MS_RDONLY, NULL, e);
+	if (r == 0)
+		r = mount_one("/dev/vdb", AGENT_DISK, "ext4", 0, "discard,noinit_itable", e);
+	if (r == 0)
+		r = make_layers(e);
+	if (r == 0 && s->flags & AGENT_HAS_SHARE)
+		r = mount_one(s->tag, AGENT_SHARE, "virtiofs", 0, NULL, e);
+	return r;
+}
+
+static uint64_t meminfo(const char *text, const char *key)
+{
+	const char *line = strstr(text, key);
+
+	return line ? strtoull(line + strlen(key), NULL, 10) * 1024 : 0;
+}
+
+uint64_t machine_memory(void)
+{
+	char text[4096];
+	_cleanup_close_ int fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+	if (n <= 0)
+		return 0;
+	text[n] = 0;
+	uint64_t available = meminfo(text, "MemAvailable:"), reserve = meminfo(text, "MemTotal:") / 32;
+	if (reserve < 8 << 20)
+		reserve = 8 << 20;
+	if (reserve > 64 << 20)
+		reserve = 64 << 20;
+	return available > 2 * reserve ? (available - reserve) & ~(uint64_t)4095 : 0;
+}
+
+void machine_stop(void)
+{
+	sync();
+	/* a mount that is still busy is at least clean afterwards */
+	if (umount2(AGENT_DISK, 0) < 0)
+		mount(NULL, AGENT_DISK, NULL, MS_REMOUNT | MS_RDONLY, NULL);
+	for (;;) {
+		reboot(RB_AUTOBOOT);
+		pause();
+	}
+}

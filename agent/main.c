@@ -1,0 +1,27 @@
+/* PID 1 of the utility VM: boots, serves the host, ends the machine. It never returns, which would be a panic
+ * of the guest's kernel. */
+#include "agent/agent.h"
+
+#include <stdio.h>
+
+int main(void)
+{
+	static const struct machine machine = {
+		.prepare = machine_prepare,
+		.memory = machine_memory,
+		.init_path = AGENT_INIT,
+	};
+	struct err e = ERR_INIT;
+	int port = -1;
+	int r = boot_mounts(&e);
+
+	if (r == 0)
+		r = boot_modules(&e);
+	if (r == 0)
+		r = boot_open_port(&port, &e);
+	if (r == 0)
+		r = service_run(port, &machine, &e);
+	if (r < 0)
+		fprintf(stderr, "caisson-agent: %s\n", e.msg);
+	machine_stop();
+}

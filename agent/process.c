@@ -1,0 +1,293 @@
+/*
+ * The workload and the execs.
+ *
+ * Children are collected by one waitid(2) loop after each round of events, as the agent also inherits the
+ * orphans of the guest. A pidfd of each process of the protocol wakes the loop; SIGCHLD only interrupts it,
+ * so that orphans do not wait for the next event.
+ */
+#include "agent/agent.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/proc.h"
+
+/* Both ends of a process's stdio; ends that do not exist are -1. */
+struct pipes {
+	struct sandbox_io child;
+	int own[STREAMS];
+};
+
+static void pipes_close_child(struct pipes *p)
+{
+	close_fd(&p->child.in);
+	close_fd(&p->child.out);
+	close_fd(&p->child.err);
+}
+
+static void pipes_done(struct pipes *p)
+{
+	pipes_close_child(p);
+	for (int i = 0; i < STREAMS; i++)
+		close_fd(&p->own[i]);
+}
+
+static int open_pipe(int *ret_read, int *ret_write)
+{
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -errno;
+	*ret_read = fds[0];
+	*ret_write = fds[1];
+	return 0;
+}
+
+/* A terminal is the sandbox's to make. */
+static int pipes_open(struct pipes *p, const struct plan_process *process, struct err *e)
+{
+	int r = 0;
+
+	*p = (struct pipes){.child = {-1, -1, -1}, .own = {-1, -1, -1}};
+	if (process->tty)
+		return 0;
+	if (process->open_stdin)
+		r = open_pipe(&p->child.in, &p->own[0]);
+	else if ((p->child.in = open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0)
+		r = -errno;
+	if (r == 0)
+		r = open_pipe(&p->own[1], &p->child.out);
+	if (r == 0)
+		r = open_pipe(&p->own[2], &p->child.err);
+	if (r < 0)
+		pipes_done(p);
+	return r < 0 ? err_errno(e, r, "make the pipes of the process's stdio") : 0;
+}
+
+static void on_end(void *data, int fd, uint32_t events)
+{
+	struct process *p = data;
+
+	/* it stays readable until it is collected, which follows this round */
+	(void)fd;
+	(void)events;
+	source_remove(&p->watch);
+}
+
+static void process_free(struct process *p)
+{
+	for (int i = 0; i < STREAMS; i++)
+		stream_close(&p->streams[i]);
+	source_remove(&p->watch);
+	close_fd(&p->pidfd);
+	close_fd(&p->tty);
+	free(p);
+}
+
+static struct process *process_new(struct agent *a, uint32_t id)
+{
+	struct process *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	*p = (struct process){.agent = a, .id = id, .pid = -1, .pidfd = -1, .tty = -1};
+	for (int i = 0; i < STREAMS; i++)
+		p->streams[i] = (struct stream){.process = p, .fd = -1};
+	return p;
+}
+
+/* The terminal's master is one descriptor per direction, as the loop knows a descriptor once, and one for its
+ * size. */
+static int open_terminal(struct process *p)
+{
+	for (int i = 0; i < 2; i++) {
+		int fd = fcntl(p->tty, F_DUPFD_CLOEXEC, 3);
+		if (fd < 0)
+			return -errno;
+		int r = stream_open(&p->streams[i], p, fd, i == 0);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int open_streams(struct process *p, struct pipes *pipes)
+{
+	int r = p->tty >= 0 ? open_terminal(p) : 0;
+
+	for (int i = 0; i < STREAMS && r == 0; i++)
+		if (pipes->own[i] >= 0)
+			r = stream_open(&p->streams[i], p, steal_fd(&pipes->own[i]), i == 0);
+	if (r == 0 && !(p->watch = loop_add_fd(p->agent->loop, p->pidfd, EPOLLIN, on_end, p)))
+		r = -ENOMEM;
+	return r;
+}
+
+/* Tells the host and takes the process into the list. A process that cannot be served must not run. */
+static int process_add(struct process *p, struct pipes *pipes, struct err *e)
+{
+	_cleanup_buf_ struct buf b = {0};
+	struct agent *a = p->agent;
+	int r = open_streams(p, pipes);
+
+	pipes_done(pipes);
+	if (r == 0)
+		r = wire_add_u32(&b, p->id);
+	if (r == 0)
+		r = wire_add_u32(&b, (uint32_t)p->pid);
+	if (r < 0) {
+		pidfd_signal(p->pidfd, SIGKILL);
+		process_free(p);
+		return err_errno(e, r, "watch the process");
+	}
+	agent_send(a, AGENT_STARTED, &b);
+	p->next = a->processes;
+	a->processes = p;
+	return 0;
+}
+
+int process_start(struct agent *a, struct err *e)
+{
+	struct process *p = process_new(a, 0);
+	struct pipes pipes;
+
+	if (!p)
+		return err_nomem(e);
+	int r = pipes_open(&pipes, &a->plan.process, e);
+	if (r == 0)
+		r = sandbox_start(&a->plan, &pipes.child, a->machine->init_path, &a->sandbox, e);
+	pipes_close_child(&pipes);
+	if (r < 0) {
+		pipes_done(&pipes);
+		process_free(p);
+		return r;
+	}
+	p->pid = a->sandbox.pid;
+	p->pidfd = fcntl(a->sandbox.pidfd, F_DUPFD_CLOEXEC, 3);
+	p->tty = steal_fd(&a->sandbox.tty);
+	return process_add(p, &pipes, e);
+}
+
+int process_exec(struct agent *a, uint32_t id, const struct plan_process *process, struct err *e)
+{
+	struct process *p = process_new(a, id);
+	struct sandbox_proc child = {.pid = -1, .pidfd = -1, .tty = -1};
+	struct pipes pipes;
+
+	if (!p)
+		return err_nomem(e);
+	int r = pipes_open(&pipes, process, e);
+	if (r == 0)
+		r = sandbox_exec(&a->sandbox, &a->plan, process, &pipes.child, &child, e);
+	pipes_close_child(&pipes);
+	if (r < 0) {
+		pipes_done(&pipes);
+		process_free(p);
+		return r;
+	}
+	p->pid = child.pid;
+	p->pidfd = child.pidfd;
+	p->tty = child.tty;
+	return process_add(p, &pipes, e);
+}
+
+struct process *process_find(struct agent *a, uint32_t id)
+{
+	for (struct process *p = a->processes; p; p = p->next)
+		if (p->id == id)
+			return p;
+	return NULL;
+}
+
+int process_signal(struct process *p, int sig)
+{
+	if (p->exited)
+		return -ESRCH;
+	return p->id ? pidfd_signal(p->pidfd, sig) : sandbox_signal(&p->agent->sandbox, sig, NULL);
+}
+
+int process_resize(struct process *p, uint32_t rows, uint32_t cols)
+{
+	struct winsize w = {.ws_row = (unsigned short)rows, .ws_col = (unsigned short)cols};
+
+	return ioctl(p->tty, TIOCSWINSZ, &w) < 0 ? -errno : 0;
+}
+
+static bool oom_struck(struct agent *a)
+{
+	struct sandbox_stats st;
+
+	if (sandbox_stats(&a->sandbox, &st) < 0 || st.oom_kills == UINT64_MAX || st.oom_kills <= a->oom_kills)
+		return false;
+	a->oom_kills = st.oom_kills;
+	return true;
+}
+
+static void report_exit(struct process *p, const siginfo_t *info)
+{
+	_cleanup_buf_ struct buf b = {0};
+	uint32_t status =
+		(uint32_t)(info->si_code == CLD_EXITED ? info->si_status : 128 + info->si_status) & 255;
+
+	p->exited = true;
+	source_remove(&p->watch);
+	int r = wire_add_u32(&b, p->id);
+	if (r == 0)
+		r = wire_add_u32(&b, status);
+	if (r == 0)
+		r = wire_add_u32(&b, oom_struck(p->agent));
+	if (r < 0)
+		agent_fail(p->agent, r, "report an exit");
+	agent_send(p->agent, AGENT_EXITED, &b);
+}
+
+void process_reap(struct agent *a)
+{
+	for (;;) {
+		siginfo_t info = {0};
+		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) < 0 || !info.si_pid)
+			return;
+		for (struct process *p = a->processes; p; p = p->next)
+			if (p->pid == info.si_pid && !p->exited)
+				report_exit(p, &info);
+	}
+}
+
+static bool finished(const struct process *p)
+{
+	bool open = false;
+
+	for (int i = 0; i < STREAMS; i++)
+		open |= p->streams[i].fd >= 0;
+	return p->exited && !open;
+}
+
+void process_sweep(struct agent *a)
+{
+	for (struct process **at = &a->processes; *at;) {
+		struct process *p = *at;
+		if (finished(p)) {
+			*at = p->next;
+			process_free(p);
+		} else {
+			at = &p->next;
+		}
+	}
+}
+
+void process_free_all(struct agent *a)
+{
+	while (a->processes) {
+		struct process *p = a->processes;
+		a->processes = p->next;
+		process_free(p);
+	}
+}

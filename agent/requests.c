@@ -1,0 +1,122 @@
+/* Questions of the host that get a REPLY: figures, the process list, freezing, limits. */
+#include "agent/agent.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sandbox/ps.h"
+
+static int answer_stats(struct agent *a, struct wire *w, struct buf *b, struct err *e)
+{
+	struct sandbox_stats s;
+	int r = sandbox_stats(&a->sandbox, &s);
+
+	(void)w;
+	if (r < 0)
+		return err_errno(e, r, "read the container's cgroup");
+	r = wire_add_u64(b, s.memory);
+	if (r == 0)
+		r = wire_add_u64(b, s.memory_limit);
+	if (r == 0)
+		r = wire_add_u64(b, s.cpu_ns);
+	if (r == 0)
+		r = wire_add_u64(b, s.pids);
+	return r < 0 ? err_nomem(e) : 0;
+}
+
+/* Lines are cut so that all processes fit one frame. */
+static int answer_ps(struct agent *a, struct wire *w, struct buf *b, struct err *e)
+{
+	_cleanup_strv_ char **lines = NULL;
+	int r = sandbox_ps(&a->sandbox, &lines);
+
+	(void)w;
+	if (r < 0)
+		return err_errno(e, r, "list the container's processes");
+	size_t count = strv_len(lines), room = (FRAME_MAX - b->len - 4) / (count ? count : 1);
+	if (room <= 4)
+		return err_set(e, E2BIG, "list the container's processes: %zu are too many", count);
+	r = wire_add_u32(b, (uint32_t)count);
+	for (size_t i = 0; i < count && r == 0; i++)
+		r = wire_add_bytes(b, lines[i], strnlen(lines[i], room - 4));
+	return r < 0 ? err_nomem(e) : 0;
+}
+
+static int answer_freeze(struct agent *a, struct wire *w, struct buf *b, struct err *e)
+{
+	bool on = wire_u32(w);
+
+	(void)b;
+	if (w->bad)
+		return 0;
+	int r = sandbox_freeze(&a->sandbox, on, e);
+	if (r == 0)
+		a->frozen = on;
+	return r;
+}
+
+static int answer_update(struct agent *a, struct wire *w, struct buf *b, struct err *e)
+{
+	struct plan p;
+	size_t n;
+	const char *bytes = wire_bytes(w, &n);
+
+	(void)b;
+	if (!bytes)
+		return 0;
+	int r = plan_decode(&p, bytes, n, e);
+	if (!p.memory)
+		p.memory = a->memory_guard;
+	if (r == 0)
+		r = sandbox_update(&a->sandbox, &p, e);
+	plan_done(&p);
+	return r;
+}
+
+typedef int answer_fn(struct agent *a, struct wire *w, struct buf *b, struct err *e);
+
+static answer_fn *find_answer(uint8_t op)
+{
+	static const struct {
+		uint8_t op;
+		answer_fn *fn;
+	} table[] = {
+		{AGENT_STATS, answer_stats},
+		{AGENT_PS, answer_ps},
+		{AGENT_FREEZE, answer_freeze},
+		{AGENT_UPDATE, answer_update},
+	};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if (table[i].op == op)
+			return table[i].fn;
+	return NULL;
+}
+
+int request_answer(struct agent *a, const struct frame *f)
+{
+	_cleanup_buf_ struct buf b = {0};
+	struct wire w = {f->payload, f->len, false};
+	struct err e = ERR_INIT;
+	answer_fn *fn = find_answer(f->type);
+	uint32_t request = wire_u32(&w);
+	int r = -ESRCH;
+
+	if (wire_add_u32(&b, request) < 0 || wire_add_u32(&b, 0) < 0)
+		return -ENOMEM;
+	if (a->sandbox.pid > 0)
+		r = fn(a, &w, &b, &e);
+	else
+		err_set(&e, ESRCH, "the container does not run");
+	if (w.bad || (r == 0 && w.left))
+		return -EBADMSG;
+	if (r < 0) {
+		b.len = 0;
+		if (wire_add_u32(&b, request) < 0 || wire_add_u32(&b, (uint32_t)e.code) < 0 ||
+			wire_add_str(&b, e.msg) < 0)
+			return -ENOMEM;
+	}
+	agent_send(a, AGENT_REPLY, &b);
+	return 0;
+}
