@@ -1,0 +1,211 @@
+/* The host and the program: info, version, doctor, guest kernels. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/path.h"
+#include "base/proc.h"
+#include "config.h"
+#include "engine/engine-private.h"
+#include "isolation/hyperv.h"
+
+int engine_version(struct engine *g, json_t **ret, struct err *e)
+{
+	struct utsname u;
+
+	(void)g;
+	if (uname(&u) < 0)
+		return err_errno(e, errno, "uname");
+	*ret = json_pack("{s:s, s:s, s:s, s:s, s:s}", "Version", CAISSON_VERSION, "ApiVersion", "1.43", "Os", "linux", "Arch", u.machine,
+		"KernelVersion", u.release);
+	return *ret ? 0 : err_nomem(e);
+}
+
+static void os_name(char *ret, size_t size)
+{
+	_cleanup_buf_ struct buf b = {0};
+	char *p = NULL;
+
+	snprintf(ret, size, "Linux");
+	if (file_read(AT_FDCWD, "/etc/os-release", 65536, &b) == 0)
+		p = strstr(b.data, "PRETTY_NAME=\"");
+	if (p) {
+		p += strlen("PRETTY_NAME=\"");
+		snprintf(ret, size, "%.*s", (int)strcspn(p, "\"\n"), p);
+	}
+}
+
+static const char *cgroup_version(void)
+{
+	struct statfs s;
+
+	return statfs("/sys/fs/cgroup", &s) == 0 && s.f_type == 0x63677270 ? "2" : "1";
+}
+
+struct counts {
+	int running, paused, stopped;
+};
+
+static int count_containers(struct engine *g, struct counts *c, struct err *e)
+{
+	_cleanup_json_ json_t *all = NULL;
+	size_t i;
+	json_t *v;
+	int r = engine_list(g, true, NULL, &all, e);
+
+	json_array_foreach(all, i, v)
+	{
+		const char *state = json_str(v, "State");
+		int *n = !strcmp(state, "running") ? &c->running : !strcmp(state, "paused") ? &c->paused : &c->stopped;
+		++*n;
+	}
+	return r;
+}
+
+/* What the acceleration is and promises; "" while it is not known without a boot. */
+static void add_hyperv(struct engine *g, json_t *o)
+{
+	struct kernel kernel;
+	struct err none;
+	char accel[8] = "";
+	const char *promise = "not probed yet: the first hyperv container finds out whether KVM boots a guest here";
+
+	hyperv_accel_known(&g->host, accel);
+	if (!strcmp(accel, "tcg"))
+		promise = "emulation (TCG): no hardware boundary, QEMU gives no security promise for it";
+	else if (!strcmp(accel, "kvm"))
+		promise = "KVM: a hardware boundary between the guest and the host's kernel";
+	json_object_set_new(o, "Acceleration", json_string(accel));
+	json_object_set_new(o, "AccelerationPromise", json_string(promise));
+	json_object_set_new(o, "AccelerationSetting", json_string(g->accel));
+	json_object_set_new(o, "GuestKernel", json_string(kernel_find(&g->host, &kernel, &none) == 0 ? kernel.version : ""));
+}
+
+int engine_info(struct engine *g, json_t **ret, struct err *e)
+{
+	_cleanup_json_ json_t *images = NULL;
+	struct counts c = {0};
+	struct utsname u;
+	struct sysinfo si;
+	char os[128], host[256] = "";
+
+	int r = count_containers(g, &c, e);
+	if (r == 0)
+		r = engine_image_list(g, true, NULL, &images, e);
+	if (r < 0)
+		return r;
+	uname(&u);
+	sysinfo(&si);
+	os_name(os, sizeof(os));
+	gethostname(host, sizeof(host) - 1);
+	json_t *o = json_pack("{s:i, s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:s, s:s, s:s, s:s, s:s}", "Containers",
+		c.running + c.paused + c.stopped, "ContainersRunning", c.running, "ContainersPaused", c.paused, "ContainersStopped", c.stopped,
+		"Images", (int)json_array_size(images), "ServerVersion", CAISSON_VERSION, "Driver", "overlay2", "LoggingDriver", "json-file",
+		"CgroupVersion", cgroup_version(), "KernelVersion", u.release, "OperatingSystem", os, "NCPU",
+		(int)sysconf(_SC_NPROCESSORS_ONLN), "MemTotal", (json_int_t)si.totalram * si.mem_unit, "DockerRootDir", g->root, "Architecture",
+		u.machine, "Name", host, "OSType", "linux", "Isolation", isolation_name(g->isolation));
+	if (!o)
+		return err_nomem(e);
+	add_hyperv(g, o);
+	*ret = o;
+	return 0;
+}
+
+struct doctor {
+	json_t *lines;
+	bool ok;
+};
+
+static void add_line(struct doctor *d, const char *mode, const char *what, bool ok, bool required, const char *text)
+{
+	json_array_append_new(d->lines, json_pack("{s:s, s:s, s:b, s:b, s:s}", "Mode", mode, "What", what, "Ok", ok, "Required", required, "Detail", text));
+	if (required && !ok)
+		d->ok = false;
+}
+
+static void on_hyperv_need(void *data, const struct hyperv_need *n)
+{
+	add_line(data, "hyperv", n->what, n->ok, n->required, n->text);
+}
+
+static bool filesystem_known(const char *name)
+{
+	_cleanup_buf_ struct buf b = {0};
+	char word[64];
+
+	snprintf(word, sizeof(word), "\t%s\n", name);
+	return file_read(AT_FDCWD, "/proc/filesystems", 65536, &b) == 0 && b.len && strstr(b.data, word);
+}
+
+static void doctor_process(struct engine *g, struct doctor *d)
+{
+	static const struct {
+		const char *name, *v1, *v2, *lost;
+	} controllers[] = {
+		{"memory", "/sys/fs/cgroup/memory/tasks", "memory", "-m is refused"},
+		{"cpu", "/sys/fs/cgroup/cpu/tasks", "cpu", "--cpus is refused"},
+		{"pids", "/sys/fs/cgroup/pids/tasks", "pids", "--pids-limit is refused"},
+	};
+	struct err e = ERR_INIT;
+	char v2[256] = "";
+	_cleanup_free_ char *profile = path_join(g->data_dir, "seccomp.json");
+	_cleanup_free_ char *init = path_join(g->libexec_dir, "caisson-init");
+
+	bool root = isolation_probe(ISOLATION_PROCESS, &g->host, &e) == 0;
+	add_line(d, "process", "root", root, true, root ? "running as root" : e.msg);
+	bool overlay = filesystem_known("overlay");
+	add_line(d, "process", "overlayfs", overlay, true, overlay ? "the kernel has it" : "the kernel has no overlayfs: modprobe overlay");
+	file_read_line(AT_FDCWD, "/sys/fs/cgroup/cgroup.controllers", v2, sizeof(v2));
+	for (size_t i = 0; i < sizeof(controllers) / sizeof(*controllers); i++) {
+		bool ok = access(controllers[i].v1, F_OK) == 0 || strstr(v2, controllers[i].v2);
+		char text[160], what[32];
+		snprintf(what, sizeof(what), "cgroup %s", controllers[i].name);
+		snprintf(text, sizeof(text), ok ? "mounted" : "not mounted: %s; mount the cgroup file systems", controllers[i].lost);
+		add_line(d, "process", what, ok, false, text);
+	}
+	bool seccomp = access("/proc/sys/kernel/seccomp/actions_avail", F_OK) == 0;
+	add_line(d, "process", "seccomp", seccomp, true, seccomp ? "the kernel has filters" : "the kernel has no seccomp filters (CONFIG_SECCOMP_FILTER)");
+	bool files = profile && access(profile, R_OK) == 0 && init && access(init, X_OK) == 0;
+	add_line(d, "process", "own files", files, true, files ? "seccomp profile and caisson-init found" : "the seccomp profile or caisson-init is missing: make install");
+}
+
+int engine_doctor(struct engine *g, json_t **ret, bool *ret_ok, struct err *e)
+{
+	struct doctor d = {.lines = json_array(), .ok = true};
+
+	if (!d.lines)
+		return err_nomem(e);
+	doctor_process(g, &d);
+	if (!hyperv_doctor(&g->host, on_hyperv_need, &d))
+		d.ok = false;
+	*ret = d.lines;
+	*ret_ok = d.ok;
+	return 0;
+}
+
+int engine_kernel_update(struct engine *g, engine_notice_fn *notice, void *data, struct err *e)
+{
+	return kernel_update(&g->host, notice, data, e);
+}
+
+int engine_kernel_list(struct engine *g, json_t **ret, struct err *e)
+{
+	_cleanup_strv_ char **versions = NULL;
+	struct kernel used;
+	struct err none;
+	int r = kernel_list(&g->host, &versions);
+	bool any = kernel_find(&g->host, &used, &none) == 0;
+
+	if (r < 0 && r != -ENOENT)
+		return err_errno(e, r, "list the guest kernels in %s/kernel", g->root);
+	*ret = json_array();
+	strv_foreach(s, versions)
+		json_array_append_new(*ret, json_pack("{s:s, s:b}", "Version", s, "Used", any && !strcmp(used.version, s)));
+	return 0;
+}
