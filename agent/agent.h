@@ -131,7 +131,8 @@ void machine_stop(void) __attribute__((noreturn));
 /* -- boot.c -- */
 
 int boot_mounts(struct err *e);
-int boot_modules(struct err *e);
+/* Loads what a list of AGENT_MODULES names. */
+int boot_modules(const char *list, struct err *e);
 int boot_open_port(int *ret_fd, struct err *e);
 
 /* -- service.c -- */

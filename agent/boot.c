@@ -82,33 +82,32 @@ int boot_mounts(struct err *e)
 	return r;
 }
 
-/* "name.ko parameters" of a file below /modules. */
-static int load_module(char *line, struct err *e)
+/* "name.ko parameters": a file of AGENT_MODULES. */
+static int load_module(int dir, char *line, struct err *e)
 {
 	char *parameters = strchr(line, ' ');
-	char path[512];
 
 	if (parameters)
 		*parameters++ = 0;
-	snprintf(path, sizeof(path), "%s%s", *line == '/' ? "" : "/modules/", line);
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	_cleanup_close_ int fd = openat(dir, line, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || (syscall(SYS_finit_module, fd, parameters ? parameters : "", 0) < 0 && errno != EEXIST))
-		return err_errno(e, errno, "load module %s", path);
+		return err_errno(e, errno, "load the guest's module %s", line);
 	return 0;
 }
 
-int boot_modules(struct err *e)
+int boot_modules(const char *list, struct err *e)
 {
+	_cleanup_close_ int dir = open(AGENT_MODULES, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_buf_ struct buf b = {0};
 	char *save = NULL;
-	int r = file_read(AT_FDCWD, "/modules/list", 64 * 1024, &b);
+	int r = dir < 0 ? -errno : file_read(dir, list, 64 * 1024, &b);
 
 	if (r == -ENOENT || (r == 0 && !b.len))
-		return 0; /* a kernel that has all of it built in */
+		return 0; /* built into the kernel */
 	if (r < 0)
-		return err_errno(e, r, "read /modules/list");
+		return err_errno(e, r, "read the list %s of the guest's modules", list);
 	for (char *line = strtok_r(b.data, "\n", &save); line && r == 0; line = strtok_r(NULL, "\n", &save))
-		r = load_module(line, e);
+		r = load_module(dir, line, e);
 	return r;
 }
 

@@ -92,7 +92,10 @@ int machine_prepare(const struct start *s, struct err *e)
 		r = mount_one("/dev/vdb", AGENT_DISK, "ext4", 0, "discard,noinit_itable", e);
 	if (r == 0)
 		r = make_layers(e);
-	if (r == 0 && s->flags & AGENT_HAS_SHARE)
+	if (r < 0 || !(s->flags & AGENT_HAS_SHARE))
+		return r;
+	r = boot_modules("share", e);
+	if (r == 0)
 		r = mount_one(s->tag, AGENT_SHARE, "virtiofs", 0, NULL, e);
 	return r;
 }

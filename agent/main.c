@@ -16,7 +16,9 @@ int main(void)
 	int r = boot_mounts(&e);
 
 	if (r == 0)
-		r = boot_modules(&e);
+		r = boot_modules("boot", &e);
+	if (r == 0)
+		r = boot_modules("root", &e); /* while the host's side of the port comes up */
 	if (r == 0)
 		r = boot_open_port(&port, &e);
 	if (r == 0)

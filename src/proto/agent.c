@@ -2,8 +2,6 @@
 #include "proto/agent.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
 
 #include "proto/frame.h"
 
@@ -16,7 +14,7 @@ int agent_err_encode(struct buf *b, const struct err *e)
 	return r < 0 ? r : wire_add_str(b, e->msg);
 }
 
-/* The text may end up on a terminal: control characters of a hostile guest become '?'. */
+/* err_set makes control characters of a hostile guest harmless: the text may end up on a terminal. */
 int agent_err_decode(struct wire *w, struct err *ret)
 {
 	uint32_t code = wire_u32(w), status = wire_u32(w);
@@ -24,10 +22,7 @@ int agent_err_decode(struct wire *w, struct err *ret)
 
 	if (!msg || !code || code > 4095 || status > 255)
 		return -EBADMSG;
-	for (char *c = msg; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 127)
-			*c = '?';
-	*ret = (struct err){.code = (int32_t)code, .status = (int32_t)status};
-	snprintf(ret->msg, sizeof(ret->msg), "%s", msg);
+	err_set(ret, (int)code, "%s", msg);
+	ret->status = (int32_t)status;
 	return 0;
 }
