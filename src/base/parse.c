@@ -123,7 +123,7 @@ int parse_nanocpus(const char *s, uint64_t *ret)
 		return -EINVAL;
 	if (v > 1e6)
 		return -ERANGE;
-	*ret = (uint64_t)llround(v * 1e9);
+	*ret = (uint64_t)(v * 1e9 + 0.5);
 	return 0;
 }
 

@@ -1,0 +1,125 @@
+/* caisson images */
+#include <errno.h>
+#include <string.h>
+
+#include "cli/cmd.h"
+#include "cli/format.h"
+#include "cli/rows.h"
+
+static const struct opt options[] = {
+	{"all", 'a', &opt_bool, NULL, "Show all images"},
+	{"digests", 0, &opt_bool, NULL, "Show digests"},
+	{"filter", 'f', &opt_filter, NULL, "Show those that match: reference or dangling=VALUE"},
+	{"format", 0, &opt_string, NULL, "Output as a 'table', by 'table TEMPLATE' or 'TEMPLATE', or as 'json'"},
+	{"no-trunc", 0, &opt_bool, NULL, "Do not cut the output"},
+	{"quiet", 'q', &opt_bool, NULL, "Show only IDs"},
+	{0},
+};
+
+static const struct format_column columns[] = {
+	{"ID", "IMAGE ID"}, {"Repository", "REPOSITORY"}, {"Tag", "TAG"}, {"Digest", "DIGEST"}, {"CreatedSince", "CREATED"},
+	{"CreatedAt", "CREATED AT"}, {"Size", "SIZE"}, {"Containers", "CONTAINERS"}, {"SharedSize", "SHARED SIZE"},
+	{"UniqueSize", "UNIQUE SIZE"}, {"VirtualSize", "SIZE"}, {0},
+};
+
+static const struct format_list plain_list = {"{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}", "{{.ID}}", columns};
+static const struct format_list digest_list = {"{{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}", "{{.ID}}", columns};
+
+#define NONE "<none>"
+
+/* The digest known for a repository. */
+static const char *digest_of(const json_t *image, const char *repository)
+{
+	size_t i, n = strlen(repository);
+	json_t *d;
+
+	json_array_foreach (json_object_get(image, "RepoDigests"), i, d) {
+		const char *s = json_string_value(d);
+		if (s && !strncmp(s, repository, n) && s[n] == '@')
+			return s + n + 1;
+	}
+	return NONE;
+}
+
+static int add_row(const json_t *image, const char *repository, const char *tag, bool no_trunc, json_t *rows)
+{
+	int64_t created = json_int(image, "Created", 0);
+	json_t *row = json_object();
+	int r = json_array_append_new(rows, row);
+
+	if (r < 0)
+		return -ENOMEM;
+	r |= row_set(row, "Containers", strdup("N/A"));
+	r |= row_set(row, "CreatedAt", row_time(created));
+	r |= row_set(row, "CreatedSince", created > 0 ? row_ago(created) : strdup("N/A"));
+	r |= row_set(row, "Digest", strdup(digest_of(image, repository)));
+	r |= row_set(row, "ID", row_id(json_str(image, "Id"), no_trunc));
+	r |= row_set(row, "Repository", strdup(repository));
+	r |= row_set(row, "SharedSize", strdup("N/A"));
+	r |= row_set(row, "Size", row_size(json_int(image, "Size", 0)));
+	r |= row_set(row, "Tag", strdup(tag));
+	r |= row_set(row, "UniqueSize", strdup("N/A"));
+	r |= row_set(row, "VirtualSize", row_size(json_int(image, "Size", 0)));
+	return r ? -ENOMEM : 0;
+}
+
+/* One row for each of its tags. */
+static int add_image(const json_t *image, bool no_trunc, bool once, json_t *rows)
+{
+	const json_t *tags = json_object_get(image, "RepoTags");
+	size_t i;
+	json_t *t;
+
+	if (!json_array_size(tags))
+		return add_row(image, NONE, NONE, no_trunc, rows);
+	json_array_foreach (tags, i, t) {
+		_cleanup_free_ char *repository = strdup(json_string_value(t) ? json_string_value(t) : NONE);
+		char *colon = repository ? strrchr(repository, ':') : NULL;
+		if (!repository)
+			return -ENOMEM;
+		if (colon)
+			*colon++ = 0;
+		if (add_row(image, repository, colon ? colon : NONE, no_trunc, rows) < 0)
+			return -ENOMEM;
+		if (once)
+			break;
+	}
+	return 0;
+}
+
+static int add_reference(struct opts *o, json_t **filters)
+{
+	*filters = opts_given(o, "filter") ? json_deep_copy(opts_get(o, "filter")) : json_object();
+	if (!*filters)
+		return -ENOMEM;
+	return o->args_len ? json_set(*filters, "reference", json_pack("[o]", json_from_str(o->args[0]))) : 0;
+}
+
+static int run(struct cli *c, struct opts *o, struct err *e)
+{
+	_cleanup_json_ json_t *list = NULL, *filters = NULL, *rows = json_array();
+	bool quiet = opts_flag(o, "quiet");
+	struct engine *g = cli_engine(c, e);
+	size_t i;
+	json_t *image;
+
+	if (!g)
+		return -e->code;
+	int r = add_reference(o, &filters) < 0 ? err_nomem(e) : engine_image_list(g, opts_flag(o, "all"), filters, &list, e);
+	if (r < 0)
+		return r;
+	json_array_foreach (list, i, image) {
+		if (add_image(image, opts_flag(o, "no-trunc"), quiet && !opts_given(o, "format"), rows) < 0)
+			return err_nomem(e);
+	}
+	return format_print_list(opts_flag(o, "digests") ? &digest_list : &plain_list, opts_str(o, "format"), quiet, rows, e);
+}
+
+const struct command cmd_images = {
+	.name = "images",
+	.synopsis = "[OPTIONS] [REPOSITORY[:TAG]]",
+	.summary = "List images",
+	.options = {options},
+	.max_args = 1,
+	.run = run,
+};

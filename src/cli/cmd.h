@@ -1,0 +1,68 @@
+/*
+ * The commands: one const struct each, one file per verb (cmd-*.c), listed in commands.c. main.c reads the line by the command's table and calls run().
+ *
+ * run() returns the exit status, or -errno with *e set: main then prints "caisson: text" and exits with e->status, or the command's `failed`.
+ * Commands on several objects report each failure with cli_error(), go on, and return 1.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "cli/opt.h"
+#include "engine/engine.h"
+
+struct cli {
+	const char *root, *run, *config; /* global options; NULL: the engine's defaults */
+	struct engine *engine;		 /* opened by cli_engine() */
+	const char *command;		 /* as called: "caisson container ls" */
+};
+
+struct command {
+	const char *name;
+	const char *synopsis; /* behind the name, e.g. "[OPTIONS] IMAGE [COMMAND] [ARG...]" */
+	const char *summary;
+	const struct opt *options[OPT_TABLES];
+	int min_args, max_args; /* max_args < 0: any number */
+	bool stop;		/* options end at the first argument */
+	int failed;		/* exit status of an error that brings none; 0: 1 */
+	bool use_status;	/* exit with the error's own status (126, 127) when it has one */
+	int (*run)(struct cli *c, struct opts *o, struct err *e);
+};
+
+/* A management command, "caisson container": its commands under their names there. */
+struct command_group {
+	const char *name, *summary;
+	const struct {
+		const char *name;
+		const struct command *command;
+	} commands[24];
+};
+
+extern const struct command cmd_attach, cmd_create, cmd_doctor, cmd_exec, cmd_image_inspect, cmd_images, cmd_import, cmd_info, cmd_inspect;
+extern const struct command cmd_container_inspect, cmd_kernel_ls, cmd_kernel_update, cmd_kill, cmd_logs, cmd_ps, cmd_pull, cmd_rename, cmd_rm;
+extern const struct command cmd_rmi, cmd_run, cmd_start, cmd_stats, cmd_stop, cmd_top, cmd_version, cmd_volume_create, cmd_volume_inspect;
+extern const struct command cmd_volume_ls, cmd_volume_rm, cmd_wait;
+
+/* commands.c. The lists end in NULL, or in a group without a name. */
+extern const struct command *const commands[];
+extern const struct command_group command_groups[];
+const struct command *command_find(const char *name);
+const struct command_group *command_group_find(const char *name);
+const struct command *command_group_command(const struct command_group *g, const char *name);
+
+/* help.c */
+extern const struct opt global_options[];
+void help_command(FILE *f, const char *called, const struct command *c);
+void help_group(FILE *f, const struct command_group *g);
+void help_main(FILE *f);
+void help_usage(FILE *f, const char *called, const struct command *c); /* the "Usage:" line */
+void help_options(FILE *f, const struct opt *const tables[]);
+
+/* cli.c */
+struct engine *cli_engine(struct cli *c, struct err *e); /* NULL with *e set */
+void cli_error(const struct err *e);			 /* "caisson: text" */
+void cli_errorf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void cli_notice(void *data, const char *text); /* an engine_notice_fn: a line on stderr */
+
+typedef int each_fn(struct engine *g, const char *ref, struct opts *o, struct err *e);
+/* fn for every argument; prints its name (unless fn returns 1) or the error; exit status 0 or 1. */
+int cli_each(struct cli *c, struct opts *o, each_fn *fn, struct err *e);

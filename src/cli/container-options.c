@@ -1,0 +1,81 @@
+/* The options of run and create. Most rows name the place in the API's body where their value belongs: that is all there is to them. */
+#include "cli/container-options.h"
+
+static int set_entrypoint(struct opts *p, const struct opt *o, const char *value, struct err *e)
+{
+	return opts_put(p, o, json_pack("[o]", json_from_str(value)), e);
+}
+static const struct opt_type opt_entrypoint = {"string", set_entrypoint};
+
+static int set_no_healthcheck(struct opts *p, const struct opt *o, const char *value, struct err *e)
+{
+	bool on = false;
+
+	if (parse_bool(value, &on) == 0 && !on)
+		return 0;
+	return opts_put(p, o, json_pack("[s]", "NONE"), e);
+}
+static const struct opt_type opt_no_healthcheck = {"", set_no_healthcheck};
+
+const struct opt container_options[] = {
+	{"add-host", 0, &opt_list, "HostConfig.ExtraHosts", "Add a line to the container's /etc/hosts (host:ip)"},
+	{"attach", 'a', &opt_attach, NULL, "Attach to STDIN, STDOUT or STDERR"},
+	{"cap-add", 0, &opt_list, "HostConfig.CapAdd", "Give a capability beside the default ones"},
+	{"cap-drop", 0, &opt_list, "HostConfig.CapDrop", "Take a capability away"},
+	{"cgroup-parent", 0, &opt_string, "HostConfig.CgroupParent", "Control group that the container's is made in"},
+	{"cgroupns", 0, &opt_string, "HostConfig.CgroupnsMode", "Control group namespace (host|private)"},
+	{"cidfile", 0, &opt_string, "HostConfig.ContainerIDFile", "Write the container's ID to this file"},
+	{"cpu-shares", 'c', &opt_int, "HostConfig.CpuShares", "Weight of the container's CPU time against others'"},
+	{"cpus", 0, &opt_cpus, "HostConfig.NanoCpus", "Number of CPUs that may be used"},
+	{"cpuset-cpus", 0, &opt_string, "HostConfig.CpusetCpus", "CPUs to run on (0-3, 0,1)"},
+	{"device", 0, &opt_device, "HostConfig.Devices", "Add a device of the host"},
+	{"dns", 0, &opt_list, "HostConfig.Dns", "Set a DNS server"},
+	{"dns-option", 0, &opt_list, "HostConfig.DnsOptions", "Set a DNS option"},
+	{"dns-search", 0, &opt_list, "HostConfig.DnsSearch", "Set a DNS search domain"},
+	{"domainname", 0, &opt_string, "Domainname", "NIS domain name"},
+	{"entrypoint", 0, &opt_entrypoint, "Entrypoint", "Command to run in place of the image's entry point; empty: none"},
+	{"env", 'e', &opt_env, "Env", "Set an environment variable"},
+	{"env-file", 0, &opt_list, NULL, "Read environment variables from a file"},
+	{"group-add", 0, &opt_list, "HostConfig.GroupAdd", "Join another group"},
+	{"hostname", 'h', &opt_string, "Hostname", "Host name of the container"},
+	{"init", 0, &opt_bool, "HostConfig.Init", "Run an init process first, which passes signals on and reaps processes"},
+	{"interactive", 'i', &opt_bool, "OpenStdin", "Keep STDIN open even if not attached"},
+	{"ipc", 0, &opt_string, "HostConfig.IpcMode", "IPC namespace to use (host)"},
+	{"isolation", 0, &opt_string, "HostConfig.Isolation", "Kernel to run on: the host's (process), or one of its own (hyperv)"},
+	{"label", 'l', &opt_label, "Labels", "Set a label"},
+	{"label-file", 0, &opt_list, NULL, "Read labels from a file, one a line"},
+	{"log-driver", 0, &opt_string, "HostConfig.LogConfig.Type", "Where output is logged (json-file|none)"},
+	{"log-opt", 0, &opt_map, "HostConfig.LogConfig.Config", "Option of the log driver"},
+	{"memory", 'm', &opt_bytes, "HostConfig.Memory", "Limit of memory"},
+	{"memory-reservation", 0, &opt_bytes, "HostConfig.MemoryReservation", "Soft limit of memory"},
+	{"memory-swap", 0, &opt_bytes_or_unlimited, "HostConfig.MemorySwap", "Limit of memory and swap together; -1: unlimited swap"},
+	{"mount", 0, &opt_mount, "HostConfig.Mounts", "Attach a file system (type=bind|volume|tmpfs,source=,target=,...)"},
+	{"name", 0, &opt_string, NULL, "Name of the container"},
+	{"net", 0, &opt_string, "HostConfig.NetworkMode", NULL},
+	{"network", 0, &opt_string, "HostConfig.NetworkMode", "Network to connect to (none|host)"},
+	{"no-healthcheck", 0, &opt_no_healthcheck, "Healthcheck.Test", "Turn the image's health check off"},
+	{"oom-kill-disable", 0, &opt_bool, "HostConfig.OomKillDisable", "Do not kill processes when memory is out"},
+	{"oom-score-adj", 0, &opt_int, "HostConfig.OomScoreAdj", "Preference of the host's OOM killer (-1000 to 1000)"},
+	{"pid", 0, &opt_string, "HostConfig.PidMode", "PID namespace to use (host)"},
+	{"pids-limit", 0, &opt_int, "HostConfig.PidsLimit", "Limit of processes and threads; -1: unlimited"},
+	{"platform", 0, &opt_string, NULL, "Platform of the image to pull (os/arch)"},
+	{"privileged", 0, &opt_bool, "HostConfig.Privileged", "Give the container all capabilities and the kernel's devices"},
+	{"pull", 0, &opt_string, NULL, "Pull the image before (always|missing|never)"},
+	{"quiet", 'q', &opt_bool, NULL, "Show no progress while pulling"},
+	{"read-only", 0, &opt_bool, "HostConfig.ReadonlyRootfs", "Make the root file system read-only"},
+	{"restart", 0, &opt_restart, "HostConfig.RestartPolicy", "When to start the container again after it ended (no)"},
+	{"rm", 0, &opt_bool, "HostConfig.AutoRemove", "Remove the container and its unnamed volumes when it has ended"},
+	{"security-opt", 0, &opt_list, "HostConfig.SecurityOpt", "seccomp=FILE|unconfined, no-new-privileges"},
+	{"shm-size", 0, &opt_bytes, "HostConfig.ShmSize", "Size of /dev/shm"},
+	{"stop-signal", 0, &opt_string, "StopSignal", "Signal to stop the container with"},
+	{"stop-timeout", 0, &opt_int, "StopTimeout", "Seconds to wait for the end before killing; -1: for ever"},
+	{"sysctl", 0, &opt_map, "HostConfig.Sysctls", "Set a kernel parameter of the container's namespaces"},
+	{"tmpfs", 0, &opt_tmpfs, "HostConfig.Tmpfs", "Mount a tmpfs (path[:options])"},
+	{"tty", 't', &opt_bool, "Tty", "Give the container a terminal"},
+	{"ulimit", 0, &opt_ulimit, "HostConfig.Ulimits", "Set a resource limit (name=soft[:hard])"},
+	{"user", 'u', &opt_string, "User", "User to run as (name|uid[:group|gid])"},
+	{"uts", 0, &opt_string, "HostConfig.UTSMode", "UTS namespace to use (host)"},
+	{"volume", 'v', &opt_volume, "HostConfig.Binds", "Mount a directory of the host or a volume (source:target[:ro])"},
+	{"workdir", 'w', &opt_string, "WorkingDir", "Directory to run in"},
+	{0},
+};

@@ -1,0 +1,125 @@
+/* Tables, texts of rows, and detach keys. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/json.h"
+#include "cli/format.h"
+#include "cli/rows.h"
+#include "cli/table.h"
+#include "cli/term.h"
+
+static void expect_table(const char *text, int width, const char *want)
+{
+	_cleanup_buf_ struct buf out = {0};
+
+	assert_int_equal(table_format(text, width, &out), 0);
+	assert_string_equal(out.data ? out.data : "", want);
+}
+
+static void test_table(void **state)
+{
+	(void)state;
+	expect_table("A\tB\nlonger text\tx\n", 0, "A             B\nlonger text   x\n");
+	expect_table("A\tB\tC\n1\t\t3\n", 10, "A         B         C\n1                   3\n");
+	/* the last cell is not padded and not counted, a character is one column */
+	expect_table("ä…\tB\nabc\tvery long\n", 0, "ä…    B\nabc   very long\n");
+	expect_table("one\n", 10, "one\n");
+	expect_table("a\tb", 0, "a   b");
+	expect_table("a\nb\tc\n", 0, "a\nb   c\n");
+}
+
+#define EXPECT_TEXT(call, want)                                                                      \
+	do {                                                                                         \
+		_cleanup_free_ char *_s = (call);                                                    \
+		assert_non_null(_s);                                                                 \
+		assert_string_equal(_s, want);                                                       \
+	} while (0)
+
+static void test_rows(void **state)
+{
+	_cleanup_json_ json_t *labels = json_pack("{s:s, s:s}", "z", "1", "a", "");
+
+	(void)state;
+	EXPECT_TEXT(row_id("sha256:0123456789abcdef", false), "0123456789ab");
+	EXPECT_TEXT(row_id("0123456789abcdef", false), "0123456789ab");
+	EXPECT_TEXT(row_id("sha256:0123456789abcdef", true), "sha256:0123456789abcdef");
+	EXPECT_TEXT(row_ellipsis("sleep 1000", 20), "sleep 1000");
+	EXPECT_TEXT(row_ellipsis("12345678901234567890", 20), "12345678901234567890");
+	EXPECT_TEXT(row_ellipsis("123456789012345678901", 20), "1234567890123456789…");
+	EXPECT_TEXT(row_ellipsis("äöüäöü", 5), "äöüä…");
+	EXPECT_TEXT(row_labels(labels), "a=,z=1");
+	EXPECT_TEXT(row_labels(NULL), "");
+	EXPECT_TEXT(row_size(4261550), "4.26MB");
+	EXPECT_TEXT(row_size(0), "0B");
+	EXPECT_TEXT(row_size(116700000), "117MB");
+	EXPECT_TEXT(format_unescape("a\\tb\\nc\\\\x"), "a\tb\nc\\\\x");
+}
+
+static void expect_keys(const char *spec, const char *typed, const char *sent, bool detached)
+{
+	struct detach_keys d;
+	struct err e = ERR_INIT;
+	char out[64];
+	size_t n;
+
+	assert_int_equal(detach_keys_parse(spec, &d, &e), 0);
+	assert_int_equal(detach_keys_filter(&d, typed, strlen(typed), out, &n), detached);
+	out[n] = 0;
+	assert_string_equal(out, sent);
+}
+
+static void test_detach_keys(void **state)
+{
+	struct detach_keys d;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	expect_keys(NULL, "ls\n", "ls\n", false);
+	expect_keys("", "ab\020\021cd", "ab", true);
+	expect_keys("ctrl-p,ctrl-q", "\020x", "\020x", false);
+	expect_keys(NULL, "\020\020\021", "\020", true);
+	expect_keys("a,b,c", "abaabc", "aba", true);
+	expect_keys("ctrl-@", "x\001", "x\001", false);
+	expect_keys("q", "xq", "x", true);
+	assert_int_equal(detach_keys_parse("ctrl-1", &d, &e), -22);
+	assert_int_equal(detach_keys_parse("ctrl-p,foo", &d, &e), -22);
+	assert_int_equal(detach_keys_parse(",", &d, &e), -22);
+	assert_int_equal(detach_keys_parse("a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q", &d, &e), -22);
+}
+
+/* A sequence that comes in two reads is one; what was held back is sent when it breaks. */
+static void test_split_keys(void **state)
+{
+	struct detach_keys d;
+	struct err e = ERR_INIT;
+	char out[64];
+	size_t n;
+
+	(void)state;
+	assert_int_equal(detach_keys_parse(NULL, &d, &e), 0);
+	assert_false(detach_keys_filter(&d, "a\020", 2, out, &n));
+	assert_int_equal(n, 1);
+	assert_true(detach_keys_filter(&d, "\021", 1, out, &n));
+	assert_int_equal(n, 0);
+	assert_false(detach_keys_filter(&d, "\020", 1, out, &n));
+	assert_false(detach_keys_filter(&d, "b", 1, out, &n));
+	assert_int_equal(n, 2);
+	assert_memory_equal(out, "\020b", 2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_detach_keys),
+		cmocka_unit_test(test_split_keys),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
