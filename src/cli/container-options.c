@@ -41,7 +41,7 @@ const struct opt container_options[] = {
 	{"init", 0, &opt_bool, "HostConfig.Init", "Run an init process first, which passes signals on and reaps processes"},
 	{"interactive", 'i', &opt_bool, "OpenStdin", "Keep STDIN open even if not attached"},
 	{"ipc", 0, &opt_string, "HostConfig.IpcMode", "IPC namespace to use (host)"},
-	{"isolation", 0, &opt_string, "HostConfig.Isolation", "Kernel to run on: the host's (process), or one of its own (hyperv)"},
+	{"isolation", 0, &opt_string, "HostConfig.Isolation", "Kernel to run on: the host's (process), one of its own (hyperv), or what the configuration says (default)"},
 	{"label", 'l', &opt_label, "Labels", "Set a label"},
 	{"label-file", 0, &opt_list, NULL, "Read labels from a file, one a line"},
 	{"log-driver", 0, &opt_string, "HostConfig.LogConfig.Type", "Where output is logged (json-file|none)"},

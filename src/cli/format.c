@@ -52,7 +52,7 @@ static json_t *headers(const struct format_list *f)
 static int add_header(const struct format_list *f, const struct template *t, struct buf *out, struct err *e)
 {
 	_cleanup_json_ json_t *h = headers(f);
-	_cleanup_json_ json_t *methods = json_pack("{s:{}}", "Label");
+	_cleanup_json_ json_t *methods = json_pack("{s:b}", "Label", 1);
 
 	if (!h || !methods)
 		return err_nomem(e);

@@ -107,7 +107,8 @@ void help_group(FILE *f, const struct command_group *g)
 {
 	fprintf(f, "Usage:  caisson %s COMMAND\n\n%s\n\nCommands:\n", g->name, g->summary);
 	for (size_t i = 0; g->commands[i].name; i++)
-		print_summary(f, g->commands[i].name, g->commands[i].command->summary);
+		if (!i || g->commands[i].command != g->commands[i - 1].command) /* its other names follow it */
+			print_summary(f, g->commands[i].name, g->commands[i].command->summary);
 	fprintf(f, "\nRun 'caisson %s COMMAND --help' for more information on a command.\n", g->name);
 }
 

@@ -231,7 +231,7 @@ static int eval_function(struct run *s, const struct call *c, json_t *dot, const
 	return r == -ENOMEM ? err_nomem(s->e) : fail_at(s, x, why.msg);
 }
 
-/* {{.Label "key"}}: a method of the listing commands' rows. */
+/* {{.Label "key"}}: a method of the listing commands' rows. One that is `true` gives back its key: a table's header. */
 static int eval_method(struct run *s, const struct call *c, struct value *ret)
 {
 	const struct expr *x = &c->args[0];
@@ -240,7 +240,7 @@ static int eval_method(struct run *s, const struct call *c, struct value *ret)
 
 	if (!method || !key)
 		return fail_at(s, x, "can't give arguments to a field");
-	json_t *v = json_object_get(method, key);
+	json_t *v = json_is_true(method) ? c->args[1].literal : json_object_get(method, key);
 	*ret = (struct value){.v = v ? json_incref(v) : json_string("")};
 	return ret->v ? 0 : err_nomem(s->e);
 }
