@@ -73,14 +73,23 @@ int image_find(struct db *d, const char *ref, struct image *ret, struct err *e)
 	return 0;
 }
 
+static bool has_above(const struct image_row *r, size_t n)
+{
+	for (size_t k = n + 1; k < r->n_layers; k++)
+		if (!strcmp(r->layers[k].diff_id, r->layers[n].diff_id))
+			return true;
+	return false;
+}
+
 int image_lower_dirs(const char *root, const struct image *i, char ***ret, struct err *e)
 {
 	_cleanup_strv_ char **dirs = NULL;
 
 	if (!i->row.n_layers)
 		return err_set(e, EINVAL, "image %s has no layers", i->id);
+	/* A layer that comes twice has nothing to say below itself, and overlayfs refuses a directory given twice. */
 	for (size_t n = i->row.n_layers; n-- > 0;)
-		if (strv_pushf(&dirs, "%s/layers/%s", root, i->row.layers[n].dir) < 0)
+		if (!has_above(&i->row, n) && strv_pushf(&dirs, "%s/layers/%s", root, i->row.layers[n].dir) < 0)
 			return err_nomem(e);
 	*ret = steal_ptr(dirs);
 	return 0;

@@ -1,0 +1,162 @@
+/*
+ * caisson-fetch: what needs HTTP, archives and digests, kept out of the programs that must start fast. Internal: the caisson command runs it with its own
+ * standard streams (stdout led to stderr when `run` pulls a missing image).
+ *
+ *	caisson-fetch --root DIR pull [--quiet] [--isolation=KIND] [--platform P] REF
+ *	caisson-fetch --root DIR import [--change C]... [--message M] FILE|- [REF]
+ *	caisson-fetch --root DIR erofs IMAGE
+ *
+ * stdout has docker's lines; one line on stderr says why it failed (status 1).
+ */
+#include <curl/curl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "base/str.h"
+#include "image/fetch.h"
+#include "image/image.h"
+#include "image/ref.h"
+#include "store/db.h"
+
+struct options {
+	const char *root, *isolation, *platform, *message;
+	char **changes;
+	bool quiet;
+	char **args; /* what follows the command's name */
+	int n_args;
+};
+
+static int run_pull(struct db *d, const struct options *o, struct err *e)
+{
+	_cleanup_image_ struct image image = {0};
+	_cleanup_free_ char *name = NULL;
+	struct pull_options options = {.platform = o->platform, .out = o->quiet ? NULL : stdout};
+	char id[DIGEST_SIZE];
+
+	int r = image_pull(d, o->args[0], &options, id, &name, e);
+	if (r == 0 && o->isolation && (!strcasecmp(o->isolation, "hyperv") || !strcasecmp(o->isolation, "vm"))) {
+		r = image_find(d, id, &image, e);
+		if (r == 0)
+			r = image_build_erofs(d, &image, e);
+	}
+	if (r == 0)
+		printf("%s\n", name);
+	return r;
+}
+
+static int run_import(struct db *d, const struct options *o, struct err *e)
+{
+	_cleanup_close_ int file = -1;
+	char id[DIGEST_SIZE];
+	bool standard_input = !strcmp(o->args[0], "-");
+
+	if (!standard_input && (file = open(o->args[0], O_RDONLY | O_CLOEXEC)) < 0)
+		return err_errno(e, errno, "import %s", o->args[0]);
+	int r = image_import(d, standard_input ? STDIN_FILENO : file, o->n_args > 1 ? o->args[1] : NULL, o->changes, o->message, id, e);
+	if (r < 0)
+		return err_wrap(e, "import %s", o->args[0]);
+	printf("%s\n", id);
+	return 0;
+}
+
+static int run_erofs(struct db *d, const struct options *o, struct err *e)
+{
+	_cleanup_image_ struct image image = {0};
+	int r = image_find(d, o->args[0], &image, e);
+
+	return r < 0 ? r : image_build_erofs(d, &image, e);
+}
+
+static const struct {
+	const char *name;
+	int min_args, max_args;
+	int (*run)(struct db *d, const struct options *o, struct err *e);
+} commands[] = {{"pull", 1, 1, run_pull}, {"import", 1, 2, run_import}, {"erofs", 1, 1, run_erofs}};
+
+static int usage(struct err *e)
+{
+	return err_set(e, EINVAL, "usage: caisson-fetch --root DIR pull|import|erofs ...");
+}
+
+static int parse(int argc, char *argv[], struct options *o, struct err *e)
+{
+	static const struct option longs[] = {{"root", required_argument, NULL, 'r'}, {"quiet", no_argument, NULL, 'q'}, {"isolation", required_argument, NULL, 'i'},
+		{"platform", required_argument, NULL, 'p'}, {"change", required_argument, NULL, 'c'}, {"message", required_argument, NULL, 'm'}, {0}};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "qc:m:", longs, NULL)) >= 0)
+		switch (c) {
+		case 'r':
+			o->root = optarg;
+			break;
+		case 'q':
+			o->quiet = true;
+			break;
+		case 'i':
+			o->isolation = optarg;
+			break;
+		case 'p':
+			o->platform = optarg;
+			break;
+		case 'c':
+			if (strv_push(&o->changes, optarg) < 0)
+				return err_nomem(e);
+			break;
+		case 'm':
+			o->message = optarg;
+			break;
+		default:
+			return usage(e);
+		}
+	o->args = argv + optind + 1;
+	o->n_args = argc - optind - 1;
+	return o->root && o->n_args >= 0 ? 0 : usage(e);
+}
+
+static int run(const char *command, const struct options *o, struct err *e)
+{
+	_cleanup_close_ int root = -1;
+	_cleanup_db_ struct db *d = NULL;
+
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (strcmp(command, commands[i].name) != 0)
+			continue;
+		if (o->n_args < commands[i].min_args || o->n_args > commands[i].max_args)
+			return usage(e);
+		int r = mkdir_p(AT_FDCWD, o->root, 0700);
+		if (r < 0)
+			return err_errno(e, r, "make %s", o->root);
+		root = open(o->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (root < 0)
+			return err_errno(e, errno, "open %s", o->root);
+		r = db_open(root, o->root, &d, e);
+		return r < 0 ? r : commands[i].run(d, o, e);
+	}
+	return usage(e);
+}
+
+int main(int argc, char *argv[])
+{
+	struct options o = {0};
+	struct err e = ERR_INIT;
+
+	/* so that libarchive takes the UTF-8 names of pax headers as they are */
+	setlocale(LC_CTYPE, "C.UTF-8");
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+	int r = parse(argc, argv, &o, &e);
+	if (r == 0)
+		r = run(argv[optind], &o, &e);
+	if (r < 0)
+		fprintf(stderr, "caisson: %s\n", e.msg);
+	strv_free(o.changes);
+	curl_global_cleanup();
+	return r < 0 ? 1 : 0;
+}

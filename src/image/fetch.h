@@ -1,0 +1,27 @@
+/* What the program caisson-fetch does: pull, import, and EROFS files. */
+#pragma once
+
+#include <stdbool.h>
+#include <jansson.h>
+#include <stdio.h>
+
+#include "base/digest.h"
+#include "base/err.h"
+
+struct db;
+struct image;
+
+struct pull_options {
+	const char *platform; /* NULL: this machine's */
+	FILE *out;	      /* docker's lines; NULL: none */
+};
+/* ret_id: the image's id. ret_name (the caller frees): its canonical name. */
+int image_pull(struct db *d, const char *ref, const struct pull_options *o, char ret_id[DIGEST_SIZE], char **ret_name, struct err *e);
+
+/* A root file system's tar, compressed or not, becomes an image of one layer. changes: Dockerfile instructions; ref: NULL for none. */
+int image_import(struct db *d, int tar_fd, const char *ref, char *const *changes, const char *message, char ret_id[DIGEST_SIZE], struct err *e);
+/* import-change.c: one `--change` applied to {"Cmd": ...}. */
+int import_change(json_t *config, const char *change, struct err *e);
+
+/* Makes ROOT/erofs/HEX.erofs of an image unless it is there. Many may try at once: one does it, the others wait. */
+int image_build_erofs(struct db *d, const struct image *i, struct err *e);

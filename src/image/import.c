@@ -1,0 +1,106 @@
+/* Importing a root file system's tar. The same tar, changes and message give the same image: its date is that of the newest file. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "image/blobs.h"
+#include "image/fetch.h"
+#include "image/layers.h"
+#include "image/ref.h"
+#include "image/unpack.h"
+#include "store/db.h"
+
+static int unpack_all(int tar_fd, int layers, struct image_layer *ret, int64_t *ret_newest, struct err *e)
+{
+	_cleanup_(layer_place_done) struct layer_place place = {.fd = -1};
+	_cleanup_(unpack_job_done) struct unpack_job job = {.fd = -1};
+	struct unpack_result result = {0};
+	uint64_t used;
+
+	int r = layer_place_open(layers, &place, e);
+	if (r == 0)
+		r = unpack_job_start(tar_fd, place.fd, &job, e);
+	while (r == 0 && (r = unpack_job_read(&job, &used, &result, e)) > 0)
+		r = 0;
+	if (r == 0)
+		r = layer_place_keep(&place, result.diff_id, result.size, ret, e);
+	*ret_newest = result.newest < INT64_MAX / 1000000000 ? result.newest : 0;
+	return r;
+}
+
+static json_t *make_config(json_t *config, const char *diff_id, int64_t newest, const char *message, struct err *e)
+{
+	struct platform platform;
+	char created[40];
+
+	if (platform_parse(NULL, &platform, e) < 0)
+		return NULL;
+	clock_rfc3339(newest * 1000000000, created);
+	json_t *doc = json_pack("{s:s, s:s, s:s, s:O, s:{s:s, s:[s]}, s:[{s:s, s:o}]}", "architecture", platform.arch, "os", platform.os, "created", created,
+		"config", config, "rootfs", "type", "layers", "diff_ids", diff_id, "history", "created", created, "comment", json_from_str(message ? message : ""));
+	if (!doc || json_set(doc, "comment", json_from_str(message ? message : "")) < 0) {
+		json_decref(doc);
+		err_nomem(e);
+		return NULL;
+	}
+	return doc;
+}
+
+static int record(struct db *d, struct image_layer *layer, json_t *doc, int64_t newest, const char *name, char ret_id[DIGEST_SIZE], struct err *e)
+{
+	_cleanup_free_ char *text = json_dumps(doc, JSON_COMPACT | JSON_SORT_KEYS);
+	char *tags[] = {(char *)name, NULL};
+	struct image_row row = {.config = text, .manifest = (char *)"", .manifest_digest = (char *)"", .media_type = (char *)"", .tags = tags,
+		.created_ns = newest * 1000000000, .tagged_ns = clock_real_ns(), .size = layer->size, .layers = layer, .n_layers = 1};
+
+	if (!text)
+		return err_nomem(e);
+	if (digest_of(text, strlen(text), row.id) < 0)
+		return err_set(e, EIO, "the digest could not be computed");
+	int r = db_begin(d, e);
+	if (r < 0)
+		return r;
+	r = layers_put(d, layer, e);
+	if (r == 0)
+		r = images_put(d, &row, e);
+	r = db_end(d, r, e);
+	memcpy(ret_id, row.id, DIGEST_SIZE);
+	return r < 0 ? r : 0;
+}
+
+static int import_locked(struct db *d, int tar_fd, const char *name, json_t *config, const char *message, char ret_id[DIGEST_SIZE], struct err *e)
+{
+	_cleanup_close_ int layers = -1, lock = -1;
+	struct image_layer layer;
+	int64_t newest;
+
+	int r = layers_lock(d, &lock, e);
+	if (r == 0)
+		r = layers_open(d, &layers, e);
+	if (r == 0)
+		r = unpack_all(tar_fd, layers, &layer, &newest, e);
+	if (r < 0)
+		return r;
+	_cleanup_json_ json_t *doc = make_config(config, layer.diff_id, newest, message, e);
+	return doc ? record(d, &layer, doc, newest, name, ret_id, e) : -e->code;
+}
+
+int image_import(struct db *d, int tar_fd, const char *ref, char *const *changes, const char *message, char ret_id[DIGEST_SIZE], struct err *e)
+{
+	_cleanup_reference_ struct reference parsed = {0};
+	_cleanup_json_ json_t *config = json_object();
+	_cleanup_free_ char *name = NULL;
+	int r = ref ? reference_parse(ref, &parsed, e) : 0;
+
+	if (r == 0 && parsed.digest)
+		r = err_set(e, EINVAL, "cannot import digest reference: %s", ref);
+	strv_foreach(change, changes)
+		if (r == 0)
+			r = import_change(config, change, e);
+	if (r < 0)
+		return r;
+	if (ref && !(name = reference_name(&parsed)))
+		return err_nomem(e);
+	return import_locked(d, tar_fd, name, config, message, ret_id, e);
+}

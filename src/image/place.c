@@ -1,0 +1,74 @@
+/* Temporary places in the layers' directory. Those of killed processes are removed by layers_sweep. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/path.h"
+#include "base/proc.h"
+#include "image/blobs.h"
+
+static int temporary_name(char ret[40], struct err *e)
+{
+	char id[65];
+	int r = random_id(id);
+
+	if (r < 0)
+		return err_errno(e, r, "random bytes");
+	snprintf(ret, 40, "tmp-%.32s", id);
+	return 0;
+}
+
+int layer_place_open(int layers_fd, struct layer_place *ret, struct err *e)
+{
+	struct layer_place p = {.dir = layers_fd, .fd = -1};
+	int r = temporary_name(p.name, e);
+
+	if (r < 0)
+		return r;
+	if (mkdirat(layers_fd, p.name, 0755) < 0)
+		return err_errno(e, errno, "make a directory for the layer");
+	p.fd = openat(layers_fd, p.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (p.fd < 0 || fchmod(p.fd, 0755) < 0) {
+		r = err_errno(e, errno, "open the layer's directory");
+		layer_place_done(&p);
+		return r;
+	}
+	*ret = p;
+	return 0;
+}
+
+/* A directory of that name has been made by another pull of the same layer, and checked: it is as good. */
+int layer_place_keep(struct layer_place *p, const char *diff_id, uint64_t size, struct image_layer *ret, struct err *e)
+{
+	*ret = (struct image_layer){.size = (int64_t)size};
+	snprintf(ret->diff_id, sizeof(ret->diff_id), "%s", diff_id);
+	snprintf(ret->dir, sizeof(ret->dir), "%.*s", LAYER_DIR_LEN, diff_id + strlen("sha256:"));
+	if (renameat(p->dir, p->name, p->dir, ret->dir) == 0)
+		p->name[0] = 0;
+	else if (errno != EEXIST && errno != ENOTEMPTY)
+		return err_errno(e, errno, "put the layer in place");
+	return 0;
+}
+
+void layer_place_done(struct layer_place *p)
+{
+	close_fd(&p->fd);
+	if (p->name[0])
+		rm_rf(p->dir, p->name);
+	p->name[0] = 0;
+}
+
+int layers_tmpfile(int layers_fd, struct err *e)
+{
+	char name[40];
+	int r = temporary_name(name, e);
+
+	if (r < 0)
+		return r;
+	int fd = openat(layers_fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return err_errno(e, errno, "make a file for the download");
+	unlinkat(layers_fd, name, 0);
+	return fd;
+}

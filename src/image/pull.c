@@ -1,0 +1,178 @@
+/* Pulling: from a reference to an image in the database. */
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "image/blobs.h"
+#include "image/fetch.h"
+#include "image/layers.h"
+#include "store/db.h"
+
+struct pull {
+	struct db *db;
+	const struct pull_options *options;
+	struct reference ref;
+	struct platform platform;
+	struct registry *registry;
+	struct buf manifest_text, config_text;
+	struct manifest manifest;
+	struct image_config config;
+	char digest[DIGEST_SIZE]; /* of what the tag leads to: the index if there is one */
+	char image_digest[DIGEST_SIZE];
+	struct progress *progress;
+	int lock;
+	bool is_new;
+};
+
+static void pull_done(struct pull *p)
+{
+	reference_done(&p->ref);
+	registry_free(p->registry);
+	buf_done(&p->manifest_text);
+	buf_done(&p->config_text);
+	json_decref(p->config.doc);
+	progress_free(p->progress);
+	close_fd(&p->lock);
+}
+
+static void say(const struct pull *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void say(const struct pull *p, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!p->options->out)
+		return;
+	va_start(ap, fmt);
+	vfprintf(p->options->out, fmt, ap);
+	va_end(ap);
+	fflush(p->options->out);
+}
+
+static int get_manifest(struct pull *p, struct err *e)
+{
+	char type[128];
+	struct descriptor child;
+
+	int r = registry_manifest(p->registry, p->ref.digest ? p->ref.digest : p->ref.tag, &p->manifest_text, type, p->digest, e);
+	if (r < 0)
+		return r;
+	memcpy(p->image_digest, p->digest, sizeof(p->digest));
+	r = manifest_parse(p->manifest_text.data, p->manifest_text.len, type, &p->platform, &p->manifest, &child, e);
+	if (r <= 0)
+		return r;
+	buf_done(&p->manifest_text);
+	r = registry_manifest(p->registry, child.digest, &p->manifest_text, type, p->image_digest, e);
+	if (r == 0)
+		r = manifest_parse(p->manifest_text.data, p->manifest_text.len, type, &p->platform, &p->manifest, &child, e);
+	return r > 0 ? err_set(e, EBADMSG, "manifest: an index within an index") : r;
+}
+
+static int get_config(struct pull *p, struct err *e)
+{
+	int r = registry_blob(p->registry, &p->manifest.config, &p->config_text, e);
+
+	if (r == 0)
+		r = image_config_parse(p->config_text.data, p->config_text.len, p->manifest.n_layers, &p->config, e);
+	return r < 0 ? r : image_config_check_platform(&p->config, &p->platform, e);
+}
+
+static int record_row(struct pull *p, struct image_row *row, const struct image_layer *layers, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < row->n_layers && r == 0; i++) {
+		row->size += layers[i].size;
+		r = layers_put(p->db, &layers[i], e);
+	}
+	return r < 0 ? r : images_put(p->db, row, e);
+}
+
+static int record(struct pull *p, struct image_layer *layers, struct err *e)
+{
+	_cleanup_free_ char *repository = reference_repository(&p->ref);
+	_cleanup_free_ char *tag = repository && !p->ref.digest ? reference_name(&p->ref) : NULL;
+	_cleanup_free_ char *digest = repository ? str_fmt("%s@%s", repository, p->digest) : NULL;
+	char *tags[] = {tag, NULL}, *digests[] = {digest, NULL};
+	struct image_row row = {.config = p->config_text.data, .manifest = p->manifest_text.data, .manifest_digest = p->image_digest,
+		.media_type = (char *)p->manifest.media_type, .created_ns = p->config.created_ns, .tagged_ns = clock_real_ns(), .tags = tags,
+		.digests = digests, .layers = layers, .n_layers = p->manifest.n_layers};
+
+	if (!digest || (!tag && !p->ref.digest))
+		return err_nomem(e);
+	memcpy(row.id, p->manifest.config.digest, DIGEST_SIZE);
+	if (strlen(row.config) != p->config_text.len || strlen(row.manifest) != p->manifest_text.len)
+		return err_set(e, EBADMSG, "the image's configuration has a NUL in it");
+	int r = db_begin(p->db, e);
+	return r < 0 ? r : db_end(p->db, record_row(p, &row, layers, e), e);
+}
+
+/* Whether the reference leads to this image already. */
+static int is_up_to_date(struct pull *p, struct err *e)
+{
+	struct image_row row = {0};
+	_cleanup_free_ char *name = reference_name(&p->ref);
+	int r = name ? images_by_name(p->db, name, &row, e) : err_nomem(e);
+
+	if (r == 0)
+		r = !strcmp(row.id, p->manifest.config.digest);
+	image_row_done(&row);
+	return r == -ENOENT ? 0 : r;
+}
+
+static int get_layers(struct pull *p, struct err *e)
+{
+	struct image_layer layers[LAYERS_MAX];
+	size_t n_new;
+
+	int r = layers_lock(p->db, &p->lock, e);
+	if (r < 0)
+		return r;
+	if (progress_new(p->options->out, p->manifest.n_layers, &p->progress) < 0)
+		return err_nomem(e);
+	r = blobs_pull(p->db, p->registry, &p->manifest, &p->config, p->progress, layers, &n_new, e);
+	return r < 0 ? r : record(p, layers, e);
+}
+
+static int pull(struct pull *p, struct err *e)
+{
+	int r = registry_open(&p->ref, &p->registry, e);
+
+	if (r == 0)
+		r = get_manifest(p, e);
+	if (r < 0)
+		return r;
+	say(p, "%s: Pulling from %s\n", p->ref.digest ? p->ref.digest : p->ref.tag, p->ref.path);
+	r = is_up_to_date(p, e);
+	if (r < 0)
+		return r;
+	p->is_new = r == 0;
+	r = get_config(p, e);
+	return r < 0 ? r : get_layers(p, e);
+}
+
+int image_pull(struct db *d, const char *ref, const struct pull_options *o, char ret_id[DIGEST_SIZE], char **ret_name, struct err *e)
+{
+	_cleanup_(pull_done) struct pull p = {.db = d, .options = o, .lock = -1};
+
+	int r = reference_parse(ref, &p.ref, e);
+	if (r == 0)
+		r = platform_parse(o->platform, &p.platform, e);
+	if (r < 0)
+		return r;
+	if (p.ref.tag_is_default)
+		say(&p, "Using default tag: %s\n", p.ref.tag);
+	_cleanup_free_ char *name = reference_name(&p.ref);
+	_cleanup_free_ char *familiar = name ? reference_familiar(name) : NULL;
+	if (!familiar)
+		return err_nomem(e);
+	r = pull(&p, e);
+	if (r < 0)
+		return err_wrap(e, "pull %s", familiar);
+	say(&p, "Digest: %s\n", p.digest);
+	say(&p, "Status: %s for %s\n", p.is_new ? "Downloaded newer image" : "Image is up to date", familiar);
+	memcpy(ret_id, p.manifest.config.digest, DIGEST_SIZE);
+	*ret_name = steal_ptr(name);
+	return 0;
+}

@@ -1,0 +1,197 @@
+/* One repository of one registry: finding it, authentication, manifests and small blobs. */
+#include "image/registry.h"
+#include "image/registry-private.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "image/auth.h"
+
+enum { ANSWER_MAX = 1024 * 1024 };
+
+/* A token of the registry's token service (distribution's "token authentication"). */
+static int get_token(struct registry *r, const struct challenge *c, struct err *e)
+{
+	_cleanup_(response_done) struct response answer = {0};
+	_cleanup_free_ char *service = curl_easy_escape(r->curl, c->service ? c->service : "", 0);
+	_cleanup_free_ char *scope = str_fmt("repository:%s:pull", r->path);
+	_cleanup_free_ char *scope_escaped = scope ? curl_easy_escape(r->curl, scope, 0) : NULL;
+	_cleanup_free_ char *url = service && scope_escaped ? str_fmt("%s%cservice=%s&scope=%s", c->realm, strchr(c->realm, '?') ? '&' : '?', service, scope_escaped) : NULL;
+	_cleanup_free_ char *basic = r->credentials ? auth_basic(r->credentials) : NULL;
+
+	if (!url || (r->credentials && !basic))
+		return err_nomem(e);
+	struct request q = {.url = url, .authorization = basic, .local = r->local, .max = ANSWER_MAX};
+	int code = http_get(r->curl, &q, &answer, e);
+	if (code < 0)
+		return code;
+	if (answer.status != 200)
+		return http_status_error(answer.status, &answer.body, e);
+	_cleanup_json_ json_t *doc = json_parse(answer.body.data, answer.body.len, "the token service's answer", e);
+	if (!doc)
+		return -e->code;
+	const char *token = json_str(doc, "token") ? json_str(doc, "token") : json_str(doc, "access_token");
+	if (str_empty(token) || strpbrk(token, "\r\n"))
+		return err_set(e, EBADMSG, "the token service's answer has no token");
+	free(r->authorization);
+	r->authorization = str_fmt("Bearer %s", token);
+	return r->authorization ? 0 : err_nomem(e);
+}
+
+int registry_authenticate(struct registry *r, const struct buf *header, struct err *e)
+{
+	_cleanup_(challenge_done) struct challenge c = {0};
+	int code = challenge_parse(header->len ? header->data : "", &c, e);
+
+	if (code < 0)
+		return code;
+	switch (c.scheme) {
+	case CHALLENGE_BEARER:
+		return get_token(r, &c, e);
+	case CHALLENGE_BASIC:
+		if (!r->credentials)
+			return err_set(e, EACCES, "unauthorized: authentication required");
+		free(r->authorization);
+		r->authorization = auth_basic(r->credentials);
+		return r->authorization ? 0 : err_nomem(e);
+	case CHALLENGE_NONE:
+	default:
+		return err_set(e, EACCES, "the registry asks for a kind of authentication that is not supported");
+	}
+}
+
+/* One request; a challenge is answered once. */
+static int get(struct registry *r, const char *url, bool manifest, size_t max, struct response *ret, struct err *e)
+{
+	for (int i = 0;; i++) {
+		struct request q = {.url = url, .authorization = r->authorization, .accept_manifests = manifest, .local = r->local, .max = max};
+		int code = http_get(r->curl, &q, ret, e);
+		if (code < 0)
+			return code;
+		if (ret->status == 200)
+			return 0;
+		if (ret->status != 401 || i > 0)
+			return http_status_error(ret->status, &ret->body, e);
+		code = registry_authenticate(r, &ret->challenge, e);
+		if (code < 0)
+			return code;
+	}
+}
+
+/* GET /v2/ tells whether this is a registry, and makes it ask for authentication. */
+static int ping(struct registry *r, const char *scheme, struct response *ret, struct err *e)
+{
+	free(r->base);
+	r->base = str_fmt("%s://%s/v2/", scheme, r->host);
+	if (!r->base)
+		return err_nomem(e);
+	struct request q = {.url = r->base, .local = r->local, .max = ANSWER_MAX};
+	return http_get(r->curl, &q, ret, e);
+}
+
+static int connect_to(struct registry *r, struct err *e)
+{
+	_cleanup_(response_done) struct response answer = {0};
+	int code = ping(r, "https", &answer, e);
+
+	if (code < 0 && r->local && answer.curl != CURLE_COULDNT_CONNECT && answer.curl != CURLE_COULDNT_RESOLVE_HOST)
+		code = ping(r, "http", &answer, e);
+	if (code < 0)
+		return code;
+	if (answer.status == 401)
+		return registry_authenticate(r, &answer.challenge, e);
+	if (answer.status != 200)
+		return err_set(e, EIO, "%s is not a registry: it answered with status %ld", r->host, answer.status);
+	return 0;
+}
+
+int registry_open(const struct reference *ref, struct registry **ret, struct err *e)
+{
+	struct registry *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return err_nomem(e);
+	r->host = strdup(reference_host(ref));
+	r->path = strdup(ref->path);
+	r->curl = curl_easy_init();
+	r->local = reference_is_local(reference_host(ref));
+	int code = r->host && r->path && r->curl ? auth_credentials(ref->domain, &r->credentials, e) : err_nomem(e);
+	if (code == 0)
+		code = connect_to(r, e);
+	if (code < 0) {
+		registry_free(r);
+		return code;
+	}
+	*ret = r;
+	return 0;
+}
+
+void registry_free(struct registry *r)
+{
+	if (!r)
+		return;
+	curl_easy_cleanup(r->curl);
+	free(r->host);
+	free(r->path);
+	free(r->base);
+	free(r->authorization);
+	free(r->credentials);
+	free(r);
+}
+
+static int check_content(const struct buf *b, const char *want, char ret[DIGEST_SIZE], struct err *e)
+{
+	if (digest_of(b->data ? b->data : "", b->len, ret) < 0)
+		return err_set(e, EIO, "the digest could not be computed");
+	if (want && strcmp(ret, want) != 0)
+		return err_set(e, EBADMSG, "digest does not match: expected %s, got %s", want, ret);
+	return 0;
+}
+
+int registry_manifest(struct registry *r, const char *tag_or_digest, struct buf *ret, char ret_type[128], char ret_digest[DIGEST_SIZE], struct err *e)
+{
+	_cleanup_(response_done) struct response answer = {0};
+	_cleanup_free_ char *url = str_fmt("%s%s/manifests/%s", r->base, r->path, tag_or_digest);
+	const char *want = digest_valid(tag_or_digest) ? tag_or_digest : NULL;
+
+	if (!url)
+		return err_nomem(e);
+	int code = get(r, url, true, MANIFEST_MAX, &answer, e);
+	if (code < 0)
+		return code;
+	if (!want && digest_valid(answer.digest))
+		want = answer.digest;
+	code = check_content(&answer.body, want, ret_digest, e);
+	if (code < 0)
+		return err_wrap(e, "manifest");
+	memcpy(ret_type, answer.type, sizeof(answer.type));
+	*ret = answer.body;
+	answer.body = (struct buf){0};
+	return 0;
+}
+
+char *registry_blob_url(const struct registry *r, const struct descriptor *d)
+{
+	return str_fmt("%s%s/blobs/%s", r->base, r->path, d->digest);
+}
+
+int registry_blob(struct registry *r, const struct descriptor *d, struct buf *ret, struct err *e)
+{
+	_cleanup_(response_done) struct response answer = {0};
+	_cleanup_free_ char *url = registry_blob_url(r, d);
+	char digest[DIGEST_SIZE];
+
+	if (!url)
+		return err_nomem(e);
+	int code = get(r, url, false, (size_t)d->size, &answer, e);
+	if (code == 0 && answer.body.len != (size_t)d->size)
+		code = err_set(e, EBADMSG, "size does not match: expected %lld bytes, got %zu", (long long)d->size, answer.body.len);
+	if (code == 0)
+		code = check_content(&answer.body, d->digest, digest, e);
+	if (code < 0)
+		return err_wrap(e, "blob %s", d->digest);
+	*ret = answer.body;
+	answer.body = (struct buf){0};
+	return 0;
+}
