@@ -1,0 +1,225 @@
+# Anything may be killed at any point: the next command finds a true state, the container can be started again, nothing is left.
+load lib
+
+teardown() {
+	remove_all
+	assert_nothing_left
+}
+
+up() { # up NAME [OPTIONS...]
+	local name=$1
+	shift
+	caisson run -d --name "$name" "$@" "$IMAGE" sh -c 'echo up; trap "exit 0" TERM; while :; do sleep 0.2; done' > /dev/null
+}
+
+restarts() { # restarts NAME: it can be started, used and stopped
+	run -0 caisson start "$1"
+	run -0 caisson exec "$1" echo works
+	is "$output" works
+	run -0 caisson stop -t 10 "$1"
+	status_is "$1" exited
+}
+
+@test "the command killed while the container runs: it goes on" {
+	caisson run --name a "$IMAGE" sh -c 'echo up; sleep 2; echo after; exit 5' > "$BATS_TEST_TMPDIR/out" &
+	local client=$!
+	eventually 20 grep -q up "$BATS_TEST_TMPDIR/out"
+	kill -9 $client
+	run -0 --separate-stderr caisson wait a
+	is "$output" 5
+	run -0 --separate-stderr caisson logs a
+	is "$output" $'up\nafter'
+}
+
+@test "the command killed while the container starts: it ends up running, exited or created, and can be started" {
+	local delay
+	for delay in 0.005 0.02 0.05 0.2 1; do
+		[ "$MODE" = hyperv ] || [ "$delay" != 1 ] || continue
+		caisson create --name b "$IMAGE" sh -c 'trap "exit 0" TERM; while :; do sleep 0.2; done' > /dev/null
+		caisson start b &
+		local client=$!
+		sleep $delay
+		kill -9 $client 2> /dev/null || true
+		wait $client 2> /dev/null || true
+		settled() { status_is b running || status_is b created || status_is b exited; }
+		eventually 10 settled
+		# a start that goes on may still come to its end
+		sleep 0.5
+		run caisson start b
+		eventually 20 status_is b running
+		run -0 caisson exec b echo works
+		run -0 caisson rm -f b
+	done
+}
+
+@test "the monitor killed: the container is exited (255 or 137) and nothing of it runs" {
+	up c
+	local monitor children
+	monitor=$(monitor_of c)
+	children=$(descendants "$monitor")
+	[ -n "$children" ]
+	kill -9 "$monitor"
+	eventually 5 status_is c exited
+	for pid in $children; do eventually 5 gone "$pid"; done
+	matches "$(field c .State.ExitCode)" '^(255|137)$'
+	run -1 caisson exec c true
+	restarts c
+}
+
+@test "the monitor of a run --rm killed: the container goes" {
+	caisson run -d --rm --name d "$IMAGE" sleep 1000
+	kill -9 "$(monitor_of d)"
+	missing() { ! caisson inspect d; }
+	eventually 5 missing
+}
+
+@test "the monitor killed while a client waits: the client ends" {
+	up e
+	caisson wait e > /dev/null 2>&1 &
+	local waiter=$!
+	caisson attach e > /dev/null 2>&1 < /dev/null &
+	local attached=$!
+	sleep 0.5
+	kill -9 "$(monitor_of e)"
+	eventually 5 gone $waiter
+	eventually 5 gone $attached
+	eventually 5 status_is e exited
+}
+
+@test "the monitor killed while the container starts or stops" {
+	local delay monitor
+	for delay in 0.01 0.05 0.3 1.5; do
+		[ "$MODE" = hyperv ] || [ "$delay" != 1.5 ] || continue
+		caisson create --name f "$IMAGE" sleep 1000 > /dev/null
+		caisson start f > /dev/null 2>&1 &
+		local client=$!
+		sleep $delay
+		monitor=$(monitor_of f) && kill -9 "$monitor" || true
+		eventually 20 gone $client
+		wait $client || true
+		! status_is f running || { kill -9 "$(monitor_of f)"; eventually 5 status_is f exited; }
+		run -0 caisson rm -f f
+	done
+	caisson run -d --name g "$IMAGE" sh -c 'trap "" TERM; while :; do sleep 0.2; done'
+	caisson stop -t 30 g > /dev/null 2>&1 &
+	local stopper=$!
+	sleep 0.5
+	kill -9 "$(monitor_of g)"
+	eventually 5 gone $stopper
+	eventually 5 status_is g exited
+}
+
+@test "the workload killed from outside, and from inside by another process" {
+	skip_in hyperv "no process of the container is on the host"
+	up h
+	kill -9 "$(field h .State.Pid)"
+	eventually 5 status_is h exited
+	is "$(field h .State.ExitCode)" 137
+	restarts h
+}
+
+@test "an exec killed from outside leaves the container running" {
+	skip_in hyperv "no process of the container is on the host"
+	up i
+	caisson exec i sleep 1234 &
+	local client=$! pid
+	find_it() { pid=$(grep -lzsx sleep /proc/[0-9]*/cmdline | cut -d / -f 3 | while read -r p; do ! grep -qzx 1234 /proc/$p/cmdline || echo $p; done | head -n 1) && [ -n "$pid" ]; }
+	eventually 5 find_it
+	kill -9 "$pid"
+	run -137 wait $client
+	status_is i running
+}
+
+@test "the client of an exec killed: the container goes on" {
+	up j
+	caisson exec j sleep 1000 &
+	local client=$!
+	sleep 0.5
+	kill -9 $client
+	run -0 timeout 20 "$CAISSON" exec j echo works
+	is "$output" works
+	status_is j running
+}
+
+@test "rm killed at any point: the container can be removed" {
+	local delay
+	for delay in 0.001 0.005 0.01 0.03; do
+		up k
+		caisson rm -f k > /dev/null 2>&1 &
+		local client=$!
+		sleep $delay
+		kill -9 $client 2> /dev/null || true
+		wait $client 2> /dev/null || true
+		! caisson inspect k > /dev/null 2>&1 || caisson rm -f k
+		run -1 caisson inspect k
+	done
+}
+
+@test "create and run killed at any point leave only what rm removes" {
+	local delay
+	for delay in 0.002 0.005 0.01 0.02 0.05; do
+		caisson create "$IMAGE" true > /dev/null 2>&1 &
+		local client=$!
+		sleep $delay
+		kill -9 $client 2> /dev/null || true
+		wait $client 2> /dev/null || true
+	done
+	run -0 caisson ps -a
+	for delay in 0.01 0.05 0.1; do
+		caisson run --rm "$IMAGE" sleep 0.1 > /dev/null 2>&1 &
+		local client=$!
+		sleep $delay
+		kill -9 $client 2> /dev/null || true
+		wait $client 2> /dev/null || true
+	done
+	none_running() { [ -z "$(caisson ps -q)" ]; }
+	eventually 15 none_running
+}
+
+@test "pull killed at any point: the next one works" {
+	local delay
+	for delay in 0.01 0.05 0.1 0.3; do
+		setsid "$CAISSON" pull -q "$IMAGES/layers" > /dev/null 2>&1 &
+		local client=$!
+		sleep $delay
+		kill -9 -- -$client 2> /dev/null || true
+		wait $client 2> /dev/null || true
+		caisson rmi "$IMAGES/layers" > /dev/null 2>&1 || true
+	done
+	run -0 caisson run --rm "$IMAGES/layers" cat /a/replaced
+	is "$output" new
+	caisson rmi "$IMAGES/layers"
+}
+
+@test "a run directory that is gone, as after a reboot: exited, and it starts again" {
+	up l
+	kill -9 "$(monitor_of l)"
+	sleep 0.5
+	rm -rf "$CAISSON_RUN/containers"
+	status_is l exited
+	restarts l
+}
+
+@test "QEMU killed: exited within 2 s, with the reason" {
+	skip_in process "there is no QEMU"
+	up m
+	local qemu
+	qemu=$(helpers_of m qemu)
+	kill -9 "$qemu"
+	eventually 2 status_is m exited
+	[ -n "$(field m .State.Error)" ] || fail 'no reason in inspect'
+	restarts m
+}
+
+@test "virtiofsd killed: exited, with the reason, nothing left" {
+	skip_in process "there is no virtiofsd"
+	mkdir "$BATS_TEST_TMPDIR/share"
+	up n -v "$BATS_TEST_TMPDIR/share:/mnt"
+	local pids
+	pids=$(helpers_of n virtiofsd)
+	[ -n "$pids" ]
+	kill -9 $pids
+	eventually 5 status_is n exited
+	[ -n "$(field n .State.Error)" ] || fail 'no reason in inspect'
+	restarts n
+}
