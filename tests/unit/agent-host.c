@@ -1,6 +1,7 @@
 /* See agent-host.h. */
 #include "agent-host.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -38,7 +39,7 @@ void host_require(void)
 	}
 }
 
-static char *root_path(char path[64])
+static char *root_path(char *path)
 {
 	snprintf(path, 64, ROOT "-%d", getpid());
 	return path;
@@ -67,10 +68,17 @@ static void make_root(const char *root)
 	}
 }
 
+/* The root, and the parent of the cgroups, which the sandbox leaves as others may be using it. */
 void host_root_remove(void)
 {
-	char path[64];
+	_cleanup_closedir_ DIR *d = opendir("/sys/fs/cgroup");
+	char path[300];
 
+	rmdir("/sys/fs/cgroup/" CGROUP_PARENT);
+	for (struct dirent *e; d && (e = readdir(d));) {
+		snprintf(path, sizeof(path), "/sys/fs/cgroup/%s/" CGROUP_PARENT, e->d_name);
+		rmdir(path);
+	}
 	rm_rf(AT_FDCWD, root_path(path));
 }
 
@@ -131,7 +139,7 @@ void host_plan(struct plan *p, const char *command)
 	p->id = strdup(id);
 	p->rootfs = strdup(root_path(root));
 	p->hostname = strdup("test");
-	p->cgroup_parent = strdup("caisson-test-agent");
+	p->cgroup_parent = strdup(CGROUP_PARENT);
 	host_process(&p->process, command);
 }
 

@@ -209,7 +209,8 @@ static void test_questions(void **state)
 	assert_int_equal(h->reply.len, 32);
 	do
 		ask(h, AGENT_PS, 3, &none);
-	while (!memmem(h->reply.data, h->reply.len, "sleep 1235", 10));
+	while (!memmem(h->reply.data, h->reply.len, "\tsleep 1234", 11) ||
+		!memmem(h->reply.data, h->reply.len, "\tsleep 1235", 11));
 	struct wire w = reply(h);
 	uint32_t count = wire_u32(&w), found = 0;
 	for (uint32_t i = 0; i < count; i++) {
