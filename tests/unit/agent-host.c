@@ -21,8 +21,9 @@
 #include "base/path.h"
 #include "base/proc.h"
 
-#define BUSYBOX "/bin/busybox"
-#define ROOT    "/tmp/caisson-test-agent"
+#define BUSYBOX       "/bin/busybox"
+#define CGROUP_PARENT "caisson-test-agent"
+#define ROOT          "/tmp/caisson-test-agent"
 
 void host_require(void)
 {
