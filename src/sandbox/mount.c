@@ -14,8 +14,7 @@
 
 enum { LINKS_MAX = 16 };
 
-/* What the kernel says about a failed configuration: "e overlay: ..." lines are read from the descriptor. */
-static int config_error(int fs, int code, const char *what, struct err *e)
+int mount_error(int fs, int code, const char *what, struct err *e)
 {
 	char text[256];
 	ssize_t n = read(fs, text, sizeof(text) - 1);
@@ -41,17 +40,21 @@ static int set_option(int fs, const char *option)
 
 int mount_new(const char *fstype, const char *what, const char *const *options, unsigned attrs, struct err *e)
 {
+	/* what mount(8) shows as the device, as docker names it */
+	const char *source = strcmp(what, "/dev/shm") ? fstype : "shm";
 	_cleanup_close_ int fs = fsopen(fstype, FSOPEN_CLOEXEC);
 
 	if (fs < 0)
 		return err_errno(e, errno, "mount %s: file system %s", what, fstype);
+	if (fsconfig(fs, FSCONFIG_SET_STRING, "source", source, 0) < 0)
+		return mount_error(fs, errno, what, e);
 	for (; options && *options; options++) {
 		int r = set_option(fs, *options);
 		if (r < 0)
-			return config_error(fs, -r, what, e);
+			return mount_error(fs, -r, what, e);
 	}
 	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return config_error(fs, errno, what, e);
+		return mount_error(fs, errno, what, e);
 	int mfd = fsmount(fs, FSMOUNT_CLOEXEC, attrs);
 	return mfd < 0 ? err_errno(e, errno, "mount %s", what) : mfd;
 }

@@ -46,27 +46,27 @@ int setup_isolate(struct err *e)
 	return leave_initramfs(e);
 }
 
-/* The kernel takes one layer at a time since 6.8, without the limit of one page on all of them. */
-static int overlay_by_layers(const struct plan *p)
+/* The kernel takes one layer at a time since 6.8, without the limit of one page on all of them. -ENOTSUP: it does not. */
+static int overlay_by_layers(const struct plan *p, struct err *e)
 {
 	_cleanup_close_ int fs = fsopen("overlay", FSOPEN_CLOEXEC);
 
 	if (fs < 0)
-		return -errno;
+		return err_errno(e, errno, "mount the root: overlayfs");
 	strv_foreach(layer, p->lower)
 	{
-		if (strlen(layer) > FSCONFIG_STRING_MAX)
-			return -ENAMETOOLONG;
-		if (fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir+", layer, 0) < 0)
-			return -errno;
+		if (strlen(layer) > FSCONFIG_STRING_MAX || fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir+", layer, 0) < 0)
+			return -ENOTSUP;
 	}
-	if (p->upper && (fsconfig(fs, FSCONFIG_SET_STRING, "upperdir", p->upper, 0) < 0 ||
-				fsconfig(fs, FSCONFIG_SET_STRING, "workdir", p->work, 0) < 0))
-		return -errno;
-	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return -errno;
+	if (p->upper && (strlen(p->upper) > FSCONFIG_STRING_MAX || strlen(p->work) > FSCONFIG_STRING_MAX))
+		return -ENOTSUP;
+	if ((p->upper && (fsconfig(fs, FSCONFIG_SET_STRING, "upperdir", p->upper, 0) < 0 ||
+				 fsconfig(fs, FSCONFIG_SET_STRING, "workdir", p->work, 0) < 0)) ||
+		fsconfig(fs, FSCONFIG_SET_STRING, "source", "overlay", 0) < 0 ||
+		fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return mount_error(fs, errno, "the root as overlay", e);
 	int fd = fsmount(fs, FSMOUNT_CLOEXEC, 0);
-	return fd < 0 ? -errno : fd;
+	return fd < 0 ? err_errno(e, errno, "mount the root as overlay") : fd;
 }
 
 /* Appends a path with the characters escaped that separate layers and options. */
@@ -157,8 +157,8 @@ int setup_overlay(const struct plan *p, struct err *e)
 		int fd = mount_clone(AT_FDCWD, p->lower[0], false);
 		return fd < 0 ? err_errno(e, fd, "root %s", p->lower[0]) : fd;
 	}
-	int fd = overlay_by_layers(p);
-	return fd < 0 ? overlay_by_data(p, e) : fd;
+	int fd = overlay_by_layers(p, e);
+	return fd == -ENOTSUP ? overlay_by_data(p, e) : fd;
 }
 
 int setup_root(struct setup *s, struct err *e)
