@@ -31,6 +31,8 @@ struct isolation_host {
 	const char *data_dir;
 	const char *accel;	  /* "auto", "kvm", "tcg" */
 	const char *kernel;	  /* path of a guest kernel, or NULL: the newest unpacked one */
+	const char *qemu;	  /* the program, or NULL: qemu-system-x86_64 of PATH */
+	const char *virtiofsd;	  /* the same: virtiofsd of PATH and the places where distributions keep it */
 	uint32_t uid_base, uid_count; /* the range QEMU's users are taken from */
 };
 

@@ -62,6 +62,14 @@ enum { AGENT_HAS_SHARE = 1 };
 #define AGENT_SHARE "/share"
 #define AGENT_INIT  "/caisson-init" /* the program for --init in the initramfs */
 
+/*
+ * The initramfs: /init (the agent), AGENT_INIT, empty directories dev proc sys run tmp image disk share, /dev/console (5,1) and the kernel's modules in
+ * AGENT_MODULES. There a list names the .ko files of one need in load order, one per line: "boot" (virtio_mmio, virtio_pci, virtio_console; before HELLO), "root"
+ * (virtio_blk, erofs, overlay, ext4 if a module), "share" (fuse, virtiofs), "net" (virtio_net). A file may be in several lists: EEXIST is fine.
+ * A missing list or an empty one: the kernel has these built in.
+ */
+#define AGENT_MODULES "/modules"
+
 /* The wire's form of struct err: u32 code, u32 status, str message. */
 struct buf;
 struct wire;

@@ -1,0 +1,658 @@
+/*
+ * The agent's peer: frames to and from PID 1 of the utility VM.
+ *
+ * Everything that comes from the guest is hostile. A frame that is not in agent.h, does not parse, names a process or a stream that is not open, or brings
+ * more data than was granted is the end: lost() is called with the reason, and the owner ends the VM.
+ *
+ * What goes out: `out` is being written; `control` goes next; a DATA frame is made only when both are empty, from the next input stream in turn that has
+ * data and credit. So a control frame waits for at most one DATA frame, and nothing here grows with what is piped.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/proc.h"
+#include "isolation/hyperv-private.h"
+#include "proto/agent.h"
+
+enum { CONTROL_MAX = 1 << 20, SETTLE_MS = 2000, QUIET_MS = 200 };
+
+/* A process in the guest: asked for, running, or ended with output still on its way. */
+struct process {
+	struct process *next;
+	struct peer *peer;
+	int proc;
+	bool tty, open_stdin;
+	bool started;
+	bool ended;
+	int status;
+	bool oom;
+	struct stream *streams[3];
+	struct source *settle; /* the latest time for reporting the end */
+};
+
+struct request {
+	struct request *next;
+	uint32_t number;
+	peer_reply_fn *fn;
+	void *data;
+};
+
+struct peer {
+	struct loop *loop;
+	int fd;
+	struct source *source;
+	struct peer_events events;
+	void *data;
+	struct frame_reader in;
+	struct buf out, control;
+	size_t sent; /* of out */
+	uint16_t turn; /* the stream that sent last */
+	bool greeted, dead;
+	uint64_t pings, pongs;
+	uint32_t next_request;
+	struct process *processes;
+	struct request *requests;
+};
+
+struct loop *peer_loop(struct peer *p)
+{
+	return p->loop;
+}
+
+static struct process *find(struct peer *p, uint32_t proc)
+{
+	for (struct process *c = p->processes; c; c = c->next)
+		if ((uint32_t)c->proc == proc)
+			return c;
+	return NULL;
+}
+
+static struct stream *find_stream(struct peer *p, uint16_t id)
+{
+	struct process *c = find(p, id / 4);
+
+	return c && id % 4 < 3 ? c->streams[id % 4] : NULL;
+}
+
+static void process_free(struct process *c)
+{
+	for (int k = 0; k < 3; k++)
+		stream_free(c->streams[k]);
+	source_remove(&c->settle);
+	free(c);
+}
+
+static void process_forget(struct process *c)
+{
+	for (struct process **at = &c->peer->processes; *at; at = &(*at)->next) {
+		if (*at == c) {
+			*at = c->next;
+			break;
+		}
+	}
+	process_free(c);
+}
+
+/* ---- out ---- */
+
+/* The next bytes to write, if there are any. */
+static int refill(struct peer *p)
+{
+	buf_done(&p->out);
+	p->sent = 0;
+	if (p->control.len) {
+		p->out = p->control;
+		p->control = (struct buf){0};
+		return 1;
+	}
+	/* two rounds: streams behind the one that sent last, then all */
+	for (int round = 0; round < 2; round++) {
+		for (struct process *c = p->processes; c; c = c->next) {
+			struct stream *s = c->streams[0];
+			if (!s || (round == 0 && s->id >= p->turn && p->turn))
+				continue;
+			int r = stream_take(s, &p->out);
+			if (r) {
+				p->turn = s->id;
+				return r;
+			}
+		}
+	}
+	return 0;
+}
+
+bool peer_flush(struct peer *p)
+{
+	for (;;) {
+		if (p->sent == p->out.len) {
+			int r = p->dead ? 0 : refill(p);
+			if (r <= 0) {
+				if (p->source)
+					source_events(p->source, EPOLLIN);
+				return true;
+			}
+		}
+		ssize_t n = send(p->fd, p->out.data + p->sent, p->out.len - p->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) { /* a closed port is seen by the reader */
+			if (errno == EAGAIN && p->source)
+				source_events(p->source, EPOLLIN | EPOLLOUT);
+			return false;
+		}
+		p->sent += (size_t)n;
+	}
+}
+
+void peer_send(struct peer *p, uint8_t type, uint16_t stream, const void *payload, size_t n)
+{
+	if (!p->dead)
+		frame_add(&p->control, type, stream, payload, n);
+}
+
+void peer_kick(struct peer *p)
+{
+	peer_flush(p);
+}
+
+static int send_now(struct peer *p, uint8_t type, const struct buf *b)
+{
+	if (p->dead)
+		return -EPIPE;
+	int r = frame_add(&p->control, type, 0, b->data, b->len);
+	if (r >= 0)
+		peer_flush(p);
+	return r;
+}
+
+/* ---- in ---- */
+
+/* What has arrived of the output still goes to its readers, as far as a pipe takes it. */
+static void end_streams(struct peer *p)
+{
+	for (struct process *c = p->processes; c; c = c->next) {
+		for (int k = 1; k < 3; k++) {
+			if (!c->streams[k])
+				continue;
+			stream_hurry(c->streams[k]);
+			if (!c->streams[k]->eof)
+				stream_eof(c->streams[k]);
+		}
+	}
+}
+
+static void lose(struct peer *p, const char *reason)
+{
+	if (p->dead)
+		return;
+	p->dead = true;
+	source_remove(&p->source);
+	end_streams(p);
+	p->events.lost(p->data, reason);
+}
+
+/* Our ends and the caller's of a process's stdio. */
+static int open_stdio(struct process *c, struct isolate_io *io)
+{
+	int in[2] = {-1, -1}, out[2] = {-1, -1}, err[2] = {-1, -1};
+
+	*io = ISOLATE_IO_INIT;
+	io->tty = c->tty;
+	if (c->tty) {
+		int s[2];
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, s) < 0)
+			return -errno;
+		io->in = s[0];
+		in[0] = s[1];
+		out[1] = fcntl(s[1], F_DUPFD_CLOEXEC, 3);
+	} else {
+		if (c->open_stdin)
+			(void)!pipe2(in, O_CLOEXEC);
+		(void)!pipe2(out, O_CLOEXEC);
+		(void)!pipe2(err, O_CLOEXEC);
+		io->in = in[1];
+		io->out = out[0];
+		io->err = err[0];
+	}
+	int ours[3] = {in[0], out[1], err[1]};
+	bool ok = out[1] >= 0 && (c->tty || err[1] >= 0) && (!c->open_stdin || c->tty || in[0] >= 0);
+	for (int k = 0; ok && k < 3; k++) {
+		if (ours[k] < 0)
+			continue;
+		c->streams[k] = stream_new(c->peer, AGENT_STREAM(c->proc, k), k > 0, ours[k]);
+		ok = c->streams[k] != NULL;
+		if (ok)
+			ours[k] = -1;
+	}
+	if (ok)
+		return 0;
+	for (int k = 0; k < 3; k++)
+		close_fd(&ours[k]);
+	close_fd(&io->in);
+	close_fd(&io->out);
+	close_fd(&io->err);
+	return -EMFILE;
+}
+
+static const char *on_hello(struct peer *p, struct wire *w)
+{
+	uint32_t version = wire_u32(w);
+	_cleanup_free_ char *release = wire_str(w);
+	_cleanup_free_ char *boot_id = wire_str(w);
+
+	if (w->bad || p->greeted)
+		return "the agent's greeting makes no sense";
+	if (version != AGENT_VERSION)
+		return "the agent speaks another version of the protocol";
+	p->greeted = true;
+	p->events.hello(p->data, release);
+	return NULL;
+}
+
+static const char *on_started(struct peer *p, struct wire *w)
+{
+	struct process *c = find(p, wire_u32(w));
+	struct isolate_io io;
+
+	wire_u32(w);
+	if (w->bad || !c || c->started)
+		return "the agent says that a process has started which was not asked for";
+	c->started = true;
+	if (open_stdio(c, &io) < 0)
+		return "no pipes could be made for a process";
+	p->events.started(p->data, c->proc, &io);
+	return NULL;
+}
+
+static const char *on_failed(struct peer *p, struct wire *w)
+{
+	struct process *c = find(p, wire_u32(w));
+	struct err e;
+
+	if (agent_err_decode(w, &e) < 0 || !c || c->started)
+		return "the agent says that a process has failed which was not asked for";
+	int proc = c->proc;
+	process_forget(c);
+	p->events.failed(p->data, proc, &e);
+	return NULL;
+}
+
+static void report_end(struct process *c)
+{
+	struct peer *p = c->peer;
+	int proc = c->proc, status = c->status;
+	bool oom = c->oom;
+
+	process_forget(c);
+	p->events.exited(p->data, proc, status, oom);
+}
+
+static bool settled(const struct process *c)
+{
+	return (!c->streams[1] || stream_flushed(c->streams[1])) && (!c->streams[2] || stream_flushed(c->streams[2]));
+}
+
+static void on_settle_timer(void *data)
+{
+	struct process *c = data;
+
+	c->settle = NULL;
+	report_end(c);
+}
+
+/* From a timer: what tells us stands in a stream of the process that is to be freed. */
+static void settle_in(struct process *c, uint64_t ms)
+{
+	source_remove(&c->settle);
+	c->settle = loop_add_timer(c->peer->loop, ms, on_settle_timer, c);
+}
+
+void peer_stream_settled(struct peer *p, uint16_t id)
+{
+	struct process *c = find(p, id / 4);
+
+	if (c && c->ended && settled(c))
+		settle_in(c, 0);
+}
+
+/* The end is told when its output is where its reader finds it, but not much later: a reader may stall, and a child may keep an exec's pipes open. */
+static const char *on_exited(struct peer *p, struct wire *w)
+{
+	struct process *c = find(p, wire_u32(w));
+	uint32_t status = wire_u32(w), oom = wire_u32(w);
+
+	if (w->bad || !c || !c->started || c->ended || status > 255)
+		return "the agent says that a process has ended which does not run";
+	c->ended = true;
+	c->status = (int)status;
+	c->oom = oom != 0;
+	if (c->streams[0])
+		stream_close(c->streams[0]);
+	settle_in(c, settled(c) ? 0 : c->proc ? QUIET_MS : SETTLE_MS);
+	for (int k = 1; k < 3; k++)
+		if (c->streams[k])
+			stream_hurry(c->streams[k]);
+	return NULL;
+}
+
+static const char *on_reply(struct peer *p, struct wire *w)
+{
+	uint32_t number = wire_u32(w), code = wire_u32(w);
+	struct request **at = &p->requests;
+
+	while (*at && (*at)->number != number)
+		at = &(*at)->next;
+	struct request *q = *at;
+	if (w->bad || !q)
+		return "the agent answers what was not asked";
+	*at = q->next;
+	if (code) {
+		struct err e = ERR_INIT;
+		_cleanup_free_ char *text = wire_str(w);
+		for (char *c = text; c && *c; c++)
+			if ((unsigned char)*c < ' ' || *c == 127)
+				*c = '?';
+		err_set(&e, code < 4096 ? (int)code : EIO, "%.900s", text ? text : "unknown error of the agent");
+		q->fn(q->data, NULL, &e);
+	} else {
+		q->fn(q->data, w, NULL);
+	}
+	free(q);
+	return NULL;
+}
+
+static const char *on_stream_frame(struct peer *p, const struct frame *f)
+{
+	struct stream *s = find_stream(p, f->stream);
+	struct wire w = {.p = f->payload, .left = f->len};
+
+	if (!s) { /* of a process that we have forgotten already: its last frames cross with our own; data was within its credit */
+		return find(p, f->stream / 4) || f->stream / 4 > AGENT_PROC_MAX ? "the agent names a stream that is not open" : NULL;
+	}
+	switch (f->type) {
+	case AGENT_DATA:
+		if (!f->len || f->len > AGENT_DATA_MAX || stream_data(s, f->payload, f->len) < 0)
+			return "the agent sends more data than was granted";
+		return NULL;
+	case AGENT_CREDIT: {
+		uint32_t n = wire_u32(&w);
+		return w.bad || (!s->output && stream_credit(s, n) < 0) || s->output ? "the agent grants credit it does not have" : NULL;
+	}
+	case AGENT_EOF:
+		if (!s->output || s->eof)
+			return "the agent ends a stream that has ended";
+		stream_eof(s);
+		return NULL;
+	default: /* AGENT_CLOSE */
+		if (s->output)
+			return "the agent closes a stream it writes";
+		stream_close(s);
+		return NULL;
+	}
+}
+
+static const char *on_frame(struct peer *p, const struct frame *f)
+{
+	struct wire w = {.p = f->payload, .left = f->len};
+
+	log_trace("proto", "guest: type %u stream %u length %u", f->type, f->stream, f->len);
+	if (!p->greeted && f->type != AGENT_HELLO)
+		return "the agent does not greet";
+	switch (f->type) {
+	case AGENT_HELLO:
+		return on_hello(p, &w);
+	case AGENT_STARTED:
+		return on_started(p, &w);
+	case AGENT_FAILED:
+		return on_failed(p, &w);
+	case AGENT_EXITED:
+		return on_exited(p, &w);
+	case AGENT_PONG: {
+		uint64_t n = wire_u64(&w);
+		if (w.bad || n > p->pings || n <= p->pongs)
+			return "the agent answers what was not asked";
+		p->pongs = n;
+		return NULL;
+	}
+	case AGENT_REPLY:
+		return on_reply(p, &w);
+	case AGENT_DATA:
+	case AGENT_EOF:
+	case AGENT_CREDIT:
+	case AGENT_CLOSE:
+		return on_stream_frame(p, f);
+	default:
+		return "the agent sends a frame of an unknown type";
+	}
+}
+
+/* One read and the frames in it: 1, 0 nothing there, or lost. */
+static int read_some(struct peer *p)
+{
+	struct frame f;
+	int r = frame_fill(&p->in, p->fd), n;
+
+	if (r == -EAGAIN)
+		return 0;
+	if (r <= 0) {
+		lose(p, NULL);
+		return 0;
+	}
+	while (!p->dead && (n = frame_next(&p->in, &f)) != 0) {
+		const char *wrong = n < 0 ? "the agent sends what is no frame" : on_frame(p, &f);
+		if (wrong)
+			lose(p, wrong);
+	}
+	if (p->control.len > CONTROL_MAX)
+		lose(p, "the agent does not read what it is sent");
+	return p->dead ? 0 : 1;
+}
+
+static void on_port(void *data, int fd, uint32_t events)
+{
+	struct peer *p = data;
+
+	(void)fd;
+	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+		read_some(p);
+	if (!p->dead)
+		peer_flush(p);
+}
+
+/* ---- for the owner ---- */
+
+int peer_new(struct loop *l, int fd, const struct peer_events *ev, void *data, struct peer **ret)
+{
+	struct peer *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	*p = (struct peer){.loop = l, .fd = fd, .events = *ev, .data = data};
+	fd_nonblock(fd, true);
+	p->source = loop_add_fd(l, fd, EPOLLIN, on_port, p);
+	if (!p->source) {
+		free(p);
+		return -ENOMEM;
+	}
+	*ret = p;
+	return 0;
+}
+
+void peer_free(struct peer *p)
+{
+	struct err e = ERR_INIT;
+
+	if (!p)
+		return;
+	p->dead = true;
+	source_remove(&p->source);
+	err_set(&e, EPIPE, "the VM has ended");
+	while (p->requests) {
+		struct request *q = p->requests;
+		p->requests = q->next;
+		q->fn(q->data, NULL, &e);
+		free(q);
+	}
+	while (p->processes) {
+		struct process *c = p->processes;
+		p->processes = c->next;
+		process_free(c);
+	}
+	close_fd(&p->fd);
+	frame_reader_done(&p->in);
+	buf_done(&p->out);
+	buf_done(&p->control);
+	free(p);
+}
+
+static int add_process(struct peer *p, int proc, const struct plan_process *process, struct err *e)
+{
+	struct process *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return err_nomem(e);
+	*c = (struct process){.peer = p, .proc = proc, .tty = process->tty, .open_stdin = process->open_stdin, .next = p->processes};
+	p->processes = c;
+	return 0;
+}
+
+int peer_start(struct peer *p, const struct plan *plan, bool share, struct err *e)
+{
+	_cleanup_buf_ struct buf b = {0}, encoded = {0};
+	uint8_t entropy[64];
+
+	int r = random_bytes(entropy, sizeof(entropy));
+	if (r >= 0)
+		r = plan_encode(plan, &encoded);
+	if (r >= 0)
+		r = wire_add_u64(&b, (uint64_t)clock_real_ns());
+	if (r >= 0)
+		r = wire_add_bytes(&b, entropy, sizeof(entropy));
+	if (r >= 0)
+		r = wire_add_u32(&b, share ? AGENT_HAS_SHARE : 0);
+	if (r >= 0)
+		r = wire_add_str(&b, share ? VM_SHARE_TAG : "");
+	if (r >= 0)
+		r = wire_add_bytes(&b, encoded.data, encoded.len);
+	if (r < 0)
+		return err_errno(e, r, "encode the plan for the VM");
+	r = add_process(p, ISOLATE_MAIN, &plan->process, e);
+	if (r < 0)
+		return r;
+	r = send_now(p, AGENT_START, &b);
+	return r < 0 ? err_errno(e, r, "send the plan to the VM") : 0;
+}
+
+int peer_exec(struct peer *p, int proc, const struct plan_process *process, struct err *e)
+{
+	_cleanup_buf_ struct buf b = {0}, encoded = {0};
+
+	if (proc > AGENT_PROC_MAX)
+		return err_set(e, EAGAIN, "a container in a VM can run %d execs in its life", AGENT_PROC_MAX);
+	int r = plan_process_encode(process, &encoded);
+	if (r >= 0)
+		r = wire_add_u32(&b, (uint32_t)proc);
+	if (r >= 0)
+		r = wire_add_bytes(&b, encoded.data, encoded.len);
+	if (r < 0)
+		return err_errno(e, r, "encode the process for the VM");
+	r = add_process(p, proc, process, e);
+	if (r < 0)
+		return r;
+	r = send_now(p, AGENT_EXEC, &b);
+	return r < 0 ? err_errno(e, r, "send the process to the VM") : 0;
+}
+
+int peer_signal(struct peer *p, int proc, int sig)
+{
+	_cleanup_buf_ struct buf b = {0};
+	struct process *c = find(p, (uint32_t)proc);
+
+	if (!c || c->ended)
+		return -ESRCH;
+	int r = wire_add_u32(&b, (uint32_t)proc);
+	if (r >= 0)
+		r = wire_add_u32(&b, (uint32_t)sig);
+	return r < 0 ? r : send_now(p, AGENT_SIGNAL, &b);
+}
+
+int peer_resize(struct peer *p, int proc, unsigned rows, unsigned cols)
+{
+	_cleanup_buf_ struct buf b = {0};
+	struct process *c = find(p, (uint32_t)proc);
+
+	if (!c || !c->tty)
+		return -ENOTTY;
+	int r = wire_add_u32(&b, (uint32_t)proc);
+	if (r >= 0)
+		r = wire_add_u32(&b, rows);
+	if (r >= 0)
+		r = wire_add_u32(&b, cols);
+	return r < 0 ? r : send_now(p, AGENT_RESIZE, &b);
+}
+
+int peer_request(struct peer *p, uint8_t op, const void *payload, size_t n, peer_reply_fn *fn, void *data, struct err *e)
+{
+	_cleanup_buf_ struct buf b = {0};
+	struct request *q = calloc(1, sizeof(*q));
+
+	if (!q)
+		return err_nomem(e);
+	*q = (struct request){.number = ++p->next_request, .fn = fn, .data = data, .next = p->requests};
+	int r = wire_add_u32(&b, q->number);
+	if (r >= 0 && n)
+		r = buf_add(&b, payload, n);
+	if (r >= 0)
+		r = send_now(p, op, &b);
+	if (r < 0) {
+		free(q);
+		return err_errno(e, r, "ask the VM");
+	}
+	p->requests = q;
+	return 0;
+}
+
+void peer_ping(struct peer *p)
+{
+	_cleanup_buf_ struct buf b = {0};
+
+	if (wire_add_u64(&b, ++p->pings) >= 0)
+		send_now(p, AGENT_PING, &b);
+}
+
+bool peer_answered(struct peer *p)
+{
+	for (int i = 0; i < 64 && p->pongs < p->pings && read_some(p); i++)
+		;
+	return p->pongs == p->pings;
+}
+
+void peer_drain(struct peer *p)
+{
+	while (!p->dead && read_some(p))
+		;
+}
+
+bool peer_ending(struct peer *p, int proc)
+{
+	struct process *c = find(p, (uint32_t)proc);
+
+	return c && c->ended;
+}
+
+void peer_shutdown(struct peer *p)
+{
+	struct buf none = {0};
+
+	send_now(p, AGENT_SHUTDOWN, &none);
+}

@@ -1,0 +1,220 @@
+/*
+ * QEMU's place: a guest that breaks out of it must find nothing.
+ *
+ *   uid      its own, from the range in the configuration; no groups, no capabilities, no_new_privs
+ *   pid      it is PID 1 of its PID namespace and sees nobody else
+ *   net ipc uts cgroup   empty namespaces of its own
+ *   mnt      a read-only root with the program, its libraries and firmware, and a /proc that has only processes (subset=pid)
+ *   fds      those that were given, from CONFINE_FD on; stdin is closed, stdout and stderr go to the monitor
+ *
+ * QEMU's own seccomp filter (-sandbox) comes on top. It dies with the monitor (PR_SET_PDEATHSIG).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/path.h"
+#include "base/proc.h"
+#include "isolation/hyperv-private.h"
+
+enum { MOVED_FD = 200 }; /* descriptors wait here while those below are put in order */
+
+int confine_uid(const struct isolation_host *h, const char *id, uid_t *ret, int *ret_lock, struct err *e)
+{
+	_cleanup_free_ char *path = path_join(h->run_dir, "uids");
+	int r = path ? mkdir_p(AT_FDCWD, path, 0700) : -ENOMEM;
+
+	if (!h->uid_count)
+		return err_set(e, EINVAL, "no users for virtual machines: set 'vm-uids =' in the configuration");
+	if (r < 0)
+		return err_errno(e, r, "make %s/uids", h->run_dir);
+	_cleanup_close_ int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return err_errno(e, errno, "open %s", path);
+	/* start somewhere that depends on the container, so that many that start at once seldom try the same one */
+	uint32_t first = (uint32_t)(hash_add(HASH_INIT, id, strlen(id)) % h->uid_count);
+	for (uint32_t k = 0; k < h->uid_count; k++) {
+		uint32_t n = (first + k) % h->uid_count;
+		char name[16];
+
+		snprintf(name, sizeof(name), "%u", n);
+		r = fd_lock_file(dir, name, true, false);
+		if (r >= 0) {
+			*ret = h->uid_base + n;
+			*ret_lock = r;
+			return 0;
+		}
+		if (r != -EWOULDBLOCK && r != -EAGAIN)
+			return err_errno(e, r, "lock %s/%s", path, name);
+	}
+	return err_set(e, EAGAIN, "all %u users for virtual machines are taken: widen 'vm-uids =' in the configuration", h->uid_count);
+}
+
+/* ---- in the child ---- */
+
+static int enter_root(const struct confine *c, struct err *e)
+{
+	_cleanup_free_ char *proc = path_join(c->root, "proc");
+	_cleanup_free_ char *kvm = path_join(c->root, "dev/kvm");
+
+	if (!proc || !kvm)
+		return err_nomem(e);
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return err_errno(e, errno, "make mounts private");
+	if (mount(c->root, c->root, NULL, MS_BIND, NULL) < 0)
+		return err_errno(e, errno, "bind %s", c->root);
+	if (c->kvm && mount("/dev/kvm", kvm, NULL, MS_BIND, NULL) < 0)
+		return err_errno(e, errno, "bind /dev/kvm");
+	if (mount("proc", proc, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "subset=pid") < 0)
+		return err_errno(e, errno, "mount /proc");
+	if (mount(NULL, c->root, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL) < 0)
+		return err_errno(e, errno, "make %s read-only", c->root);
+	if (chdir(c->root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+		return err_errno(e, errno, "pivot_root to %s", c->root);
+	return 0;
+}
+
+static int drop_user(const struct confine *c, gid_t gid, struct err *e)
+{
+	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct none[2] = {0};
+
+	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+			return err_errno(e, errno, "drop capability %d", cap);
+	if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(c->uid, c->uid, c->uid) < 0)
+		return err_errno(e, errno, "become user %u", c->uid);
+	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	if (syscall(SYS_capset, &h, none) < 0)
+		return err_errno(e, errno, "drop capabilities");
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+		return err_errno(e, errno, "prctl");
+	return 0;
+}
+
+/* Two steps, as a descriptor may have the number that another is to get. */
+static int order_fds(const struct confine *c, int *status, struct err *e)
+{
+	int moved[VM_FDS_MAX + 2];
+
+	for (size_t i = 0; i < c->nfds + 2; i++) {
+		int fd = i < c->nfds ? c->fds[i] : i == c->nfds ? c->output : *status;
+		moved[i] = fcntl(fd, F_DUPFD_CLOEXEC, MOVED_FD);
+		if (moved[i] < 0)
+			return err_errno(e, errno, "duplicate descriptor %d", fd);
+	}
+	*status = moved[c->nfds + 1];
+	close(0);
+	dup2(moved[c->nfds], 1);
+	dup2(moved[c->nfds], 2);
+	for (size_t i = 0; i < c->nfds; i++)
+		dup2(moved[i], CONFINE_FD + (int)i);
+	syscall(SYS_close_range, 3, CONFINE_FD - 1, 0);
+	syscall(SYS_close_range, CONFINE_FD + c->nfds, MOVED_FD - 1, 0);
+	return 0;
+}
+
+static int limit(const struct confine *c, struct err *e)
+{
+	static const struct rlimit none = {0, 0}, files = {512, 512};
+
+	if (setrlimit(RLIMIT_CORE, &none) < 0 || setrlimit(RLIMIT_NOFILE, &files) < 0)
+		return err_errno(e, errno, "set limits");
+	if (c->oom_score_adj) {
+		char text[16];
+		snprintf(text, sizeof(text), "%d", c->oom_score_adj);
+		int r = file_write(AT_FDCWD, "/proc/self/oom_score_adj", text);
+		if (r < 0)
+			return err_errno(e, r, "set oom_score_adj to %s", text);
+	}
+	return 0;
+}
+
+static __attribute__((noreturn)) void child(const struct confine *c, int status)
+{
+	struct err e = ERR_INIT;
+	struct stat st = {.st_gid = c->uid};
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigprocmask(SIG_SETMASK, &set, NULL);
+	for (int sig = 1; sig < 32; sig++)
+		signal(sig, SIG_DFL);
+	int r = order_fds(c, &status, &e);
+	if (r == 0)
+		r = limit(c, &e);
+	if (r == 0 && c->kvm && stat("/dev/kvm", &st) < 0)
+		r = err_errno(&e, errno, "/dev/kvm");
+	if (r == 0)
+		r = enter_root(c, &e);
+	if (r == 0)
+		r = drop_user(c, c->kvm ? st.st_gid : c->uid, &e);
+	/* the parent may have ended before PDEATHSIG was set; then nobody reads this pipe */
+	struct pollfd p = {.fd = status};
+	if (r == 0 && poll(&p, 1, 0) == 1 && (p.revents & POLLERR))
+		_exit(127);
+	if (r == 0) {
+		umask(077);
+		execve(c->program, c->argv, (char *[]){NULL});
+		err_errno(&e, errno, "exec %s", c->program);
+	}
+	(void)!write(status, &e, sizeof(e));
+	_exit(127);
+}
+
+int confine_spawn(const struct confine *c, pid_t *ret, int *ret_pidfd, struct err *e)
+{
+	_cleanup_close_ int pidfd = -1;
+	int p[2];
+	struct err from_child;
+	struct clone_args args = {
+		.flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_PIDFD,
+		.pidfd = (uint64_t)(uintptr_t)&pidfd,
+		.exit_signal = SIGCHLD,
+	};
+
+	if (c->nfds > VM_FDS_MAX)
+		return err_set(e, EINVAL, "too many descriptors for QEMU");
+	if (pipe2(p, O_CLOEXEC) < 0)
+		return err_errno(e, errno, "pipe");
+	long pid = syscall(SYS_clone3, &args, sizeof(args));
+	if (pid == 0) {
+		close(p[0]);
+		child(c, p[1]);
+	}
+	close(p[1]);
+	if (pid < 0) {
+		int r = err_errno(e, errno, "make the namespaces for QEMU");
+		close(p[0]);
+		return r;
+	}
+	ssize_t n = fd_read_full(p[0], &from_child, sizeof(from_child));
+	close(p[0]);
+	if (n != 0) { /* exec closes the pipe; what comes before that is an error */
+		waitpid((pid_t)pid, NULL, 0);
+		if (n != sizeof(from_child))
+			return err_set(e, EIO, "start QEMU: it ended before its start");
+		from_child.msg[sizeof(from_child.msg) - 1] = 0;
+		*e = from_child;
+		return err_wrap(e, "start QEMU");
+	}
+	*ret = (pid_t)pid;
+	*ret_pidfd = steal_fd(&pidfd);
+	return 0;
+}

@@ -1,0 +1,105 @@
+/* The writable disk of a container in a VM: a sparse ext4 file, copied from one that mkfs.ext4 made once per size. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/path.h"
+#include "base/proc.h"
+#include "isolation/hyperv-private.h"
+
+enum { DISK_MIN_MIB = 128 };
+
+static int make_file_system(const char *path, uint64_t size, struct err *e)
+{
+	_cleanup_buf_ struct buf out = {0};
+	_cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	/* the tables are zero in a sparse file already; a journal of 16 MiB is what ext4 takes for small disks */
+	char *argv[] = {(char *)"mkfs.ext4", (char *)"-q", (char *)"-F", (char *)"-m", (char *)"0", (char *)"-E",
+		(char *)"lazy_itable_init=1,lazy_journal_init=1,nodiscard", (char *)"-J", (char *)"size=16", (char *)path, NULL};
+
+	if (fd < 0 || ftruncate(fd, (off_t)size) < 0)
+		return err_errno(e, errno, "make %s", path);
+	int r = proc_run(argv, &out, e);
+	if (r == -ENOENT)
+		return err_set(e, ENOENT, "mkfs.ext4 not found: apt-get install e2fsprogs");
+	if (r > 0)
+		return err_set(e, EIO, "mkfs.ext4 %s: exit status %d: %.200s", path, r, out.data ? out.data : "");
+	return r;
+}
+
+/* An open descriptor of the empty file system of this size, made under a lock by the first that asks. */
+static int open_template(const struct isolation_host *h, uint64_t size, struct err *e)
+{
+	_cleanup_free_ char *dir = path_join(h->state_dir, "cache");
+	_cleanup_free_ char *path = dir ? str_fmt("%s/disk-%llu.ext4", dir, (unsigned long long)size) : NULL;
+	_cleanup_free_ char *tmp = path ? str_fmt("%s.new", path) : NULL;
+	_cleanup_free_ char *lock_path = path ? str_fmt("%s.lock", path) : NULL;
+	_cleanup_close_ int lock = -1;
+
+	if (!lock_path || !tmp)
+		return err_nomem(e);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0)
+		return fd;
+	int r = mkdir_p(AT_FDCWD, dir, 0700);
+	if (r == 0)
+		r = lock = fd_lock_file(AT_FDCWD, lock_path, true, true);
+	if (r < 0)
+		return err_errno(e, r, "lock %s", lock_path);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0)
+		return fd;
+	r = make_file_system(tmp, size, e);
+	if (r == 0 && rename(tmp, path) < 0)
+		r = err_errno(e, errno, "rename %s", tmp);
+	if (r < 0) {
+		unlink(tmp);
+		return r;
+	}
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? err_errno(e, errno, "open %s", path) : fd;
+}
+
+/* Copies the data, leaves the holes. */
+static int copy_sparse(int from, int to, off_t size)
+{
+	off_t at = 0, end;
+
+	if (ftruncate(to, size) < 0)
+		return -errno;
+	while ((at = lseek(from, at, SEEK_DATA)) >= 0) {
+		end = lseek(from, at, SEEK_HOLE);
+		if (end < 0)
+			return -errno;
+		for (off_t out = at; at < end;) {
+			ssize_t n = copy_file_range(from, &at, to, &out, (size_t)(end - at), 0);
+			if (n <= 0)
+				return n < 0 ? -errno : -EIO;
+		}
+	}
+	return errno == ENXIO ? 0 : -errno;
+}
+
+int hyperv_disk_create(const struct isolation_host *h, const char *path, uint64_t size, struct err *e)
+{
+	if (!size)
+		size = (uint64_t)HYPERV_DISK_DEFAULT_GIB << 30;
+	if (size < (uint64_t)DISK_MIN_MIB << 20)
+		return err_set(e, EINVAL, "disk of %llu bytes: at least %dm is needed", (unsigned long long)size, DISK_MIN_MIB);
+	_cleanup_close_ int from = open_template(h, size, e);
+	if (from < 0)
+		return from;
+	_cleanup_close_ int to = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (to < 0)
+		return err_errno(e, errno, "make the disk %s", path);
+	int r = copy_sparse(from, to, (off_t)size);
+	if (r < 0) {
+		unlink(path);
+		return err_errno(e, r, "make the disk %s", path);
+	}
+	return 0;
+}

@@ -1,0 +1,248 @@
+/* Guest kernels: the distribution's cloud kernel, fetched as a package and unpacked beside the project's data, with the modules a utility VM needs. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/path.h"
+#include "base/proc.h"
+#include "isolation/hyperv-private.h"
+
+#define KERNEL_PACKAGE "linux-image-cloud-amd64"
+
+static const char no_kernel[] = "no guest kernel: run 'caisson kernel update'";
+
+static int open_dir(const char *path, DIR **ret)
+{
+	*ret = opendir(path);
+	return *ret ? 0 : -errno;
+}
+
+static int newer_first(const void *a, const void *b)
+{
+	return strverscmp(*(char *const *)b, *(char *const *)a);
+}
+
+int kernel_list(const struct isolation_host *h, char ***ret)
+{
+	_cleanup_free_ char *path = path_join(h->state_dir, "kernel");
+	_cleanup_closedir_ DIR *d = NULL;
+	_cleanup_strv_ char **v = NULL;
+	struct dirent *de;
+	int r = path ? open_dir(path, &d) : -ENOMEM;
+
+	*ret = NULL;
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	while ((de = readdir(d))) {
+		_cleanup_free_ char *image = str_fmt("%s/%s/vmlinuz", path, de->d_name);
+		if (de->d_name[0] == '.' || !image || access(image, R_OK) < 0)
+			continue;
+		if (strv_push(&v, de->d_name) < 0)
+			return -ENOMEM;
+	}
+	if (v)
+		qsort(v, strv_len(v), sizeof(*v), newer_first);
+	*ret = steal_ptr(v);
+	return 0;
+}
+
+static int fill(struct kernel *k, const char *dir, const char *image, const char *version, struct err *e)
+{
+	if (snprintf(k->dir, sizeof(k->dir), "%s", dir) >= (int)sizeof(k->dir) ||
+		snprintf(k->path, sizeof(k->path), "%s", image) >= (int)sizeof(k->path) ||
+		snprintf(k->version, sizeof(k->version), "%s", version) >= (int)sizeof(k->version))
+		return err_set(e, ENAMETOOLONG, "guest kernel %s: the path is too long", image);
+	return 0;
+}
+
+/* A kernel of the user's: its modules, if it has any, are in the folder "modules" beside it; its initramfs is kept with the others. */
+static int find_own(const struct isolation_host *h, struct kernel *ret, struct err *e)
+{
+	_cleanup_free_ char *dir = strndup(h->kernel, (size_t)(path_base(h->kernel) - h->kernel));
+
+	if (!dir)
+		return err_nomem(e);
+	if (access(h->kernel, R_OK) < 0)
+		return err_errno(e, errno, "guest kernel %s", h->kernel);
+	return fill(ret, *dir ? dir : ".", h->kernel, path_base(h->kernel), e);
+}
+
+int kernel_find(const struct isolation_host *h, struct kernel *ret, struct err *e)
+{
+	_cleanup_strv_ char **v = NULL;
+
+	if (h->kernel)
+		return find_own(h, ret, e);
+	int r = kernel_list(h, &v);
+	if (r < 0)
+		return err_errno(e, r, "read %s/kernel", h->state_dir);
+	if (!v)
+		return err_set(e, ENOENT, "%s", no_kernel);
+	_cleanup_free_ char *dir = str_fmt("%s/kernel/%s", h->state_dir, v[0]);
+	_cleanup_free_ char *image = dir ? path_join(dir, "vmlinuz") : NULL;
+	return image ? fill(ret, dir, image, v[0], e) : err_nomem(e);
+}
+
+/* ---- fetching ---- */
+
+/* Runs a program; its output becomes the error's text when it fails. */
+static int run(char *const argv[], struct buf *out, struct err *e)
+{
+	_cleanup_buf_ struct buf own = {0};
+	struct buf *b = out ? out : &own;
+	int r = proc_run(argv, b, e);
+
+	if (r < 0)
+		return r;
+	if (r) {
+		char *last = b->data ? b->data : (char *)"";
+		for (char *nl; (nl = strchr(last, '\n')) && nl[1];)
+			last = nl + 1;
+		return err_set(e, EIO, "%s: exit status %d: %.*s", argv[0], r, (int)strcspn(last, "\n"), last);
+	}
+	return 0;
+}
+
+/* The real package behind the meta package: the first "Depends: linux-image-..." of apt-cache. */
+static int real_package(char *ret, size_t size, struct err *e)
+{
+	_cleanup_buf_ struct buf out = {0};
+	int r = run((char *[]){(char *)"apt-cache", (char *)"depends", (char *)KERNEL_PACKAGE, NULL}, &out, e);
+	const char *p = r == 0 && out.data ? strstr(out.data, "Depends: linux-image-") : NULL;
+
+	if (r < 0 && r != -EIO)
+		return err_wrap(e, "guest kernel: this host has no apt; set 'kernel =' in the configuration");
+	if (!p)
+		return err_set(e, ENOENT, "package %s is unknown: run 'apt-get update'", KERNEL_PACKAGE);
+	p += strlen("Depends: ");
+	size_t n = strcspn(p, " \n");
+	if (n >= size)
+		return err_set(e, ENAMETOOLONG, "package %s: its name is too long", KERNEL_PACKAGE);
+	snprintf(ret, size, "%.*s", (int)n, p);
+	return 0;
+}
+
+int kernel_candidate(char *ret, size_t size, struct err *e)
+{
+	char package[256];
+	int r = real_package(package, sizeof(package), e);
+
+	if (r == 0)
+		snprintf(ret, size, "%s", package + strlen("linux-image-"));
+	return r;
+}
+
+/* The name of the one entry of a folder that ends in `suffix`. */
+static int only_entry(const char *path, const char *suffix, char *ret, size_t size)
+{
+	_cleanup_closedir_ DIR *d = NULL;
+	struct dirent *de;
+	int r = open_dir(path, &d);
+
+	if (r < 0)
+		return r;
+	while ((de = readdir(d))) {
+		if (de->d_name[0] != '.' && str_ends(de->d_name, suffix))
+			return snprintf(ret, size, "%s", de->d_name) < (int)size ? 0 : -ENAMETOOLONG;
+	}
+	return -ENOENT;
+}
+
+/* apt-get download writes into its working directory, so a shell changes to it first. */
+static int download(const char *dir, const char *package, struct err *e)
+{
+	char *argv[] = {(char *)"sh", (char *)"-c", (char *)"cd \"$1\" && exec apt-get download -q \"$2\"", (char *)"sh",
+		(char *)dir, (char *)package, NULL};
+	int r = run(argv, NULL, e);
+
+	return r < 0 ? err_wrap(e, "download %s (is apt's list fresh? run 'apt-get update')", package) : 0;
+}
+
+static int unpack(const char *dir, struct err *e)
+{
+	char name[256];
+	int r = only_entry(dir, ".deb", name, sizeof(name));
+
+	if (r < 0)
+		return err_errno(e, r, "find the downloaded package in %s", dir);
+	_cleanup_free_ char *deb = path_join(dir, name);
+	_cleanup_free_ char *to = path_join(dir, "x");
+	if (!deb || !to)
+		return err_nomem(e);
+	return run((char *[]){(char *)"dpkg-deb", (char *)"-x", deb, to, NULL}, NULL, e);
+}
+
+/* Puts vmlinuz and modules/ of an unpacked package into `keep`. */
+static int keep_needed(const char *x, const char *version, const char *keep, struct err *e)
+{
+	_cleanup_free_ char *image = str_fmt("%s/boot/vmlinuz-%s", x, version);
+	_cleanup_free_ char *to = path_join(keep, "vmlinuz");
+	_cleanup_free_ char *tree = str_fmt("%s/lib/modules/%s", x, version);
+	_cleanup_free_ char *usr = str_fmt("%s/usr/lib/modules/%s", x, version);
+	_cleanup_free_ char *modules = path_join(keep, "modules");
+
+	if (!image || !to || !tree || !usr || !modules)
+		return err_nomem(e);
+	if (mkdir(keep, 0755) < 0 || mkdir(modules, 0755) < 0 || rename(image, to) < 0)
+		return err_errno(e, errno, "keep the kernel of %s", x);
+	return kernel_modules_collect(access(tree, F_OK) < 0 ? usr : tree, modules, e);
+}
+
+static int fetch_into(const struct isolation_host *h, const char *tmp, const char *package, hyperv_notice_fn *notice,
+	void *data, struct err *e)
+{
+	const char *version = package + strlen("linux-image-");
+	_cleanup_free_ char *x = path_join(tmp, "x");
+	_cleanup_free_ char *keep = path_join(tmp, "keep");
+	_cleanup_free_ char *final = str_fmt("%s/kernel/%s", h->state_dir, version);
+	_cleanup_free_ char *line = str_fmt("fetching the guest kernel %s", package);
+
+	if (!x || !keep || !final || !line)
+		return err_nomem(e);
+	if (access(final, F_OK) == 0)
+		return 0;
+	if (notice)
+		notice(data, line);
+	int r = download(tmp, package, e);
+	if (r == 0)
+		r = unpack(tmp, e);
+	if (r == 0)
+		r = keep_needed(x, version, keep, e);
+	if (r == 0 && rename(keep, final) < 0)
+		r = err_errno(e, errno, "rename to %s", final);
+	return r;
+}
+
+int kernel_update(const struct isolation_host *h, hyperv_notice_fn *notice, void *data, struct err *e)
+{
+	_cleanup_free_ char *dir = path_join(h->state_dir, "kernel");
+	_cleanup_free_ char *tmp = path_join(h->state_dir, "kernel/.fetch");
+	_cleanup_close_ int lock = -1;
+	char package[256];
+
+	if (!dir || !tmp)
+		return err_nomem(e);
+	int r = real_package(package, sizeof(package), e);
+	if (r < 0)
+		return r;
+	r = mkdir_p(AT_FDCWD, dir, 0755);
+	_cleanup_free_ char *lock_path = path_join(dir, ".lock");
+	if (r == 0 && lock_path)
+		r = lock = fd_lock_file(AT_FDCWD, lock_path, true, true);
+	if (r >= 0)
+		r = rm_rf(AT_FDCWD, tmp);
+	if (r >= 0 && mkdir(tmp, 0755) < 0)
+		r = -errno;
+	if (r < 0)
+		return err_errno(e, r, "make %s", tmp);
+	r = fetch_into(h, tmp, package, notice, data, e);
+	rm_rf(AT_FDCWD, tmp);
+	return r;
+}

@@ -1,0 +1,211 @@
+/* The parts of the hyperv backend as they see each other. What they are together: hyperv.c. */
+#pragma once
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "base/loop.h"
+#include "base/str.h"
+#include "isolation/hyperv.h"
+#include "isolation/isolation-ops.h"
+#include "plan/plan.h"
+#include "proto/frame.h"
+
+/* ---- small helpers ---- */
+#define HASH_INIT 0xcbf29ce484222325u
+uint64_t hash_add(uint64_t hash, const void *p, size_t n); /* FNV-1a; tells versions apart, no protection */
+
+/* ---- hyperv-modules.c ---- */
+/* The names in "depends=" of a module's .modinfo; -ENOEXEC. Takes hostile bytes. */
+int module_depends(const void *elf, size_t n, char ***ret);
+/* Puts the modules a utility VM needs from `tree` into `to`, with the lists of agent.h. */
+int kernel_modules_collect(const char *tree, const char *to, struct err *e);
+
+/* ---- hyperv-initrd.c ---- */
+int cpio_add(struct buf *b, const char *name, mode_t mode, dev_t dev, const void *data, size_t n);
+int cpio_end(struct buf *b);
+/* An open descriptor of the initramfs for this kernel, which is made if need be. */
+int initrd_open(const struct isolation_host *h, const struct kernel *k, struct err *e);
+
+/* ---- hyperv-accel.c ---- */
+/* Finds the programs; texts with their remedy. */
+int qemu_find(const struct isolation_host *h, char *ret, size_t size, struct err *e);
+int virtiofsd_find(const struct isolation_host *h, char *ret, size_t size, struct err *e);
+/* "kvm" or "tcg", static. May boot a guest under KVM (3 s) the first time; *ret_notice (static or NULL) is a line for the user. */
+int accel_choose(const struct isolation_host *h, const struct kernel *k, const char **ret, const char **ret_notice,
+	struct err *e);
+int accel_check(const struct isolation_host *h, struct err *e); /* accel=kvm and no usable /dev/kvm; boots nothing */
+uint64_t accel_tsc_khz(const struct isolation_host *h); /* of this host, measured once per boot; 0: unknown */
+
+/* ---- hyperv-qemu.c ---- */
+/* Everything that makes a command line; descriptors are those of the parent. */
+struct vm_config {
+	const char *name;	/* of the container */
+	const char *accel;
+	uint64_t memory_mib;
+	unsigned cpus;
+	uint64_t tsc_khz;
+	int kernel, initrd, image, disk; /* image, disk: -1 for none */
+	int agent, qmp, console;
+	int share;		/* connected to virtiofsd, or -1 */
+};
+uint64_t vm_memory_mib(uint64_t limit);		  /* of the VM, for a workload that may use `limit` bytes (0: no limit) */
+unsigned vm_cpus(uint64_t nanocpus, unsigned host_cpus);
+#define VM_SHARE_TAG "caisson"
+/* argv for QEMU; descriptors named in it are those of fds[] as confine_spawn numbers them: fds[k] becomes CONFINE_FD + k. */
+enum { CONFINE_FD = 10, VM_FDS_MAX = 8 };
+int vm_argv(const struct vm_config *c, char ***ret, int *fds, size_t *ret_nfds);
+
+/* ---- hyperv-confine.c ---- */
+/* A uid of its own, held by a locked file in run_dir/uids until the descriptor is closed. */
+int confine_uid(const struct isolation_host *h, const char *id, uid_t *ret, int *ret_lock, struct err *e);
+struct confine {
+	const char *root;	/* vmm_root's */
+	const char *program;	/* path inside that root */
+	char *const *argv;
+	uid_t uid;
+	const int *fds;
+	size_t nfds;
+	int output;		/* stdout and stderr */
+	bool kvm;		/* /dev/kvm is to be seen */
+	int oom_score_adj;
+};
+/* Runs QEMU with nothing but this; *ret_pidfd is the caller's. Dies with the caller. */
+int confine_spawn(const struct confine *c, pid_t *ret, int *ret_pidfd, struct err *e);
+
+/* ---- hyperv-root.c ---- */
+/* Where the program stands in there: QEMU looks for its modules relative to its own place. */
+#define VMM_PROGRAM "/usr/bin/qemu-system-x86_64"
+/* The directory that is QEMU's whole world: the program, its libraries, modules and firmware; made when missing. The caller frees *ret. */
+int vmm_root(const struct isolation_host *h, const char *qemu, char **ret, struct err *e);
+
+/* ---- hyperv-virtiofsd.c ---- */
+bool share_needed(const struct plan *p);
+/* Starts virtiofsd on the plan's binds, each under its number ("0", "1", ...); *ret_sock is connected to it. */
+int share_start(const struct isolation_host *h, const struct plan *p, int container_dir, pid_t *ret_pid, int *ret_pidfd,
+	int *ret_sock, struct err *e);
+/* The arguments for either version of virtiofsd; `help` is what its --help prints. */
+int share_argv(const char *program, const char *help, const char *source, int fd, char ***ret);
+
+/* ---- hyperv-console.c ---- */
+/* The serial console: the last CONSOLE_MAX bytes, also in the file console.log. */
+enum { CONSOLE_MAX = 64 * 1024 };
+struct console {
+	int dir;		/* of console.log; borrowed */
+	int file;
+	size_t written;
+	struct buf ring;
+};
+#define CONSOLE_FILE "console.log"
+void console_open(struct console *c, int dir);
+void console_add(struct console *c, const char *p, size_t n);
+bool console_panic(const struct console *c, char *ret, size_t size); /* the text behind "Kernel panic - not syncing: " */
+void console_done(struct console *c);
+
+/* ---- hyperv-qmp.c ---- */
+struct qmp;
+typedef void qmp_fn(void *data, const struct err *e); /* e NULL: done */
+int qmp_new(struct loop *l, int fd, struct qmp **ret); /* fd is owned from here */
+int qmp_run(struct qmp *q, const char *command, qmp_fn *fn, void *data);
+void qmp_free(struct qmp *q);
+/* One line of QEMU's: 1 an answer (*e set if it is an error), 0 something else, -EBADMSG. */
+int qmp_parse(const char *line, size_t n, struct err *e);
+
+/* ---- hyperv-stream.c ---- */
+/* One direction of a process's stdio: between a pipe (or a terminal's socket) here and a stream of the agent's. */
+struct stream {
+	struct peer *peer;
+	uint16_t id;
+	bool output;		/* from the guest */
+	int fd;			/* our end; -1: closed */
+	struct source *source;
+	uint32_t credit;	/* output: the guest may still send this; input: we may */
+	uint32_t consumed;	/* output: taken and not yet granted anew */
+	struct buf pending;	/* output: received and not yet written */
+	bool eof;		/* output: EOF was received; input: EOF was sent */
+	bool ready;		/* input: there may be something to read */
+	bool gone;		/* the other side does not read (output: ours; input: the guest's) */
+};
+struct stream *stream_new(struct peer *p, uint16_t id, bool output, int fd);
+void stream_free(struct stream *s);
+int stream_data(struct stream *s, const void *p, size_t n);  /* -EPROTO beyond the credit */
+int stream_credit(struct stream *s, uint32_t n);	     /* -EPROTO beyond the window */
+void stream_eof(struct stream *s);
+void stream_close(struct stream *s);
+void stream_hurry(struct stream *s);			     /* its process has ended: make room for all that is outstanding */
+bool stream_flushed(const struct stream *s);
+/* input: the next DATA frame into *b if there is credit and data: 1, 0 nothing, -Exxx. */
+int stream_take(struct stream *s, struct buf *b);
+
+/* ---- hyperv-agent.c ---- */
+/* What the peer tells its owner. A callback may free the peer only from a timer or its owner's own call. */
+struct peer_events {
+	void (*hello)(void *data, const char *release);
+	void (*started)(void *data, int proc, struct isolate_io *io);
+	void (*failed)(void *data, int proc, const struct err *e);
+	void (*exited)(void *data, int proc, int status, bool oom);
+	void (*lost)(void *data, const char *reason); /* the port is closed (NULL), or why it is not listened to any more; then nothing comes but ends */
+};
+struct peer;
+typedef void peer_reply_fn(void *data, struct wire *w, const struct err *e);
+int peer_new(struct loop *l, int fd, const struct peer_events *ev, void *data, struct peer **ret); /* fd is owned from here */
+void peer_free(struct peer *p);
+int peer_start(struct peer *p, const struct plan *plan, bool share, struct err *e);
+int peer_exec(struct peer *p, int proc, const struct plan_process *process, struct err *e);
+int peer_signal(struct peer *p, int proc, int sig);
+int peer_resize(struct peer *p, int proc, unsigned rows, unsigned cols);
+int peer_request(struct peer *p, uint8_t op, const void *payload, size_t n, peer_reply_fn *fn, void *data, struct err *e);
+void peer_ping(struct peer *p);
+bool peer_answered(struct peer *p); /* every PING has its PONG; reads what has arrived first */
+void peer_drain(struct peer *p);    /* takes what has arrived; ends with lost() once the port is closed */
+bool peer_ending(struct peer *p, int proc); /* the process has ended and `exited` is still to come */
+void peer_shutdown(struct peer *p);
+bool peer_flush(struct peer *p);    /* writes what the port takes; true: nothing is left */
+/* for streams */
+void peer_send(struct peer *p, uint8_t type, uint16_t stream, const void *payload, size_t n); /* control */
+void peer_kick(struct peer *p);	    /* an input stream may have data */
+struct loop *peer_loop(struct peer *p);
+void peer_stream_settled(struct peer *p, uint16_t id);
+
+/* ---- hyperv-vm.c ---- */
+/* The processes and descriptors of one boot. vm_stop makes it empty again. */
+struct vm {
+	struct isolate *isolate;
+	pid_t qemu, virtiofsd;
+	int qemu_fd, virtiofsd_fd; /* pidfds */
+	int console_fd, output_fd; /* our ends of the serial console, and of QEMU's stderr */
+	struct source *qemu_watch, *virtiofsd_watch, *console_watch, *output_watch;
+	struct console console;
+	struct buf output;	/* QEMU's words, for the reason of a failure */
+	struct qmp *qmp;
+	struct peer *peer;	/* freed by the owner: it may outlive QEMU while its readers take the last output */
+	void (*ended)(void *data);
+	void *ended_data;
+};
+/* What stays the same for a second try. */
+struct vm_parts {
+	const char *root;	/* vmm_root's */
+	uid_t uid;
+	struct vm_config config; /* all but agent, qmp, console, share */
+};
+struct vm_events {
+	void (*ended)(void *data);	   /* QEMU, or the virtiofsd it cannot live without, has ended; both are collected by vm_stop */
+	struct peer_events peer;
+};
+int vm_start(struct vm *vm, struct isolate *i, const struct vm_parts *parts, const struct vm_events *ev, void *data, struct err *e);
+void vm_kill(struct vm *vm);
+/* Collects what is left of both processes (killing them) and writes why the VM ended into ret, as far as it can be told. */
+void vm_stop(struct vm *vm, char *ret, size_t size);
+bool vm_wait(struct vm *vm, int ms); /* true: QEMU has ended */
+void vm_sweep(int container_dir);
+
+/* ---- hyperv-guest.c ---- */
+/* What the guest is to carry out: the plan with the paths of the VM. *ret shares the strings of `p`; guest_plan_done frees only what is its own. */
+struct guest_plan {
+	struct plan plan;
+	char **own;
+};
+int guest_plan_make(const struct plan *p, struct guest_plan *ret, struct err *e);
+void guest_plan_done(struct guest_plan *g);
+int guest_plan_check(const struct plan *p, struct err *e); /* what a VM cannot do: -ENOTSUP and why */

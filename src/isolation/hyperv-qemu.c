@@ -1,0 +1,169 @@
+/* QEMU's command line, from numbers and descriptors alone: nothing here opens, runs or looks anything up. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "isolation/hyperv-private.h"
+#include "proto/agent.h"
+
+/*
+ * What the VM has beyond what the workload may use. Measured with Debian's 6.1 cloud kernel: at 256 MiB it takes 39 MiB before the first
+ * process (text, per-page structures, firmware), and with initramfs, modules, agent, slab and page cache of the root about 40 more;
+ * per-page structures are 1/64 of all memory.
+ */
+enum { VM_DEFAULT_MIB = 1024, VM_BASE_MIB = 112, VM_PAGE_SHARE = 56 };
+
+uint64_t vm_memory_mib(uint64_t limit)
+{
+	uint64_t mib;
+
+	if (!limit)
+		return VM_DEFAULT_MIB;
+	if (limit > (uint64_t)1 << 52)
+		limit = (uint64_t)1 << 52;
+	mib = (limit + ((1 << 20) - 1)) >> 20;
+	mib += VM_BASE_MIB + mib / VM_PAGE_SHARE;
+	return (mib + 1) & ~1ULL;
+}
+
+unsigned vm_cpus(uint64_t nanocpus, unsigned host_cpus)
+{
+	uint64_t n = nanocpus ? (nanocpus + 999999999) / 1000000000 : 2;
+
+	if (host_cpus < 1)
+		host_cpus = 1;
+	return n > host_cpus ? host_cpus : (unsigned)n;
+}
+
+struct args {
+	char **v;
+	int *fds;
+	size_t nfds;
+	int r;
+};
+
+static void add(struct args *a, const char *s)
+{
+	if (a->r >= 0)
+		a->r = strv_push(&a->v, s);
+}
+
+#define addf(a, ...)                                                                                         \
+	do {                                                                                                 \
+		if ((a)->r >= 0)                                                                             \
+			(a)->r = strv_pushf(&(a)->v, __VA_ARGS__);                                           \
+	} while (0)
+
+/* The number that the descriptor has in QEMU. */
+static int give(struct args *a, int fd)
+{
+	a->fds[a->nfds] = fd;
+	return CONFINE_FD + (int)a->nfds++;
+}
+
+/* Makes a file reachable as /dev/fdset/N; opening it there gives a duplicate, and only with the mode it was opened with. */
+static int fdset(struct args *a, int fd)
+{
+	int n = give(a, fd);
+
+	add(a, "-add-fd");
+	addf(a, "fd=%d,set=%d", n, n);
+	return n;
+}
+
+static void add_machine(struct args *a, const struct vm_config *c)
+{
+	bool kvm = c->accel[0] == 'k';
+
+	add(a, "-M");
+	addf(a, "microvm,acpi=on,pic=%s,pit=off,rtc=on,isa-serial=on,memory-backend=ram", kvm ? "on" : "off");
+	add(a, "-accel");
+	add(a, c->accel);
+	add(a, "-cpu");
+	add(a, kvm ? "host" : "max");
+	add(a, "-smp");
+	addf(a, "%u", c->cpus);
+	add(a, "-m");
+	addf(a, "%lluM", (unsigned long long)c->memory_mib);
+	add(a, "-object");
+	/* virtiofsd reads and writes the guest's memory itself, so that memory must be shared when there is one */
+	addf(a, "memory-backend-memfd,id=ram,size=%lluM,share=%s", (unsigned long long)c->memory_mib,
+		c->share >= 0 ? "on" : "off");
+}
+
+/*
+ * A guest under emulation calibrates its clock against a timer that a busy host delays, and may then hang: it is told the frequency. With
+ * more than one CPU it would take the clock for unstable without tsc=reliable. A panic reboots at once, which ends QEMU (-no-reboot).
+ */
+static void add_kernel(struct args *a, const struct vm_config *c)
+{
+	_cleanup_buf_ struct buf line = {0};
+
+	a->r = a->r < 0 ? a->r : buf_adds(&line, "console=ttyS0 panic=-1 quiet no_timer_check random.trust_cpu=on");
+	if (a->r >= 0 && c->tsc_khz && c->accel[0] == 't')
+		a->r = buf_addf(&line, " tsc_early_khz=%llu lpj=%llu tsc=reliable", (unsigned long long)c->tsc_khz,
+			(unsigned long long)c->tsc_khz * 2);
+	/* these two are opened without QEMU's own layer, which knows /dev/fdset; both files are readable for all */
+	add(a, "-kernel");
+	addf(a, "/proc/self/fd/%d", give(a, c->kernel));
+	add(a, "-initrd");
+	addf(a, "/proc/self/fd/%d", give(a, c->initrd));
+	add(a, "-append");
+	add(a, line.data ? line.data : "");
+}
+
+static void add_disk(struct args *a, int fd, const char *id, bool readonly)
+{
+	if (fd < 0)
+		return;
+	int set = fdset(a, fd);
+	add(a, "-blockdev");
+	addf(a, "driver=raw,node-name=%s,read-only=%s,discard=unmap,file.driver=file,file.filename=/dev/fdset/%d,file.locking=off", id,
+		readonly ? "on" : "off", set);
+	add(a, "-device");
+	addf(a, "virtio-blk-device,drive=%s,serial=%s", id, id);
+}
+
+int vm_argv(const struct vm_config *c, char ***ret, int *fds, size_t *ret_nfds)
+{
+	struct args a = {.fds = fds};
+
+	add(&a, "qemu-system-x86_64");
+	add(&a, "-name");
+	addf(&a, "guest=caisson-%s", c->name);
+	add_machine(&a, c);
+	for (const char *const *p = (const char *const[]){"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-L",
+		     "/usr/share/qemu", "-sandbox",
+		     "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny", NULL};
+		*p; p++)
+		add(&a, *p);
+	add_kernel(&a, c);
+	add(&a, "-chardev");
+	addf(&a, "socket,id=console,fd=%d", give(&a, c->console));
+	add(&a, "-serial");
+	add(&a, "chardev:console");
+	add(&a, "-chardev");
+	addf(&a, "socket,id=qmp,fd=%d", give(&a, c->qmp));
+	add(&a, "-mon");
+	add(&a, "chardev=qmp,mode=control");
+	add(&a, "-chardev");
+	addf(&a, "socket,id=agent,fd=%d", give(&a, c->agent));
+	add(&a, "-device");
+	add(&a, "virtio-serial-device");
+	add(&a, "-device");
+	add(&a, "virtserialport,chardev=agent,name=" AGENT_PORT);
+	add_disk(&a, c->image, "image", true);
+	add_disk(&a, c->disk, "disk", false);
+	if (c->share >= 0) {
+		add(&a, "-chardev");
+		addf(&a, "socket,id=share,fd=%d", give(&a, c->share));
+		add(&a, "-device");
+		add(&a, "vhost-user-fs-device,chardev=share,tag=" VM_SHARE_TAG);
+	}
+	if (a.r < 0) {
+		strv_free(a.v);
+		return -ENOMEM;
+	}
+	*ret = a.v;
+	*ret_nfds = a.nfds;
+	return 0;
+}

@@ -1,0 +1,48 @@
+/*
+ * What the engine asks of the hyperv backend beside the table of isolation-ops.h: guest kernels, writable disks, and what this host has or lacks.
+ *
+ * Everything is below host->state_dir:
+ *   kernel/VERSION/{vmlinuz,modules/,initrd-HASH.img}   guest kernels, unpacked from the distribution's packages, never installed
+ *   cache/disk-SIZE.ext4                                 empty file systems, copied for each container
+ *   vmm-root/HASH/                                       the read-only root that QEMU runs in
+ *   cache/accel                                          whether KVM boots a guest here
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "isolation/isolation.h"
+
+/* Progress of something long, a line at a time. May be NULL. */
+typedef void hyperv_notice_fn(void *data, const char *text);
+
+struct kernel {
+	char version[128];	/* "6.1.0-56-cloud-amd64", or the file's name for a kernel of the user's */
+	char path[2048];	/* of the kernel's image */
+	char dir[2048];		/* where its modules/ and initrd-*.img are */
+};
+
+/* host->kernel, or the newest that was unpacked. -ENOENT: "no guest kernel: run 'caisson kernel update'". */
+int kernel_find(const struct isolation_host *h, struct kernel *ret, struct err *e);
+/* The versions that were unpacked, newest first; *ret is the caller's. */
+int kernel_list(const struct isolation_host *h, char ***ret);
+/* Fetches the distribution's newest cloud kernel with apt-get and unpacks it. 0 also if it is there already. */
+int kernel_update(const struct isolation_host *h, hyperv_notice_fn *notice, void *data, struct err *e);
+/* The version that apt would fetch, without fetching it; asks apt's cache, no network. */
+int kernel_candidate(char *ret, size_t size, struct err *e);
+
+enum { HYPERV_DISK_DEFAULT_GIB = 10 };
+/* Makes an empty sparse ext4 disk of `size` bytes (0: the default) at `path`, mode 0600. -EEXIST. */
+int hyperv_disk_create(const struct isolation_host *h, const char *path, uint64_t size, struct err *e);
+
+struct hyperv_need {
+	const char *what;	/* "qemu", "guest kernel", ... */
+	bool ok;
+	bool required;		/* without it nothing in hyperv mode starts */
+	char text[512];		/* what was found; or what is missing, and the remedy */
+};
+typedef void hyperv_need_fn(void *data, const struct hyperv_need *need);
+/* Calls fn for each thing that hyperv needs; boots nothing. Returns whether all that is required is there. */
+bool hyperv_doctor(const struct isolation_host *h, hyperv_need_fn *fn, void *data);
