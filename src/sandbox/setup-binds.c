@@ -78,7 +78,7 @@ int setup_sources(struct setup *s, struct err *e)
 
 /*
  * Writes the files into a tmpfs that nobody else sees, and takes each as a mount. A file can only be taken from a mount that is attached:
- * the tmpfs goes over "/", below where the root will be, and is let go with the old root.
+ * the tmpfs goes over "/" for that long. It must be gone before the pivot, or the old root would stay behind it.
  */
 int setup_files(struct setup *s, struct err *e)
 {
@@ -106,6 +106,8 @@ int setup_files(struct setup *s, struct err *e)
 		if (r < 0)
 			return err_errno(e, r, "write the container's /etc/%s", file_names[i]);
 	}
+	if (fchdir(dir) < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+		return err_errno(e, errno, "let go of the container's files");
 	return 0;
 }
 
