@@ -1,6 +1,7 @@
 /* Creating a container: the body completed from the image, everything checked, then the record and its directory made. */
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
@@ -240,11 +241,25 @@ static int make_directory(struct engine *g, const char *id, struct err *e)
 
 	for (size_t i = 0; dirs[i]; i++) {
 		snprintf(path, sizeof(path), "containers/%s%s", id, dirs[i]);
-		/* the upper directory's mode becomes that of the container's "/" */
-		int r = mkdir_p(g->root_fd, path, i == 1 ? 0755 : 0700);
+		int r = mkdir_p(g->root_fd, path, 0700);
 		if (r < 0)
 			return err_errno(e, r, "make %s/%s", g->root, path);
 	}
+	return 0;
+}
+
+/* The upper directory is the container's "/": it has the owner and mode of the image's. */
+static int dress_upper(struct engine *g, const char *id, const json_t *record, struct err *e)
+{
+	const char *top = json_string_value(json_array_get(json_path(record, "Caisson.Layers"), 0));
+	char path[128];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "containers/%s/upper", id);
+	if (!top || stat(top, &st) < 0)
+		return err_set(e, ENOENT, "the image's layer %s is missing: pull the image again", top ? top : "");
+	if (fchownat(g->root_fd, path, st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) < 0 || fchmodat(g->root_fd, path, st.st_mode & 07777, 0) < 0)
+		return err_errno(e, errno, "%s/%s", g->root, path);
 	return 0;
 }
 
@@ -317,6 +332,8 @@ int engine_create(struct engine *g, const char *name, const json_t *body, char r
 	r = check_plan(g, record, e);
 	if (r == 0)
 		r = make_directory(g, id, e);
+	if (r == 0)
+		r = dress_upper(g, id, record, e);
 	if (r == 0)
 		r = mounts_prepare(g, json_object_get(record, "Mounts"), e);
 	if (r == 0)
