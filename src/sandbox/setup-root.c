@@ -62,9 +62,11 @@ static int overlay_by_layers(const struct plan *p, struct err *e)
 		return -ENOTSUP;
 	if ((p->upper && (fsconfig(fs, FSCONFIG_SET_STRING, "upperdir", p->upper, 0) < 0 ||
 				 fsconfig(fs, FSCONFIG_SET_STRING, "workdir", p->work, 0) < 0)) ||
-		fsconfig(fs, FSCONFIG_SET_STRING, "source", "overlay", 0) < 0 ||
-		fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		fsconfig(fs, FSCONFIG_SET_STRING, "source", "overlay", 0) < 0)
 		return mount_error(fs, errno, "the root as overlay", e);
+	/* before 6.5 any name of an option is taken at first, and refused only here */
+	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return errno == EINVAL ? -ENOTSUP : mount_error(fs, errno, "the root as overlay", e);
 	int fd = fsmount(fs, FSMOUNT_CLOEXEC, 0);
 	return fd < 0 ? err_errno(e, errno, "mount the root as overlay") : fd;
 }
