@@ -1,0 +1,564 @@
+/* The sandbox at work: containers from a root with a static busybox. Needs root; each test looks at what a process inside sees. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "base/fd.h"
+#include "base/path.h"
+#include "base/proc.h"
+#include "base/str.h"
+#include "sandbox/caps.h"
+#include "sandbox/sandbox.h"
+
+struct box {
+	char dir[64];  /* root, upper, work, src */
+	char out[16384];
+	char id[65];
+	struct plan plan;
+	struct err err;
+};
+
+static char *in_dir(const struct box *b, const char *name)
+{
+	char *s = path_join(b->dir, name);
+
+	assert_non_null(s);
+	return s;
+}
+
+static void shell(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static void shell(const char *fmt, ...)
+{
+	char command[2048];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(command, sizeof(command), fmt, ap);
+	va_end(ap);
+	if (system(command) != 0)
+		fail_msg("%s", command);
+}
+
+static int set_up(void **state)
+{
+	static const char *const path[] = {"PATH=/bin:/sbin", "TERM=xterm"};
+	struct box *b = calloc(1, sizeof(*b));
+
+	*state = b;
+	if (geteuid() || access("/bin/busybox", X_OK) < 0)
+		return 0;
+	strcpy(b->dir, "/tmp/caisson-box-XXXXXX");
+	assert_non_null(mkdtemp(b->dir));
+	shell("cd %s && mkdir -p root/bin root/etc root/data/sub upper work src && cp /bin/busybox root/bin && "
+	      "chroot root /bin/busybox --install -s /bin && "
+	      "printf 'root:x:0:0::/root:/bin/sh\\nbob:x:1000:1000::/home/bob:/bin/sh\\n' > root/etc/passwd && "
+	      "printf 'root:x:0:\\nwheel:x:10:bob\\n' > root/etc/group", b->dir);
+	random_id(b->id);
+	b->plan.id = strdup(b->id);
+	b->plan.hostname = strdup("boxed");
+	b->plan.rootfs = in_dir(b, "root");
+	b->plan.network_none = true;
+	b->plan.process.cwd = strdup("/");
+	strv_push(&b->plan.process.env, path[0]);
+	strv_push(&b->plan.process.env, path[1]);
+	return caps_from_names(NULL, NULL, false, &b->plan.process.caps, &b->err);
+}
+
+static int tear_down(void **state)
+{
+	struct box *b = *state;
+
+	plan_done(&b->plan);
+	if (b->dir[0])
+		rm_rf(AT_FDCWD, b->dir);
+	free(b);
+	return 0;
+}
+
+static struct box *need_root(void **state)
+{
+	struct box *b = *state;
+
+	if (!b->dir[0]) {
+		print_message("# SKIP needs root and /bin/busybox (static)\n");
+		skip();
+	}
+	return b;
+}
+
+static void set_command(struct plan_process *p, const char *script)
+{
+	strv_free(p->argv);
+	p->argv = NULL;
+	strv_push(&p->argv, "sh");
+	strv_push(&p->argv, "-c");
+	strv_push(&p->argv, script);
+}
+
+static int collect(pid_t pid)
+{
+	int status = 0;
+
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static void read_all(int fd, char *out, size_t size)
+{
+	ssize_t n;
+	size_t len = 0;
+
+	while (len < size - 1 && (n = read(fd, out + len, size - 1 - len)) > 0)
+		len += (size_t)n;
+	out[len] = 0;
+}
+
+/* Runs the plan's process to its end; its output is in b->out. -errno with b->err if it did not start. */
+static int run_plan(struct box *b)
+{
+	struct sandbox s = SANDBOX_INIT;
+	int p[2];
+	_cleanup_close_ int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+	struct sandbox_io io = {null, p[1], p[1]};
+	b->err = ERR_INIT;
+	int r = sandbox_check(&b->plan, &b->err);
+	if (r == 0)
+		r = sandbox_start(&b->plan, &io, TEST_INIT, &s, &b->err);
+	close(p[1]);
+	if (r == 0) {
+		read_all(s.tty >= 0 ? s.tty : p[0], b->out, sizeof(b->out));
+		r = collect(s.pid);
+		close_fd(&s.tty);
+		sandbox_done(&s);
+	}
+	close(p[0]);
+	return r;
+}
+
+static int run(struct box *b, const char *script)
+{
+	set_command(&b->plan.process, script);
+	int r = run_plan(b);
+	if (r < 0)
+		fail_msg("%s: %s", script, b->err.msg);
+	return r;
+}
+
+static void expect(struct box *b, const char *script, const char *output)
+{
+	assert_int_equal(run(b, script), 0);
+	assert_string_equal(b->out, output);
+}
+
+/* Starts a script that says "go" and then lasts. */
+static void start(struct box *b, const char *script, struct sandbox *s)
+{
+	int p[2];
+	char text[8];
+	_cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+	struct sandbox_io io = {null, p[1], null};
+	set_command(&b->plan.process, script);
+	if (sandbox_start(&b->plan, &io, TEST_INIT, s, &b->err) < 0)
+		fail_msg("%s", b->err.msg);
+	close(p[1]);
+	assert_true(read(p[0], text, sizeof(text)) >= 2);
+	close(p[0]);
+}
+
+static void test_run(void **state)
+{
+	struct box *b = need_root(state);
+
+	expect(b, "echo hello; id -u; hostname; pwd; echo $HOME $$", "hello\n0\nboxed\n/\n/root 1\n");
+	assert_int_equal(run(b, "exit 7"), 7);
+	assert_int_equal(run(b, "kill -9 $$; sleep 1 & kill -9 $!; wait $!"), 137);
+	/* nothing of it is left */
+	shell("! ls -d /sys/fs/cgroup/*/caisson/%s /sys/fs/cgroup/caisson/%s 2>/dev/null", b->id, b->id);
+	shell("! grep -q %s /proc/self/mountinfo", b->dir);
+}
+
+static void expect_exec_error(struct box *b, const char *command, int status, const char *message)
+{
+	strv_free(b->plan.process.argv);
+	b->plan.process.argv = NULL;
+	strv_push(&b->plan.process.argv, command);
+	if (run_plan(b) >= 0)
+		fail_msg("%s could be run", command);
+	assert_string_equal(b->err.msg, message);
+	assert_int_equal(b->err.status, status);
+}
+
+static void test_exec_errors(void **state)
+{
+	struct box *b = need_root(state);
+
+	shell("cd %s/root && printf '\\177ELFbad' > bin/bad && printf '#!/no/interpreter\\n' > bin/script && chmod +x bin/bad bin/script && "
+	      "echo > plain", b->dir);
+	expect_exec_error(b, "nope", EXIT_NOT_FOUND, "exec: \"nope\": executable file not found in $PATH");
+	expect_exec_error(b, "/nope", EXIT_NOT_FOUND, "exec: \"/nope\": stat /nope: no such file or directory");
+	expect_exec_error(b, "/etc", EXIT_NOT_EXECUTABLE, "exec: \"/etc\": is a directory");
+	expect_exec_error(b, "/plain", EXIT_NOT_EXECUTABLE, "exec: \"/plain\": permission denied");
+	expect_exec_error(b, "bad", EXIT_NOT_EXECUTABLE, "exec: \"bad\": exec format error");
+	expect_exec_error(b, "script", EXIT_NOT_FOUND, "exec: \"script\": no such file or directory");
+	b->plan.init = true;
+	expect_exec_error(b, "nope", EXIT_NOT_FOUND, "exec: \"nope\": executable file not found in $PATH");
+	b->plan.process.user = strdup("nobody");
+	expect_exec_error(b, "sh", 0, "unable to find user nobody: no matching entries in passwd file");
+	shell("! ls -d /sys/fs/cgroup/*/caisson/%s 2>/dev/null", b->id);
+}
+
+static void test_isolation(void **state)
+{
+	struct box *b = need_root(state);
+
+	expect(b, "ls /proc | grep -c '^[0-9]'; ls /proc/self/fd | wc -l; ip -o link | wc -l; ls /sys/fs/cgroup >/dev/null && echo ok",
+		"3\n4\n1\nok\n");
+	expect(b, "grep -h Cap /proc/self/status | cut -f2 | sort -u", "0000000000000000\n00000000a80425fb\n");
+	expect(b, "touch /sys/x 2>/dev/null || echo ro; mknod /disk b 7 0 && dd if=/disk count=1 of=/dev/null 2>/dev/null || echo denied",
+		"ro\ndenied\n");
+	expect(b, "cut -d: -f3 /proc/self/cgroup | sort -u; umask; readlink /dev/fd; readlink /dev/ptmx; stat -c %a /dev/null /dev/shm",
+		"/\n0022\n/proc/self/fd\npts/ptmx\n666\n1777\n");
+}
+
+static void test_overlay(void **state)
+{
+	struct box *b = need_root(state);
+
+	strv_push(&b->plan.lower, b->plan.rootfs);
+	free(b->plan.rootfs);
+	b->plan.rootfs = NULL;
+	b->plan.upper = in_dir(b, "upper");
+	b->plan.work = in_dir(b, "work");
+	b->plan.hosts = strdup("127.0.0.1 localhost\n");
+	expect(b, "echo new > /new; rm /etc/group; cat /etc/hosts; echo more >> /etc/hosts; tail -1 /etc/hosts",
+		"127.0.0.1 localhost\nmore\n");
+	shell("cd %s && test -e upper/new && test -e root/etc/group && test ! -s upper/etc/hosts", b->dir);
+	b->plan.readonly_root = true;
+	expect(b, "touch /x 2>/dev/null || echo ro; touch /dev/shm/x && echo shm; cat /new", "ro\nshm\nnew\n");
+}
+
+static void test_user(void **state)
+{
+	struct box *b = need_root(state);
+
+	b->plan.process.user = strdup("bob");
+	b->plan.process.cwd = (free(b->plan.process.cwd), strdup("/made/here"));
+	expect(b, "id -u; id -G; echo $HOME; pwd; grep CapEff /proc/self/status | cut -f2; echo x > /dev/stdout",
+		"1000\n1000 10\n/home/bob\n/made/here\n0000000000000000\nx\n");
+	b->plan.process.no_new_privs = true;
+	strv_push(&b->plan.process.rlimits, "nofile=100:200");
+	expect(b, "grep NoNewPrivs /proc/self/status | cut -f2; ulimit -n; ulimit -H -n", "1\n100\n200\n");
+}
+
+static struct plan_mount *add_mount(struct box *b, const char *source, const char *target)
+{
+	struct plan_mount *m = plan_add_mount(&b->plan);
+
+	m->type = source ? PLAN_MOUNT_BIND : PLAN_MOUNT_TMPFS;
+	m->source = source ? in_dir(b, source) : NULL;
+	m->target = strdup(target);
+	m->recursive = true;
+	return m;
+}
+
+static void test_mounts(void **state)
+{
+	struct box *b = need_root(state);
+
+	shell("cd %s/src && mkdir d && echo file > f && echo inner > d/inner", b->dir);
+	add_mount(b, "src/d", "/mnt/rw");
+	add_mount(b, "src/d", "/mnt/ro")->readonly = true;
+	add_mount(b, "src/f", "/etc/deep/file");
+	struct plan_mount *m = add_mount(b, NULL, "/scratch");
+	m->options = strdup("size=64k,mode=700");
+	m->noexec = true;
+	strv_push(&b->plan.masked, "/proc/keys");
+	strv_push(&b->plan.masked, "/sys/firmware");
+	strv_push(&b->plan.masked, "/no/such");
+	strv_push(&b->plan.readonly_paths, "/proc/sys");
+	expect(b, "cat /mnt/ro/inner /etc/deep/file; echo w > /mnt/rw/w; echo w 2>/dev/null > /mnt/ro/x || echo ro; "
+		  "stat -c %a /scratch; dd if=/dev/zero of=/scratch/big bs=1k count=100 2>/dev/null || echo full; "
+		  "cat /proc/keys | wc -c; ls /sys/firmware | wc -l; (echo 1 > /proc/sys/net/ipv4/ip_forward) 2>/dev/null || echo ro",
+		"inner\nfile\nro\n700\nfull\n0\n0\nro\n");
+	shell("test -e %s/src/d/w", b->dir);
+}
+
+/* Links in the image lead nowhere outside of it, whatever they say. */
+static void test_hostile_root(void **state)
+{
+	struct box *b = need_root(state);
+
+	shell("cd %s && mkdir outside && echo bound > src/f && rm -rf root/data && ln -s %s/outside root/data && "
+	      "ln -s ../../../../..%s/outside root/up && ln -s %s/outside/new root/etc/resolv.conf",
+		b->dir, b->dir, b->dir, b->dir);
+	add_mount(b, "src", "/data/a/b");
+	add_mount(b, "src/f", "/up/c/file");
+	b->plan.resolv_conf = strdup("nameserver 127.0.0.1\n");
+	free(b->plan.process.cwd);
+	b->plan.process.cwd = strdup("/data/work");
+	expect(b, "cat /data/a/b/f /up/c/file /etc/resolv.conf", "bound\nbound\nnameserver 127.0.0.1\n");
+	shell("test -z \"$(ls -A %s/outside)\"", b->dir);
+	/* the system's own directories may be no links at all */
+	shell("cd %s/root && rm -rf proc && ln -s /etc proc", b->dir);
+	set_command(&b->plan.process, "true");
+	assert_true(run_plan(b) < 0);
+	assert_string_equal(b->err.msg, "/proc in the root is not a directory");
+	/* nor may a working directory lead to what this process has open */
+	shell("cd %s/root && rm proc", b->dir);
+	free(b->plan.process.cwd);
+	b->plan.process.cwd = strdup("/proc/self/cwd/x");
+	assert_true(run_plan(b) < 0);
+}
+
+static void test_copy_up(void **state)
+{
+	struct box *b = need_root(state);
+
+	shell("cd %s/root/data && echo one > one && ln one two && ln -s one link && chown 5:6 sub && chmod 2751 sub && chown 7 . && "
+	      "touch -d @1000 one", b->dir);
+	add_mount(b, "src", "/data")->copy_up = true;
+	expect(b, "cat /data/two; readlink /data/link; stat -c '%u:%g %a' /data/sub; stat -c '%u' /data; stat -c '%h %Y' /data/one; "
+		  "rm /data/two; echo x > /data/one",
+		"one\none\n5:6 2751\n7\n2 1000\n");
+	/* the image is untouched, the volume keeps what was done to it */
+	expect(b, "ls /data; cat /data/one", "link\none\nsub\nx\n");
+	shell("test \"$(cat %s/root/data/two)\" = one", b->dir);
+}
+
+static void test_init(void **state)
+{
+	struct box *b = need_root(state);
+	struct sandbox s = SANDBOX_INIT;
+
+	b->plan.init = true;
+	expect(b, "cat /proc/1/comm; echo $$; (sleep 0.01 &) ; sleep 0.1; grep -l 'State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l", "docker-init\n2\n0\n");
+	assert_int_equal(run(b, "exit 9"), 9);
+	start(b, "trap 'exit 33' USR1; echo go; while :; do sleep 0.05; done", &s);
+	assert_int_equal(sandbox_signal(&s, SIGUSR1, &b->err), 0);
+	assert_int_equal(collect(s.pid), 33);
+	sandbox_done(&s);
+}
+
+static void test_tty(void **state)
+{
+	struct box *b = need_root(state);
+
+	b->plan.process.tty = true;
+	b->plan.process.rows = 33;
+	b->plan.process.cols = 99;
+	assert_int_equal(run(b, "tty; stty size; test -t 0 && echo terminal; echo console > /dev/console; echo tty > /dev/tty"), 0);
+	assert_string_equal(b->out, "/dev/pts/0\r\n33 99\r\nterminal\r\nconsole\r\ntty\r\n");
+}
+
+static int exec_in(struct box *b, const struct sandbox *s, struct plan_process *p, const char *script)
+{
+	struct sandbox_proc child;
+	_cleanup_close_ int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int fds[2];
+
+	if (script)
+		set_command(p, script);
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	struct sandbox_io io = {null, fds[1], fds[1]};
+	int r = sandbox_exec(s, &b->plan, p, &io, &child, &b->err);
+	close(fds[1]);
+	if (r == 0) {
+		read_all(child.tty >= 0 ? child.tty : fds[0], b->out, sizeof(b->out));
+		r = collect(child.pid);
+		close(child.pidfd);
+		close_fd(&child.tty);
+	}
+	close(fds[0]);
+	return r;
+}
+
+static void test_exec(void **state)
+{
+	struct box *b = need_root(state);
+	struct sandbox s = SANDBOX_INIT;
+	struct plan_process p = {.caps = b->plan.process.caps};
+
+	strv_push(&p.env, "PATH=/bin");
+	p.user = strdup("bob");
+	start(b, "mkdir -p /tmp; echo here > /tmp/x; echo go; exec sleep 100", &s);
+	assert_int_equal(exec_in(b, &s, &p, "cat /tmp/x; id -u; hostname; cat /proc/1/comm; cut -d: -f3 /proc/self/cgroup | sort -u; exit 3"), 3);
+	assert_string_equal(b->out, "here\n1000\nboxed\nsleep\n/\n");
+	assert_int_equal(exec_in(b, &s, &p, "ls /proc/self/fd | wc -l"), 0);
+	assert_string_equal(b->out, "4\n");
+	p.tty = true;
+	assert_int_equal(exec_in(b, &s, &p, "tty"), 0);
+	assert_string_equal(b->out, "/dev/pts/0\r\n");
+	p.tty = false;
+	strv_free(p.argv);
+	p.argv = NULL;
+	strv_push(&p.argv, "nope");
+	assert_true(exec_in(b, &s, &p, NULL) < 0);
+	assert_int_equal(b->err.status, EXIT_NOT_FOUND);
+	sandbox_done(&s);
+	assert_true(exec_in(b, &s, &p, "true") < 0);
+	plan_process_done(&p);
+}
+
+static void nap_ms(long ms)
+{
+	nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
+}
+
+static void test_control(void **state)
+{
+	struct box *b = need_root(state);
+	struct sandbox s = SANDBOX_INIT;
+	struct sandbox_stats st, later;
+	pid_t *pids = NULL;
+	size_t n;
+
+	b->plan.memory = 64 << 20;
+	b->plan.pids = 20;
+	b->plan.nanocpus = 500000000;
+	start(b, "sleep 100 & sleep 100 & echo go; while :; do :; done", &s);
+	assert_int_equal(sandbox_stats(&s, &st), 0);
+	assert_int_equal(st.memory_limit, 64 << 20);
+	assert_int_equal(st.pids_limit, 20);
+	assert_int_equal(st.pids, 3);
+	assert_int_equal(st.oom_kills, 0);
+	assert_int_equal(sandbox_pids(&s, &pids, &n), 0);
+	assert_int_equal(n, 3);
+	free(pids);
+	assert_int_equal(sandbox_freeze(&s, true, &b->err), 0);
+	assert_int_equal(sandbox_stats(&s, &st), 0);
+	nap_ms(50);
+	assert_int_equal(sandbox_stats(&s, &later), 0);
+	assert_true(later.cpu_ns - st.cpu_ns < 5000000);
+	b->plan.pids = 30;
+	assert_int_equal(sandbox_update(&s, &b->plan, &b->err), 0);
+	assert_int_equal(sandbox_stats(&s, &st), 0);
+	assert_int_equal(st.pids_limit, 30);
+	/* a frozen container dies all the same */
+	assert_int_equal(sandbox_kill_all(&s), 0);
+	assert_int_equal(collect(s.pid), 137);
+	sandbox_done(&s);
+	assert_true(sandbox_stats(&s, &st) < 0);
+}
+
+static void test_limits(void **state)
+{
+	struct box *b = need_root(state);
+	struct sandbox s = SANDBOX_INIT;
+	struct sandbox_stats st;
+
+	b->plan.pids = 5;
+	assert_int_equal(run(b, "for i in 1 2 3 4 5 6 7; do sleep 1 & done 2>/dev/null; wait"), 2);
+	b->plan.pids = 0;
+	b->plan.memory = b->plan.memory_swap = 16 << 20;
+	start(b, "echo go; head -c 100000000 /dev/zero | tail -c 90000000 | wc -c; sleep 100", &s);
+	for (int i = 0; i < 100; i++) {
+		assert_int_equal(sandbox_stats(&s, &st), 0);
+		if (st.oom_kills)
+			break;
+		nap_ms(20);
+	}
+	assert_true(st.oom_kills >= 1);
+	sandbox_done(&s);
+}
+
+static void test_sweep(void **state)
+{
+	struct box *b = need_root(state);
+	struct sandbox s = SANDBOX_INIT;
+
+	b->plan.host_pid = true;
+	start(b, "sleep 100 & sleep 100 & echo go; wait", &s);
+	assert_int_equal(sandbox_sweep(NULL, b->id), 0);
+	assert_int_equal(collect(s.pid), 137);
+	shell("! ls -d /sys/fs/cgroup/*/caisson/%s 2>/dev/null", b->id);
+	assert_int_equal(sandbox_sweep(NULL, b->id), 0);
+	close(s.pidfd);
+}
+
+/* The container ends with the process that started it. */
+static void test_parent_death(void **state)
+{
+	struct box *b = need_root(state);
+	int fds[2], status;
+	pid_t inside = 0;
+
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct sandbox s = SANDBOX_INIT;
+		start(b, "echo go; sleep 100", &s);
+		(void)!write(fds[1], &s.pid, sizeof(s.pid));
+		_exit(0);
+	}
+	close(fds[1]);
+	assert_int_equal(read(fds[0], &inside, sizeof(inside)), sizeof(inside));
+	close(fds[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	for (int i = 0; i < 200 && kill(inside, 0) == 0; i++)
+		nap_ms(10);
+	/* a zombie, at most, if nobody reaps orphans here */
+	char command[128];
+	snprintf(command, sizeof(command), "! grep -sq 'State:.[RSD]' /proc/%d/status", inside);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(sandbox_sweep(NULL, b->id), 0);
+}
+
+static void test_privileged(void **state)
+{
+	struct box *b = need_root(state);
+
+	b->plan.privileged = true;
+	assert_int_equal(caps_from_names(NULL, NULL, true, &b->plan.process.caps, &b->err), 0);
+	expect(b, "mkdir -p /m && mount -t tmpfs none /m && echo mounted; grep -c ' /sys .*[( ]rw' /proc/mounts", "mounted\n1\n");
+	shell("! grep -q ' /m ' /proc/self/mountinfo");
+}
+
+static void test_checks(void **state)
+{
+	struct box *b = need_root(state);
+
+	strv_push(&b->plan.sysctls, "kernel.panic=1");
+	assert_true(sandbox_check(&b->plan, &b->err) < 0);
+	strv_free(b->plan.sysctls);
+	b->plan.sysctls = NULL;
+	strv_push(&b->plan.sysctls, "net.ipv4.ip_forward=1");
+	expect(b, "cat /proc/sys/net/ipv4/ip_forward", "1\n");
+	b->plan.process.caps |= 1ULL << 62;
+	assert_true(sandbox_check(&b->plan, &b->err) < 0);
+	b->plan.process.caps &= ~(1ULL << 62);
+	b->plan.cgroup_parent = strdup("../escape");
+	assert_true(sandbox_check(&b->plan, &b->err) < 0);
+}
+
+#define box_test(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		box_test(test_run),	   box_test(test_exec_errors), box_test(test_isolation),    box_test(test_overlay),
+		box_test(test_user),	   box_test(test_mounts),      box_test(test_hostile_root), box_test(test_copy_up),
+		box_test(test_init),	   box_test(test_tty),	       box_test(test_exec),	    box_test(test_control),
+		box_test(test_limits),	   box_test(test_sweep),       box_test(test_parent_death), box_test(test_privileged),
+		box_test(test_checks),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
