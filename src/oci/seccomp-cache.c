@@ -18,10 +18,10 @@ enum { FORMAT = 1, FILE_MAX = 2 << 20 };
 struct header {
 	char magic[8];
 	uint32_t format;
-	uint32_t word;	    /* size of a pointer: 32- and 64-bit programs share no entry */
-	uint32_t compiler;  /* libseccomp's version */
+	uint32_t word;     /* size of a pointer: 32- and 64-bit programs share no entry */
+	uint32_t compiler; /* libseccomp's version */
 	uint32_t unused;
-	char kernel[64];    /* its release, which minKernel asks for */
+	char kernel[64]; /* its release, which minKernel asks for */
 	uint64_t caps;
 	uint64_t profile_len;
 	uint64_t filter_len;
@@ -50,7 +50,8 @@ static struct header make_header(size_t n, uint64_t caps)
 	return h;
 }
 
-static int lookup(int dir, const char *name, const char *json, size_t n, uint64_t caps, char **ret_bpf, size_t *ret_len)
+static int lookup(
+	int dir, const char *name, const char *json, size_t n, uint64_t caps, char **ret_bpf, size_t *ret_len)
 {
 	_cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	_cleanup_buf_ struct buf b = {0};
@@ -69,8 +70,8 @@ static int lookup(int dir, const char *name, const char *json, size_t n, uint64_
 	memcpy(&h, b.data, sizeof(h));
 	want.filter_len = h.filter_len;
 	if (memcmp(&h, &want, sizeof(h)) != 0 || !h.filter_len || h.filter_len % sizeof(struct sock_filter) ||
-		h.filter_len > BPF_MAXINSNS * sizeof(struct sock_filter) || b.len != sizeof(h) + n + h.filter_len ||
-		memcmp(b.data + sizeof(h), json, n) != 0)
+		h.filter_len > BPF_MAXINSNS * sizeof(struct sock_filter) ||
+		b.len != sizeof(h) + n + h.filter_len || memcmp(b.data + sizeof(h), json, n) != 0)
 		return -EBADMSG;
 	char *filter = malloc(h.filter_len);
 	if (!filter)
@@ -82,7 +83,8 @@ static int lookup(int dir, const char *name, const char *json, size_t n, uint64_
 }
 
 /* A cache that cannot be written is no error: the next start compiles again. */
-static void store(int dir, const char *name, const char *json, size_t n, uint64_t caps, const char *bpf, size_t len)
+static void store(
+	int dir, const char *name, const char *json, size_t n, uint64_t caps, const char *bpf, size_t len)
 {
 	_cleanup_buf_ struct buf b = {0};
 	struct header h = make_header(n, caps);
@@ -92,7 +94,8 @@ static void store(int dir, const char *name, const char *json, size_t n, uint64_
 		file_replace(dir, name, b.data, b.len, 0600);
 }
 
-int seccomp_cached(int cache_dirfd, const char *json, size_t n, uint64_t caps, char **ret_bpf, size_t *ret_len, struct err *e)
+int seccomp_cached(int cache_dirfd, const char *json, size_t n, uint64_t caps, char **ret_bpf,
+	size_t *ret_len, struct err *e)
 {
 	struct header h = make_header(n, caps);
 	char name[40];

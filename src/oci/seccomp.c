@@ -17,24 +17,38 @@
 
 enum { PROFILE_MAX = 1 << 20, FILTER_MAX = BPF_MAXINSNS * sizeof(struct sock_filter), ARGS_MAX = 6 };
 
-/* Younger than the libseccomp of today's distributions. From 424 on the numbers are the same on all architectures. */
+/* Younger than the libseccomp of today's distributions. From 424 on the numbers are the same on all
+ * architectures. */
 static const struct {
 	const char *name;
 	uint32_t nr;
 } newer[] = {
-	{"cachestat", 451},    {"fchmodat2", 452},   {"map_shadow_stack", 453},	 {"futex_wake", 454},	      {"futex_wait", 455},
-	{"futex_requeue", 456}, {"statmount", 457},  {"listmount", 458},	 {"lsm_get_self_attr", 459},  {"lsm_set_self_attr", 460},
-	{"lsm_list_modules", 461}, {"mseal", 462},   {"setxattrat", 463},	 {"getxattrat", 464},	      {"listxattrat", 465},
-	{"removexattrat", 466}, {"open_tree_attr", 467},
+	{"cachestat", 451},
+	{"fchmodat2", 452},
+	{"map_shadow_stack", 453},
+	{"futex_wake", 454},
+	{"futex_wait", 455},
+	{"futex_requeue", 456},
+	{"statmount", 457},
+	{"listmount", 458},
+	{"lsm_get_self_attr", 459},
+	{"lsm_set_self_attr", 460},
+	{"lsm_list_modules", 461},
+	{"mseal", 462},
+	{"setxattrat", 463},
+	{"getxattrat", 464},
+	{"listxattrat", 465},
+	{"removexattrat", 466},
+	{"open_tree_attr", 467},
 };
 enum { NEWER = sizeof(newer) / sizeof(*newer), LAST_KNOWN = 467, X32_BIT = 0x40000000 };
 
 struct profile {
 	scmp_filter_ctx ctx;
 	uint64_t caps;
-	uint32_t action;	 /* the default one */
-	uint32_t early[NEWER];	 /* the answers for `newer`; the default one if not named */
-	const char *arch;	 /* Go's name for the machine's, as docker's profiles have it */
+	uint32_t action;       /* the default one */
+	uint32_t early[NEWER]; /* the answers for `newer`; the default one if not named */
+	const char *arch;      /* Go's name for the machine's, as docker's profiles have it */
 	struct err *e;
 };
 
@@ -52,8 +66,7 @@ static int check_fields(const json_t *o, const char *const *known, const char *w
 
 	if (!json_is_object(o))
 		return err_set(e, EINVAL, "seccomp profile: %s is not an object", what);
-	json_object_foreach((json_t *)o, key, value)
-	{
+	json_object_foreach ((json_t *)o, key, value) {
 		if (!str_in(key, known))
 			return err_set(e, EINVAL, "seccomp profile: unknown field \"%s\" in %s", key, what);
 	}
@@ -71,7 +84,8 @@ static int get_array(const json_t *o, const char *key, json_t **ret, struct err 
 	return 0;
 }
 
-static int get_u64(const json_t *o, const char *key, uint64_t max, uint64_t dflt, uint64_t *ret, struct err *e)
+static int get_u64(
+	const json_t *o, const char *key, uint64_t max, uint64_t dflt, uint64_t *ret, struct err *e)
 {
 	const json_t *v = json_object_get(o, key);
 
@@ -97,8 +111,12 @@ static int parse_action(const json_t *v, uint64_t errno_ret, uint32_t *ret, stru
 		const char *name;
 		uint32_t action;
 	} table[] = {
-		{"SCMP_ACT_ALLOW", SCMP_ACT_ALLOW}, {"SCMP_ACT_KILL", SCMP_ACT_KILL_THREAD}, {"SCMP_ACT_KILL_THREAD", SCMP_ACT_KILL_THREAD},
-		{"SCMP_ACT_KILL_PROCESS", SCMP_ACT_KILL_PROCESS}, {"SCMP_ACT_TRAP", SCMP_ACT_TRAP}, {"SCMP_ACT_LOG", SCMP_ACT_LOG},
+		{"SCMP_ACT_ALLOW", SCMP_ACT_ALLOW},
+		{"SCMP_ACT_KILL", SCMP_ACT_KILL_THREAD},
+		{"SCMP_ACT_KILL_THREAD", SCMP_ACT_KILL_THREAD},
+		{"SCMP_ACT_KILL_PROCESS", SCMP_ACT_KILL_PROCESS},
+		{"SCMP_ACT_TRAP", SCMP_ACT_TRAP},
+		{"SCMP_ACT_LOG", SCMP_ACT_LOG},
 	};
 	const char *name = json_string_value(v);
 
@@ -123,8 +141,8 @@ static int parse_action(const json_t *v, uint64_t errno_ret, uint32_t *ret, stru
 
 static int parse_op(const char *name, enum scmp_compare *ret, struct err *e)
 {
-	static const char *const names[] = {"SCMP_CMP_NE", "SCMP_CMP_LT", "SCMP_CMP_LE", "SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT",
-		"SCMP_CMP_MASKED_EQ"};
+	static const char *const names[] = {"SCMP_CMP_NE", "SCMP_CMP_LT", "SCMP_CMP_LE", "SCMP_CMP_EQ",
+		"SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_MASKED_EQ"};
 
 	for (size_t i = 0; name && i < sizeof(names) / sizeof(*names); i++) {
 		if (!strcmp(names[i], name)) {
@@ -199,16 +217,14 @@ static int check_filter(const struct profile *p, const json_t *o, bool include, 
 		r = get_array(o, "arches", &arches, p->e);
 	if (r < 0)
 		return r;
-	json_array_foreach(caps, i, v)
-	{
+	json_array_foreach (caps, i, v) {
 		r = has_cap(p, v, &is);
 		if (r < 0)
 			return r;
 		if (is != include)
 			*ret = false;
 	}
-	json_array_foreach(arches, i, v)
-	{
+	json_array_foreach (arches, i, v) {
 		if (!json_is_string(v))
 			return err_set(p->e, EINVAL, "seccomp profile: an architecture is no text");
 		found |= !strcmp(json_string_value(v), p->arch);
@@ -223,7 +239,8 @@ static int check_filter(const struct profile *p, const json_t *o, bool include, 
 	return r;
 }
 
-static int add_rule(struct profile *p, uint32_t action, int nr, const struct scmp_arg_cmp *args, unsigned n, const char *name)
+static int add_rule(struct profile *p, uint32_t action, int nr, const struct scmp_arg_cmp *args, unsigned n,
+	const char *name)
 {
 	int r = seccomp_rule_add_array(p->ctx, action, nr, n, args);
 
@@ -242,7 +259,8 @@ static int add_newer(struct profile *p, const char *name, uint32_t action, unsig
 	return 0;
 }
 
-static int add_name(struct profile *p, const json_t *v, uint32_t action, const struct scmp_arg_cmp *args, unsigned n)
+static int add_name(
+	struct profile *p, const json_t *v, uint32_t action, const struct scmp_arg_cmp *args, unsigned n)
 {
 	const char *name = json_string_value(v);
 	bool repeated = false;
@@ -279,7 +297,8 @@ static int parse_args(const json_t *rule, struct scmp_arg_cmp args[ARGS_MAX], un
 
 static int parse_syscall(struct profile *p, const json_t *rule)
 {
-	static const char *const known[] = {"names", "name", "action", "errnoRet", "errno", "args", "comment", "includes", "excludes", NULL};
+	static const char *const known[] = {"names", "name", "action", "errnoRet", "errno", "args", "comment",
+		"includes", "excludes", NULL};
 	struct scmp_arg_cmp args[ARGS_MAX];
 	unsigned nargs = 0;
 	uint64_t errno_ret = EPERM;
@@ -304,13 +323,13 @@ static int parse_syscall(struct profile *p, const json_t *rule)
 	/* the default action needs no rule, and libseccomp takes none */
 	if (r < 0 || !in || !ex || action == p->action)
 		return r;
-	json_array_foreach(names, i, v)
-	{
+	json_array_foreach (names, i, v) {
 		r = add_name(p, v, action, args, nargs);
 		if (r < 0)
 			return r;
 	}
-	return json_object_get(rule, "name") ? add_name(p, json_object_get(rule, "name"), action, args, nargs) : 0;
+	return json_object_get(rule, "name") ? add_name(p, json_object_get(rule, "name"), action, args, nargs)
+					     : 0;
 }
 
 static int add_arch(struct profile *p, const json_t *v)
@@ -319,7 +338,8 @@ static int add_arch(struct profile *p, const json_t *v)
 	char lower[32];
 
 	if (!name || !str_starts(name, "SCMP_ARCH_") || strlen(name) >= sizeof(lower))
-		return err_set(p->e, EINVAL, "seccomp profile: unknown architecture \"%s\"", name ? name : "");
+		return err_set(
+			p->e, EINVAL, "seccomp profile: unknown architecture \"%s\"", name ? name : "");
 	strcpy(lower, name + strlen("SCMP_ARCH_"));
 	uint32_t token = seccomp_arch_resolve_name(str_lower(lower));
 	if (!token)
@@ -340,15 +360,16 @@ static int parse_arches(struct profile *p, const json_t *top)
 		r = get_array(top, "archMap", &map, p->e);
 	if (r < 0)
 		return r;
-	json_array_foreach(list, i, v)
-	{
+	json_array_foreach (list, i, v) {
 		r = add_arch(p, v);
 		if (r < 0)
 			return r;
 	}
-	snprintf(native, sizeof(native), "SCMP_ARCH_%s", !strcmp(p->arch, "amd64") ? "X86_64" : !strcmp(p->arch, "arm64") ? "AARCH64" : "");
-	json_array_foreach(map, i, v)
-	{
+	snprintf(native, sizeof(native), "SCMP_ARCH_%s",
+		!strcmp(p->arch, "amd64")   ? "X86_64"
+		: !strcmp(p->arch, "arm64") ? "AARCH64"
+					    : "");
+	json_array_foreach (map, i, v) {
 		const char *name = json_str(v, "architecture");
 		if (!name)
 			return err_set(p->e, EINVAL, "seccomp profile: an archMap entry has no architecture");
@@ -357,8 +378,7 @@ static int parse_arches(struct profile *p, const json_t *top)
 		r = get_array(v, "subArchitectures", &sub, p->e);
 		if (r < 0)
 			return r;
-		json_array_foreach(sub, k, s)
-		{
+		json_array_foreach (sub, k, s) {
 			r = add_arch(p, s);
 			if (r < 0)
 				return r;
@@ -370,25 +390,26 @@ static int parse_arches(struct profile *p, const json_t *top)
 static int check_flags(const json_t *top, struct err *e)
 {
 	/* the first is set always; the second says nothing for a process with one thread */
-	static const char *const known[] = {"SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_TSYNC", NULL};
+	static const char *const known[] = {
+		"SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_TSYNC", NULL};
 	json_t *list, *v;
 	size_t i;
 	int r = get_array(top, "flags", &list, e);
 
 	if (r < 0)
 		return r;
-	json_array_foreach(list, i, v)
-	{
+	json_array_foreach (list, i, v) {
 		if (!json_is_string(v) || !str_in(json_string_value(v), known))
-			return err_set(e, ENOTSUP, "seccomp profile: flag \"%s\" is not supported", json_is_string(v) ? json_string_value(v) : "");
+			return err_set(e, ENOTSUP, "seccomp profile: flag \"%s\" is not supported",
+				json_is_string(v) ? json_string_value(v) : "");
 	}
 	return 0;
 }
 
 static int parse_profile(struct profile *p, const json_t *top)
 {
-	static const char *const known[] = {"defaultAction", "defaultErrnoRet", "defaultErrno", "architectures", "archMap", "flags",
-		"syscalls", "comment", NULL};
+	static const char *const known[] = {"defaultAction", "defaultErrnoRet", "defaultErrno",
+		"architectures", "archMap", "flags", "syscalls", "comment", NULL};
 	uint64_t errno_ret = EPERM;
 	json_t *rules = NULL, *v;
 	size_t i;
@@ -415,8 +436,7 @@ static int parse_profile(struct profile *p, const json_t *top)
 	r = parse_arches(p, top);
 	if (r < 0)
 		return r;
-	json_array_foreach(rules, i, v)
-	{
+	json_array_foreach (rules, i, v) {
 		r = parse_syscall(p, v);
 		if (r < 0)
 			return r;
@@ -424,7 +444,8 @@ static int parse_profile(struct profile *p, const json_t *top)
 	return 0;
 }
 
-/* What comes before libseccomp's filter: the system calls that it does not know by name, and those that nobody here knows. */
+/* What comes before libseccomp's filter: the system calls that it does not know by name, and those that
+ * nobody here knows. */
 static int add_head(const struct profile *p, struct buf *b)
 {
 	struct sock_filter f[2 * NEWER + 8];

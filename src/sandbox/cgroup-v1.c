@@ -15,11 +15,11 @@ enum { FREEZE_MS = 5000 };
 
 bool cgroup_v1_wanted(const char *hierarchy, const struct plan *p)
 {
-	static const char *const always[] = {"memory", "devices", "pids", "freezer", "cpu", "cpuacct", "systemd", NULL};
+	static const char *const always[] = {
+		"memory", "devices", "pids", "freezer", "cpu", "cpuacct", "systemd", NULL};
 	_cleanup_strv_ char **names = strv_split(hierarchy, ",");
 
-	strv_foreach(s, names)
-	{
+	strv_foreach (s, names) {
 		if (str_in(s, always) || (!strcmp(s, "cpuset") && !str_empty(p->cpuset_cpus)))
 			return true;
 	}
@@ -70,7 +70,8 @@ int cgroup_v1_check(const struct cgroup *c, const struct plan *p, struct err *e)
 	return 0;
 }
 
-static int set(const struct cgroup *c, const char *controller, const char *file, const char *value, struct err *e)
+static int set(
+	const struct cgroup *c, const char *controller, const char *file, const char *value, struct err *e)
 {
 	int fd = cgroup_fd(c, controller);
 	int r = fd < 0 ? -ENOENT : file_write(fd, file, value);
@@ -78,7 +79,8 @@ static int set(const struct cgroup *c, const char *controller, const char *file,
 	return r < 0 ? err_errno(e, r, "set %s of cgroup %s to %s", file, c->path, value) : 0;
 }
 
-static int set_u64(const struct cgroup *c, const char *controller, const char *file, uint64_t value, struct err *e)
+static int set_u64(
+	const struct cgroup *c, const char *controller, const char *file, uint64_t value, struct err *e)
 {
 	char text[32];
 
@@ -131,7 +133,8 @@ int cgroup_v1_limit(const struct cgroup *c, const struct plan *p, struct err *e)
 	return r;
 }
 
-/* A new cpuset has neither processors nor memory nodes: takes the parent's, and gives the parent its own parent's first. */
+/* A new cpuset has neither processors nor memory nodes: takes the parent's, and gives the parent its own
+ * parent's first. */
 static int inherit_cpuset(int dir, int depth)
 {
 	static const char *const files[] = {"cpuset.cpus", "cpuset.mems"};

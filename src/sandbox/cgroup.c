@@ -16,7 +16,14 @@
 #include "base/path.h"
 #include "base/str.h"
 
-enum { V1_MAGIC = 0x27e0eb, V2_MAGIC = 0x63677270, PROCS_MAX = 8 << 20, KILL_MS = 10000, REMOVE_MS = 5000, DEPTH_MAX = 32 };
+enum {
+	V1_MAGIC = 0x27e0eb,
+	V2_MAGIC = 0x63677270,
+	PROCS_MAX = 8 << 20,
+	KILL_MS = 10000,
+	REMOVE_MS = 5000,
+	DEPTH_MAX = 32
+};
 
 static void nap(void)
 {
@@ -50,7 +57,8 @@ static int probe_v1(struct cgroup *c)
 	while ((en = readdir(d))) {
 		char path[300];
 		/* links are other names of the same hierarchy: "cpu" -> "cpu,cpuacct" */
-		if (en->d_name[0] == '.' || en->d_type != DT_DIR || strlen(en->d_name) >= sizeof(c->dir->name))
+		if (en->d_name[0] == '.' || en->d_type != DT_DIR ||
+			strlen(en->d_name) >= sizeof(c->dir->name))
 			continue;
 		snprintf(path, sizeof(path), CGROUP_ROOT "/%s", en->d_name);
 		if (statfs(path, &fs) < 0 || fs.f_type != V1_MAGIC)
@@ -124,7 +132,8 @@ static int make_dir(struct cgroup *c, size_t i, struct err *e)
 	*strrchr(parent, '/') = 0;
 	if (c->v2 || mkdirat(root, c->path, 0755) < 0) {
 		int r = mkdir_p(root, parent, 0755);
-		_cleanup_close_ int dir = r < 0 ? -1 : openat(root, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		_cleanup_close_ int dir =
+			r < 0 ? -1 : openat(root, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (dir < 0)
 			return err_errno(e, r < 0 ? -r : errno, "make cgroup %s/%s", c->dir[i].name, parent);
 		if (c->v2) {
@@ -189,7 +198,8 @@ int cgroup_open(const char *path, struct cgroup *ret, struct err *e)
 
 int cgroup_join_v1(const struct cgroup *c, struct err *e)
 {
-	/* "0" to `tasks` moves the calling thread without the lock over all processes' forks and exits that cgroup.procs takes */
+	/* "0" to `tasks` moves the calling thread without the lock over all processes' forks and exits that
+	 * cgroup.procs takes */
 	for (size_t i = 0; i < c->len; i++) {
 		if (c->dir[i].fd < 0)
 			continue;
@@ -238,7 +248,8 @@ int cgroup_read_u64(const struct cgroup *c, const char *controller, const char *
 	return r < 0 ? r : parse_u64(line, ret);
 }
 
-int cgroup_read_key(const struct cgroup *c, const char *controller, const char *file, const char *key, uint64_t *ret)
+int cgroup_read_key(
+	const struct cgroup *c, const char *controller, const char *file, const char *key, uint64_t *ret)
 {
 	_cleanup_buf_ struct buf b = {0};
 	int fd = cgroup_fd(c, controller);
@@ -314,7 +325,8 @@ static int walk(int dir, int depth, int (*fn)(int parent, const char *name, int 
 	while (r == 0 && (en = readdir(d))) {
 		if (en->d_type != DT_DIR || en->d_name[0] == '.')
 			continue;
-		_cleanup_close_ int sub = openat(dir, en->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		_cleanup_close_ int sub =
+			openat(dir, en->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (sub < 0)
 			continue;
 		if (depth < DEPTH_MAX)
@@ -378,7 +390,8 @@ int cgroup_kill(const struct cgroup *c)
 	if (c->v2 && file_write(c->dir[0].fd, "cgroup.kill", "1") == 0)
 		cgroup_freeze(c, false, NULL);
 	for (;;) {
-		/* frozen processes fork no more while they are signalled, and die when thawed; v1 kills only then */
+		/* frozen processes fork no more while they are signalled, and die when thawed; v1 kills only
+		 * then */
 		ssize_t n = kill_once(c);
 		if (n <= 0)
 			return (int)n;

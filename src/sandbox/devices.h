@@ -1,6 +1,7 @@
 /*
- * Which devices a container may use: docker's list plus the plan's, as text for the v1 controller and as a BPF program for v2
- * (BPF_PROG_TYPE_CGROUP_DEVICE, written by hand). Kernel: Documentation/admin-guide/cgroup-v1/devices.rst and cgroup-v2.rst.
+ * Which devices a container may use: docker's list plus the plan's, as text for the v1 controller and as a
+ * BPF program for v2 (BPF_PROG_TYPE_CGROUP_DEVICE, written by hand). Kernel:
+ * Documentation/admin-guide/cgroup-v1/devices.rst and cgroup-v2.rst.
  */
 #pragma once
 
@@ -14,10 +15,10 @@
 enum { DEVICE_MKNOD = 1, DEVICE_READ = 2, DEVICE_WRITE = 4, DEVICE_ANY = -1, DEVICE_RULES_MAX = 256 };
 
 struct device_rule {
-	char type;	    /* 'b', 'c' */
-	int32_t major;	    /* or DEVICE_ANY */
+	char type;     /* 'b', 'c' */
+	int32_t major; /* or DEVICE_ANY */
 	int32_t minor;
-	unsigned access;    /* bits as above */
+	unsigned access; /* bits as above */
 };
 
 struct device_rules {

@@ -1,4 +1,5 @@
-/* caisson-init: PID 1 of a container with --init. Starts the command, hands signals on to it, reaps what dies, ends as the command ended. */
+/* caisson-init: PID 1 of a container with --init. Starts the command, hands signals on to it, reaps what
+ * dies, ends as the command ended. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>

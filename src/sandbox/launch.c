@@ -88,7 +88,8 @@ int launch_open_tty(int pts, const struct plan_process *p, int *ret_master, int 
 	return 0;
 }
 
-/* Puts stdio in place and closes everything else but the socket, for good: no descriptor of the host may be reached by /proc/self/fd. */
+/* Puts stdio in place and closes everything else but the socket, for good: no descriptor of the host may be
+ * reached by /proc/self/fd. */
 static int take_stdio(const struct launch *l, struct err *e)
 {
 	int in[3] = {l->io->in, l->io->out, l->io->err}, sock = fcntl(l->sock, F_DUPFD_CLOEXEC, 10);
@@ -124,10 +125,13 @@ static void give_stdio(const struct launch *l, uid_t uid)
 static int enter_cwd(const char *cwd, struct err *e)
 {
 	_cleanup_close_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_close_ int fd = root < 0 ? -errno : fd_open_in_root(root, str_empty(cwd) ? "/" : cwd, O_PATH | O_DIRECTORY, 0);
+	_cleanup_close_ int fd =
+		root < 0 ? -errno
+			 : fd_open_in_root(root, str_empty(cwd) ? "/" : cwd, O_PATH | O_DIRECTORY, 0);
 
 	if (fd < 0 || fchdir(fd) < 0)
-		return err_errno(e, fd < 0 ? fd : errno, "chdir to cwd (\"%s\") set in config.json failed", cwd);
+		return err_errno(
+			e, fd < 0 ? fd : errno, "chdir to cwd (\"%s\") set in config.json failed", cwd);
 	return 0;
 }
 
@@ -163,7 +167,8 @@ static int fail(struct err *e, int status, int code, const char *name, const cha
 	return r;
 }
 
-/* Whether the path could be executed. No magic link of /proc is followed: it may lead out of the container. */
+/* Whether the path could be executed. No magic link of /proc is followed: it may lead out of the container.
+ */
 static int try_path(const char *path)
 {
 	_cleanup_close_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -194,12 +199,14 @@ int launch_find(const char *name, char *const *env, char *ret, size_t size, stru
 			return fail(e, EXIT_NOT_FOUND, ENOENT, name, why);
 		}
 		if (r < 0)
-			return fail(e, EXIT_NOT_EXECUTABLE, -r, name, r == -EISDIR ? "is a directory" : r == -EACCES ? "permission denied" : strerror(-r));
+			return fail(e, EXIT_NOT_EXECUTABLE, -r, name,
+				r == -EISDIR   ? "is a directory"
+				: r == -EACCES ? "permission denied"
+					       : strerror(-r));
 		return 0;
 	}
 	_cleanup_strv_ char **dirs = strv_split(path ? path : DEFAULT_PATH, ":");
-	strv_foreach(dir, dirs)
-	{
+	strv_foreach (dir, dirs) {
 		if (!*name || snprintf(ret, size, "%s/%s", dir, name) >= (int)size)
 			continue;
 		int r = try_path(ret);
@@ -238,7 +245,8 @@ static int run(const struct launch *l, char *const *env, struct err *e)
 		return r;
 	if (l->init) {
 		strcpy(path, SETUP_INIT_PATH);
-		if (strv_push(&with_init, SETUP_INIT_PATH) < 0 || strv_push(&with_init, "--") < 0 || strv_push_all(&with_init, argv) < 0)
+		if (strv_push(&with_init, SETUP_INIT_PATH) < 0 || strv_push(&with_init, "--") < 0 ||
+			strv_push_all(&with_init, argv) < 0)
 			return err_nomem(e);
 		argv = with_init;
 	}

@@ -1,6 +1,6 @@
 /*
- * The last steps of a new process inside the container: terminal, descriptors, limits, user, capabilities, seccomp, exec. And how it tells
- * the caller what became of it: messages on a socket that execve(2) closes.
+ * The last steps of a new process inside the container: terminal, descriptors, limits, user, capabilities,
+ * seccomp, exec. And how it tells the caller what became of it: messages on a socket that execve(2) closes.
  */
 #pragma once
 
@@ -13,20 +13,21 @@
 enum report_kind { REPORT_ERROR = 1, REPORT_TTY, REPORT_PID };
 struct report {
 	int32_t kind;
-	int32_t pid;	/* REPORT_PID: in the caller's namespace */
+	int32_t pid;    /* REPORT_PID: in the caller's namespace */
 	struct err err; /* REPORT_ERROR */
 };
 int report_send(int sock, enum report_kind kind, pid_t pid, const struct err *e, int fd);
-/* What the other side had to say until it closed. *ret_tty and *ret_pid (may be NULL) are set if told. Its error, or 0. */
+/* What the other side had to say until it closed. *ret_tty and *ret_pid (may be NULL) are set if told. Its
+ * error, or 0. */
 int report_wait(int sock, int *ret_tty, pid_t *ret_pid, struct err *e);
 
 struct launch {
 	const struct plan *plan;
 	const struct plan_process *process;
 	const struct sandbox_io *io;
-	int tty;      /* the slave, or -1 */
+	int tty; /* the slave, or -1 */
 	int sock;
-	bool init;    /* through the init program */
+	bool init; /* through the init program */
 };
 
 /* In the new process, "/" being the container's root. Returns only what stopped it. */

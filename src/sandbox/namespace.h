@@ -1,4 +1,5 @@
-/* Namespaces: which ones a plan wants, processes born into them, and what is set inside (names, loopback, sysctls). namespaces(7). */
+/* Namespaces: which ones a plan wants, processes born into them, and what is set inside (names, loopback,
+ * sysctls). namespaces(7). */
 #pragma once
 
 #include <stdint.h>
@@ -7,11 +8,12 @@
 #include "base/err.h"
 #include "plan/plan.h"
 
-/* CLONE_NEW* of the plan but for the cgroup namespace, which must be made from inside the container's cgroup. */
+/* CLONE_NEW* of the plan but for the cgroup namespace, which must be made from inside the container's cgroup.
+ */
 uint64_t namespace_flags(const struct plan *p);
 
-/* clone3(2), as fork(2): 0 in the child. cgroup: a v2 directory to be born into, or -1. ret_pidfd may be NULL. as_sibling: the new process
- * becomes a child of the caller's parent. Returns the pid or -errno. */
+/* clone3(2), as fork(2): 0 in the child. cgroup: a v2 directory to be born into, or -1. ret_pidfd may be
+ * NULL. as_sibling: the new process becomes a child of the caller's parent. Returns the pid or -errno. */
 pid_t namespace_fork(uint64_t flags, int cgroup, bool as_sibling, int *ret_pidfd);
 
 int namespace_loopback_up(struct err *e);

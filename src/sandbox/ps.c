@@ -27,8 +27,9 @@ static int parse_stat(char *line, struct row *r)
 	if (!open || !close || close < open)
 		return -EBADMSG;
 	snprintf(r->comm, sizeof(r->comm), "%.*s", (int)(close - open - 1), open + 1);
-	if (sscanf(close + 2, "%*c %d %*d %*d %d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %*d %*d %llu", &r->ppid,
-		    &r->tty, &user, &system, &r->start) != 5)
+	if (sscanf(close + 2,
+		    "%*c %d %*d %*d %d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %*d %*d %llu",
+		    &r->ppid, &r->tty, &user, &system, &r->start) != 5)
 		return -EBADMSG;
 	r->ticks = user + system;
 	return 0;
@@ -46,7 +47,8 @@ static void format_tty(int dev, char ret[16])
 		strcpy(ret, "?");
 }
 
-/* Fills cmd with the arguments of the process, or [comm] for one that has none; what is not printable becomes '?'. */
+/* Fills cmd with the arguments of the process, or [comm] for one that has none; what is not printable becomes
+ * '?'. */
 static void read_command(int dir, const char *comm, char *cmd, size_t size)
 {
 	_cleanup_close_ int fd = openat(dir, "cmdline", O_RDONLY | O_CLOEXEC);
@@ -77,7 +79,8 @@ static int add_row(pid_t pid, time_t now, double uptime, char ***lines)
 
 	snprintf(path, sizeof(path), "/proc/%d", pid);
 	_cleanup_close_ int dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0 || fstat(dir, &st) < 0 || file_read_line(dir, "stat", line, sizeof(line)) < 0 || parse_stat(line, &r) < 0)
+	if (dir < 0 || fstat(dir, &st) < 0 || file_read_line(dir, "stat", line, sizeof(line)) < 0 ||
+		parse_stat(line, &r) < 0)
 		return 0; /* it has ended since */
 	if (st.st_uid)
 		snprintf(user, sizeof(user), "%u", st.st_uid);
@@ -89,8 +92,8 @@ static int add_row(pid_t pid, time_t now, double uptime, char ***lines)
 	read_command(dir, r.comm, cmd, sizeof(cmd));
 	unsigned long long s = r.ticks / (unsigned long)hz;
 	unsigned load = age > 0 ? (unsigned)((double)s * 100 / age) : 0;
-	return strv_pushf(lines, "%s\t%d\t%d\t%u\t%s\t%s\t%02llu:%02llu:%02llu\t%s", user, pid, r.ppid, load > 99 ? 99 : load,
-		stime, tty, s / 3600, s / 60 % 60, s % 60, cmd);
+	return strv_pushf(lines, "%s\t%d\t%d\t%u\t%s\t%s\t%02llu:%02llu:%02llu\t%s", user, pid, r.ppid,
+		load > 99 ? 99 : load, stime, tty, s / 3600, s / 60 % 60, s % 60, cmd);
 }
 
 int sandbox_ps(const struct sandbox *s, char ***ret_lines)

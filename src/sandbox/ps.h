@@ -1,7 +1,9 @@
-/* The container's processes as `ps -ef` shows them, read from the /proc of the kernel that carries the container. */
+/* The container's processes as `ps -ef` shows them, read from the /proc of the kernel that carries the
+ * container. */
 #pragma once
 
 #include "sandbox/sandbox.h"
 
-/* One tab-separated text per process: uid pid ppid c stime tty time cmd. Pids are the caller's namespace's. *ret_lines is a strv of the caller's. */
+/* One tab-separated text per process: uid pid ppid c stime tty time cmd. Pids are the caller's namespace's.
+ * *ret_lines is a strv of the caller's. */
 int sandbox_ps(const struct sandbox *s, char ***ret_lines);

@@ -15,10 +15,22 @@ static const struct {
 	const char *name;
 	int resource;
 } table[] = {
-	{"as", RLIMIT_AS},	   {"core", RLIMIT_CORE},	    {"cpu", RLIMIT_CPU},	   {"data", RLIMIT_DATA},
-	{"fsize", RLIMIT_FSIZE},   {"locks", RLIMIT_LOCKS},	    {"memlock", RLIMIT_MEMLOCK},   {"msgqueue", RLIMIT_MSGQUEUE},
-	{"nice", RLIMIT_NICE},	   {"nofile", RLIMIT_NOFILE},	    {"nproc", RLIMIT_NPROC},	   {"rss", RLIMIT_RSS},
-	{"rtprio", RLIMIT_RTPRIO}, {"rttime", RLIMIT_RTTIME},	    {"sigpending", RLIMIT_SIGPENDING}, {"stack", RLIMIT_STACK},
+	{"as", RLIMIT_AS},
+	{"core", RLIMIT_CORE},
+	{"cpu", RLIMIT_CPU},
+	{"data", RLIMIT_DATA},
+	{"fsize", RLIMIT_FSIZE},
+	{"locks", RLIMIT_LOCKS},
+	{"memlock", RLIMIT_MEMLOCK},
+	{"msgqueue", RLIMIT_MSGQUEUE},
+	{"nice", RLIMIT_NICE},
+	{"nofile", RLIMIT_NOFILE},
+	{"nproc", RLIMIT_NPROC},
+	{"rss", RLIMIT_RSS},
+	{"rtprio", RLIMIT_RTPRIO},
+	{"rttime", RLIMIT_RTTIME},
+	{"sigpending", RLIMIT_SIGPENDING},
+	{"stack", RLIMIT_STACK},
 };
 
 struct limit {
@@ -63,10 +75,12 @@ static int parse_limit(const char *text, struct limit *ret, struct err *e)
 	}
 	if (!ret->name)
 		return err_set(e, EINVAL, "invalid ulimit type: %s", copy);
-	if (parse_value(value, &ret->value.rlim_cur) < 0 || parse_value(hard ? hard : value, &ret->value.rlim_max) < 0)
+	if (parse_value(value, &ret->value.rlim_cur) < 0 ||
+		parse_value(hard ? hard : value, &ret->value.rlim_max) < 0)
 		return err_set(e, EINVAL, "invalid ulimit value: %s", text);
 	if (ret->value.rlim_cur > ret->value.rlim_max)
-		return err_set(e, EINVAL, "ulimit soft limit must be less than or equal to hard limit: %s", text);
+		return err_set(
+			e, EINVAL, "ulimit soft limit must be less than or equal to hard limit: %s", text);
 	return 0;
 }
 
@@ -74,8 +88,7 @@ int rlimit_check(char *const *limits, struct err *e)
 {
 	bool may_raise = caps_bounding() >> CAP_SYS_RESOURCE & 1;
 
-	strv_foreach(s, limits)
-	{
+	strv_foreach (s, limits) {
 		struct limit l;
 		struct rlimit now;
 		int r = parse_limit(s, &l, e);
@@ -87,7 +100,9 @@ int rlimit_check(char *const *limits, struct err *e)
 			char want[24] = "unlimited";
 			if (l.value.rlim_max != RLIM_INFINITY)
 				snprintf(want, sizeof(want), "%llu", (unsigned long long)l.value.rlim_max);
-			return err_set(e, EPERM, "cannot raise %s to %s: the hard limit is %llu and this process lacks CAP_SYS_RESOURCE",
+			return err_set(e, EPERM,
+				"cannot raise %s to %s: the hard limit is %llu and this process lacks "
+				"CAP_SYS_RESOURCE",
 				l.name, want, (unsigned long long)now.rlim_max);
 		}
 	}
@@ -96,8 +111,7 @@ int rlimit_check(char *const *limits, struct err *e)
 
 int rlimit_apply(char *const *limits, struct err *e)
 {
-	strv_foreach(s, limits)
-	{
+	strv_foreach (s, limits) {
 		struct limit l;
 		int r = parse_limit(s, &l, e);
 		if (r < 0)

@@ -1,4 +1,5 @@
-/* Resource limits, written as docker's --ulimit: "nofile=1024:4096", "core=unlimited", "nproc=10" (soft and hard). setrlimit(2). */
+/* Resource limits, written as docker's --ulimit: "nofile=1024:4096", "core=unlimited", "nproc=10" (soft and
+ * hard). setrlimit(2). */
 #pragma once
 
 #include <stddef.h>

@@ -137,7 +137,8 @@ static int make_socket(int sock[2], struct err *e)
 	return 0;
 }
 
-int sandbox_start(const struct plan *p, const struct sandbox_io *io, const char *init_path, struct sandbox *ret, struct err *e)
+int sandbox_start(const struct plan *p, const struct sandbox_io *io, const char *init_path,
+	struct sandbox *ret, struct err *e)
 {
 	_cleanup_(cleanup_cgroup) struct cgroup cg = CGROUP_INIT;
 	int sock[2], tty = -1, pidfd = -1;
@@ -153,8 +154,14 @@ int sandbox_start(const struct plan *p, const struct sandbox_io *io, const char 
 	}
 	pid_t pid = namespace_fork(namespace_flags(p), cg.v2 ? cg.dir[0].fd : -1, false, &pidfd);
 	if (pid == 0) {
-		struct setup s = {.plan = p, .cgroup = &cg, .init_path = init_path, .root = -1, .proc = -1, .dev = -1};
-		struct launch l = {.plan = p, .process = &p->process, .io = io, .tty = -1, .sock = sock[1], .init = p->init};
+		struct setup s = {
+			.plan = p, .cgroup = &cg, .init_path = init_path, .root = -1, .proc = -1, .dev = -1};
+		struct launch l = {.plan = p,
+			.process = &p->process,
+			.io = io,
+			.tty = -1,
+			.sock = sock[1],
+			.init = p->init};
 		struct err mistake = ERR_INIT;
 		first_process(&s, &l, &mistake);
 		die(sock[1], &mistake);
@@ -197,7 +204,8 @@ static int open_container_tty(struct launch *l, struct err *e)
 	return r;
 }
 
-/* The process of an exec, a child of the caller in all of the container's namespaces. Returns only a failure. */
+/* The process of an exec, a child of the caller in all of the container's namespaces. Returns only a failure.
+ */
 static int joined_process(struct launch *l, struct err *e)
 {
 	int r = 0;
@@ -214,7 +222,8 @@ static int join(const struct sandbox *s, const struct cgroup *cg, struct launch 
 	int flags = (int)namespace_flags(l->plan) | (l->plan->host_cgroupns ? 0 : CLONE_NEWCGROUP);
 	int r = 0;
 
-	/* from here on the container's processes could see this one: neither its memory nor its /proc/PID/exe are for them */
+	/* from here on the container's processes could see this one: neither its memory nor its /proc/PID/exe
+	 * are for them */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return err_errno(e, errno, "make the process undumpable");
 	launch_reset_signals();
@@ -239,8 +248,8 @@ static int join(const struct sandbox *s, const struct cgroup *cg, struct launch 
 	return r < 0 ? err_errno(e, r, "report the process") : 0;
 }
 
-int sandbox_exec(const struct sandbox *s, const struct plan *p, const struct plan_process *proc, const struct sandbox_io *io,
-	struct sandbox_proc *ret, struct err *e)
+int sandbox_exec(const struct sandbox *s, const struct plan *p, const struct plan_process *proc,
+	const struct sandbox_io *io, struct sandbox_proc *ret, struct err *e)
 {
 	_cleanup_(cleanup_cgroup) struct cgroup cg = CGROUP_INIT;
 	int sock[2], tty = -1;

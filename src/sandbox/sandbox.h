@@ -1,11 +1,12 @@
 /*
  * The sandbox: carries a plan out on the kernel that it runs on.
  *
- * The same code on the host (process isolation, called by the monitor) and inside the utility VM (called by the agent); it never knows which.
- * It makes namespaces, the root file system (mounted only inside the container's own mount namespace), /proc, /sys and /dev, cgroups,
- * limits, capabilities and seccomp, and runs the workload as PID 1 of a PID namespace. Nothing it makes outlives a crash except the
- * cgroup and the upper directory, which sandbox_sweep and the caller's files account for. The workload is killed when the thread that
- * started it ends (PR_SET_PDEATHSIG).
+ * The same code on the host (process isolation, called by the monitor) and inside the utility VM (called by
+ * the agent); it never knows which. It makes namespaces, the root file system (mounted only inside the
+ * container's own mount namespace), /proc, /sys and /dev, cgroups, limits, capabilities and seccomp, and runs
+ * the workload as PID 1 of a PID namespace. Nothing it makes outlives a crash except the cgroup and the upper
+ * directory, which sandbox_sweep and the caller's files account for. The workload is killed when the thread
+ * that started it ends (PR_SET_PDEATHSIG).
  */
 #pragma once
 
@@ -16,43 +17,47 @@
 #include "base/err.h"
 #include "plan/plan.h"
 
-/* The ends of the workload's stdio that the sandbox hands to it; with process.tty they are ignored. Not closed by the sandbox. */
+/* The ends of the workload's stdio that the sandbox hands to it; with process.tty they are ignored. Not
+ * closed by the sandbox. */
 struct sandbox_io {
 	int in, out, err;
 };
 
 /* A running container. Zero is not valid: SANDBOX_INIT. Owned by the caller, ended with sandbox_done. */
 struct sandbox {
-	pid_t pid;		/* PID 1 of the container, in the caller's PID namespace */
+	pid_t pid; /* PID 1 of the container, in the caller's PID namespace */
 	int pidfd;
-	int tty;		/* master of the workload's terminal, or -1; the caller's after the start */
-	char cgroup[256];	/* path below each hierarchy: "PARENT/ID" */
+	int tty;          /* master of the workload's terminal, or -1; the caller's after the start */
+	char cgroup[256]; /* path below each hierarchy: "PARENT/ID" */
 };
 #define SANDBOX_INIT ((struct sandbox){.pid = -1, .pidfd = -1, .tty = -1})
 
 struct sandbox_proc {
-	pid_t pid;		/* as seen by the caller */
+	pid_t pid; /* as seen by the caller */
 	int pidfd;
-	int tty;		/* as above */
+	int tty; /* as above */
 };
 
-/* What this kernel and user cannot do of the plan (cgroup controllers, raised limits, seccomp, overlayfs), before anything is made. */
+/* What this kernel and user cannot do of the plan (cgroup controllers, raised limits, seccomp, overlayfs),
+ * before anything is made. */
 int sandbox_check(const struct plan *p, struct err *e);
 
 /*
- * Makes the container and execs its process. Returns once execve(2) has succeeded; on any failure nothing is left. e->status is
- * EXIT_NOT_FOUND or EXIT_NOT_EXECUTABLE where it was the command; the texts are those of docker's runtime
+ * Makes the container and execs its process. Returns once execve(2) has succeeded; on any failure nothing is
+ * left. e->status is EXIT_NOT_FOUND or EXIT_NOT_EXECUTABLE where it was the command; the texts are those of
+ * docker's runtime
  * (`exec: "nope": executable file not found in $PATH`).
  * init_path: the caisson-init program on this kernel, bound into the container when p->init.
  */
-int sandbox_start(const struct plan *p, const struct sandbox_io *io, const char *init_path, struct sandbox *ret, struct err *e);
+int sandbox_start(const struct plan *p, const struct sandbox_io *io, const char *init_path,
+	struct sandbox *ret, struct err *e);
 
 /* Runs one more process inside a running container, with the plan's cgroup, in all its namespaces. */
-int sandbox_exec(const struct sandbox *s, const struct plan *p, const struct plan_process *proc, const struct sandbox_io *io,
-	struct sandbox_proc *ret, struct err *e);
+int sandbox_exec(const struct sandbox *s, const struct plan *p, const struct plan_process *proc,
+	const struct sandbox_io *io, struct sandbox_proc *ret, struct err *e);
 
-int sandbox_signal(const struct sandbox *s, int sig, struct err *e);	  /* to PID 1 */
-int sandbox_kill_all(const struct sandbox *s);				  /* SIGKILL to every process of the cgroup */
+int sandbox_signal(const struct sandbox *s, int sig, struct err *e); /* to PID 1 */
+int sandbox_kill_all(const struct sandbox *s); /* SIGKILL to every process of the cgroup */
 
 /* Figures of the cgroup as it is now; a figure the kernel does not have is UINT64_MAX. */
 struct sandbox_stats {
@@ -62,11 +67,14 @@ int sandbox_stats(const struct sandbox *s, struct sandbox_stats *ret);
 
 /* The pids of all its processes in the caller's namespace; *ret is malloc'd. */
 int sandbox_pids(const struct sandbox *s, pid_t **ret, size_t *ret_len);
-int sandbox_freeze(const struct sandbox *s, bool on, struct err *e);	  /* pause, unpause */
-int sandbox_update(const struct sandbox *s, const struct plan *p, struct err *e); /* applies memory, cpu, pids limits anew */
+int sandbox_freeze(const struct sandbox *s, bool on, struct err *e); /* pause, unpause */
+int sandbox_update(const struct sandbox *s, const struct plan *p,
+	struct err *e); /* applies memory, cpu, pids limits anew */
 
-/* Kills what is left, closes the pidfd and removes the cgroup. The exit status of PID 1 must have been collected, or is lost. */
+/* Kills what is left, closes the pidfd and removes the cgroup. The exit status of PID 1 must have been
+ * collected, or is lost. */
 void sandbox_done(struct sandbox *s);
 
-/* Kills every process in the cgroup "PARENT/ID" and removes it, for a container whose monitor has died. 0 also if there is none. */
+/* Kills every process in the cgroup "PARENT/ID" and removes it, for a container whose monitor has died. 0
+ * also if there is none. */
 int sandbox_sweep(const char *cgroup_parent, const char *id);

@@ -20,13 +20,14 @@ static uint64_t propagation_of(const struct plan_mount *m, bool *ret_recursive)
 	return !strcmp(s, "shared") ? MS_SHARED : !strcmp(s, "slave") ? MS_SLAVE : MS_PRIVATE;
 }
 
-/* Takes the source of a bind while it is still a peer of the host's mount, which shared and slave propagation need. */
+/* Takes the source of a bind while it is still a peer of the host's mount, which shared and slave propagation
+ * need. */
 static int open_source(const struct plan_mount *m, struct err *e)
 {
 	bool recursive;
 	uint64_t propagation = propagation_of(m, &recursive);
 	uint64_t attrs = (m->readonly ? MOUNT_ATTR_RDONLY : 0) | (m->nosuid ? MOUNT_ATTR_NOSUID : 0) |
-		(m->nodev ? MOUNT_ATTR_NODEV : 0) | (m->noexec ? MOUNT_ATTR_NOEXEC : 0);
+			 (m->nodev ? MOUNT_ATTR_NODEV : 0) | (m->noexec ? MOUNT_ATTR_NOEXEC : 0);
 	_cleanup_close_ int fd = mount_clone(AT_FDCWD, m->source, m->recursive);
 
 	if (fd < 0)
@@ -35,7 +36,8 @@ static int open_source(const struct plan_mount *m, struct err *e)
 	/* the copy-up writes first */
 	if (r == 0 && !m->copy_up)
 		r = mount_change(fd, attrs, 0, m->recursive);
-	return r < 0 ? err_errno(e, r, "error mounting \"%s\" to rootfs at \"%s\"", m->source, m->target) : steal_fd(&fd);
+	return r < 0 ? err_errno(e, r, "error mounting \"%s\" to rootfs at \"%s\"", m->source, m->target)
+		     : steal_fd(&fd);
 }
 
 static int take_cgroups(struct setup *s, struct err *e)
@@ -72,13 +74,16 @@ int setup_sources(struct setup *s, struct err *e)
 	if (r < 0 || !p->init)
 		return r;
 	s->init = mount_clone(AT_FDCWD, s->init_path, false);
-	r = s->init < 0 ? s->init : mount_change(s->init, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID, MS_PRIVATE, false);
+	r = s->init < 0 ? s->init
+			: mount_change(s->init, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID,
+				  MS_PRIVATE, false);
 	return r < 0 ? err_errno(e, r, "init program %s", s->init_path) : 0;
 }
 
 /*
- * Writes the files into a tmpfs that nobody else sees, and takes each as a mount. A file can only be taken from a mount that is attached:
- * the tmpfs goes over "/" for that long. It must be gone before the pivot, or the old root would stay behind it.
+ * Writes the files into a tmpfs that nobody else sees, and takes each as a mount. A file can only be taken
+ * from a mount that is attached: the tmpfs goes over "/" for that long. It must be gone before the pivot, or
+ * the old root would stay behind it.
  */
 int setup_files(struct setup *s, struct err *e)
 {
@@ -89,7 +94,8 @@ int setup_files(struct setup *s, struct err *e)
 		s->files[i] = -1;
 	if (!content[0] && !content[1] && !content[2])
 		return 0;
-	_cleanup_close_ int dir = mount_new("tmpfs", "the container's files", options, MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID, e);
+	_cleanup_close_ int dir =
+		mount_new("tmpfs", "the container's files", options, MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID, e);
 	if (dir < 0)
 		return dir;
 	if (move_mount(dir, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
@@ -97,7 +103,8 @@ int setup_files(struct setup *s, struct err *e)
 	for (size_t i = 0; i < 3; i++) {
 		if (!content[i])
 			continue;
-		_cleanup_close_ int fd = openat(dir, file_names[i], O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+		_cleanup_close_ int fd =
+			openat(dir, file_names[i], O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 		int r = fd < 0 ? -errno : fd_write_all(fd, content[i], strlen(content[i]));
 		if (r == 0) {
 			s->files[i] = mount_clone(dir, file_names[i], false);
@@ -122,7 +129,7 @@ static int attach_file(struct setup *s, int mfd, const char *path, struct err *e
 static int copy_up(struct setup *s, const struct plan_mount *m, int source, struct err *e)
 {
 	uint64_t attrs = (m->readonly ? MOUNT_ATTR_RDONLY : 0) | (m->nosuid ? MOUNT_ATTR_NOSUID : 0) |
-		(m->nodev ? MOUNT_ATTR_NODEV : 0) | (m->noexec ? MOUNT_ATTR_NOEXEC : 0);
+			 (m->nodev ? MOUNT_ATTR_NODEV : 0) | (m->noexec ? MOUNT_ATTR_NOEXEC : 0);
 	_cleanup_close_ int from = fd_open_in_root(s->root, m->target, O_RDONLY | O_DIRECTORY, 0);
 
 	if (from >= 0) {
@@ -156,8 +163,7 @@ static bool names_mode(const char *options)
 {
 	_cleanup_strv_ char **v = options ? strv_split(options, ",") : NULL;
 
-	strv_foreach(s, v)
-	{
+	strv_foreach (s, v) {
 		if (str_starts(s, "mode="))
 			return true;
 	}
@@ -168,7 +174,7 @@ static bool names_mode(const char *options)
 static int attach_tmpfs(struct setup *s, const struct plan_mount *m, struct err *e)
 {
 	unsigned attrs = (m->readonly ? MOUNT_ATTR_RDONLY : 0u) | (m->nosuid ? MOUNT_ATTR_NOSUID : 0u) |
-		(m->nodev ? MOUNT_ATTR_NODEV : 0u) | (m->noexec ? MOUNT_ATTR_NOEXEC : 0u);
+			 (m->nodev ? MOUNT_ATTR_NODEV : 0u) | (m->noexec ? MOUNT_ATTR_NOEXEC : 0u);
 	_cleanup_close_ int there = fd_open_in_root(s->root, m->target, O_PATH | O_DIRECTORY, 0);
 	_cleanup_free_ char *options = NULL;
 	struct stat st = {.st_mode = 01777};
@@ -198,7 +204,7 @@ int setup_binds(struct setup *s, struct err *e)
 	}
 	for (size_t i = 0; r == 0 && i < p->mounts_len; i++)
 		r = p->mounts[i].type == PLAN_MOUNT_BIND ? attach_bind(s, &p->mounts[i], s->binds[i], e)
-							  : attach_tmpfs(s, &p->mounts[i], e);
+							 : attach_tmpfs(s, &p->mounts[i], e);
 	if (r == 0 && s->init >= 0)
 		r = attach_file(s, s->init, SETUP_INIT_PATH, e);
 	return r;

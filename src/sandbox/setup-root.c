@@ -13,7 +13,8 @@
 
 enum { FSCONFIG_STRING_MAX = 255, MOUNT_DATA_MAX = 4095 };
 
-/* Attaches a mount over "/": path look-ups of this process start below it, at the old root, and so are not affected. */
+/* Attaches a mount over "/": path look-ups of this process start below it, at the old root, and so are not
+ * affected. */
 static int attach_over_root(int mfd, struct err *e)
 {
 	if (move_mount(mfd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
@@ -21,7 +22,8 @@ static int attach_over_root(int mfd, struct err *e)
 	return 0;
 }
 
-/* On an initramfs "/" is the first mount of all, which pivot_root(2) refuses to replace: goes on in a copy of it. */
+/* On an initramfs "/" is the first mount of all, which pivot_root(2) refuses to replace: goes on in a copy of
+ * it. */
 static int leave_initramfs(struct err *e)
 {
 	struct statfs fs;
@@ -46,16 +48,17 @@ int setup_isolate(struct err *e)
 	return leave_initramfs(e);
 }
 
-/* The kernel takes one layer at a time since 6.8, without the limit of one page on all of them. -ENOTSUP: it does not. */
+/* The kernel takes one layer at a time since 6.8, without the limit of one page on all of them. -ENOTSUP: it
+ * does not. */
 static int overlay_by_layers(const struct plan *p, struct err *e)
 {
 	_cleanup_close_ int fs = fsopen("overlay", FSOPEN_CLOEXEC);
 
 	if (fs < 0)
 		return err_errno(e, errno, "mount the root: overlayfs");
-	strv_foreach(layer, p->lower)
-	{
-		if (strlen(layer) > FSCONFIG_STRING_MAX || fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir+", layer, 0) < 0)
+	strv_foreach (layer, p->lower) {
+		if (strlen(layer) > FSCONFIG_STRING_MAX ||
+			fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir+", layer, 0) < 0)
 			return -ENOTSUP;
 	}
 	if (p->upper && (strlen(p->upper) > FSCONFIG_STRING_MAX || strlen(p->work) > FSCONFIG_STRING_MAX))
@@ -88,8 +91,7 @@ static size_t common_prefix(char *const *v)
 {
 	size_t n = strlen(v[0]);
 
-	strv_foreach(s, v)
-	{
+	strv_foreach (s, v) {
 		size_t k = 0;
 		while (k < n && s[k] == v[0][k])
 			k++;
@@ -121,7 +123,8 @@ static int overlay_data(const struct plan *p, size_t skip, struct buf *b)
 	return r;
 }
 
-/* The old way, mount(2), which wants a place to mount on: the work directory, seen by nobody else in this namespace. */
+/* The old way, mount(2), which wants a place to mount on: the work directory, seen by nobody else in this
+ * namespace. */
 static int overlay_by_data(const struct plan *p, struct err *e)
 {
 	_cleanup_buf_ struct buf b = {0};
@@ -141,7 +144,8 @@ static int overlay_by_data(const struct plan *p, struct err *e)
 			return err_errno(e, errno, "enter %s", dir);
 	}
 	if (b.len > MOUNT_DATA_MAX)
-		return err_set(e, E2BIG, "mount the root: %zu layers are more than this kernel can take", strv_len(p->lower));
+		return err_set(e, E2BIG, "mount the root: %zu layers are more than this kernel can take",
+			strv_len(p->lower));
 	if (mount("overlay", at, "overlay", 0, b.data) < 0)
 		return err_errno(e, errno, "mount the root as overlay of %zu layers", strv_len(p->lower));
 	int fd = open(at, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -191,7 +195,8 @@ int setup_pivot(struct setup *s, struct err *e)
 {
 	if (fchdir(s->root) < 0)
 		return err_errno(e, errno, "enter the root");
-	/* the old root ends up over the new one, from where the cwd still reaches it: pivot_root(2), "." for both */
+	/* the old root ends up over the new one, from where the cwd still reaches it: pivot_root(2), "." for
+	 * both */
 	if (syscall(SYS_pivot_root, ".", ".") < 0)
 		return err_errno(e, errno, "pivot_root");
 	if (umount2(".", MNT_DETACH) < 0)

@@ -1,16 +1,16 @@
 /*
  * The container's view of the file system, made by its first process before it becomes the workload.
  *
- *   setup_sources   what comes from outside (binds, cgroups, init) is taken as detached mounts while the host's mounts still propagate
- *   setup_isolate   every mount becomes private: from here on nothing leaks
+ *   setup_sources   what comes from outside (binds, cgroups, init) is taken as detached mounts while the
+ * host's mounts still propagate setup_isolate   every mount becomes private: from here on nothing leaks
  *   setup_root      overlay or directory, attached over "/" where no path look-up of ours sees it
  *   setup_system    /proc /dev /sys and what is below them
  *   setup_binds     the plan's own mounts, and the files of the network
  *   setup_masks     hidden and read-only paths
  *   setup_pivot     the root becomes "/", the host's mounts are let go
  *
- * All target paths are resolved by openat2(RESOLVE_IN_ROOT) below the new root. The process ends if any step fails, and the mount
- * namespace with it, so nothing is undone.
+ * All target paths are resolved by openat2(RESOLVE_IN_ROOT) below the new root. The process ends if any step
+ * fails, and the mount namespace with it, so nothing is undone.
  */
 #pragma once
 
@@ -25,12 +25,12 @@ struct setup {
 	const struct plan *plan;
 	const struct cgroup *cgroup;
 	const char *init_path;
-	int root;	/* the new root's mount, attached */
-	int proc, dev;	/* the mounts in it */
-	int *binds;	/* detached sources, as plan->mounts; -1 for others */
-	int init;	/* the init program, as a read-only mount */
+	int root;      /* the new root's mount, attached */
+	int proc, dev; /* the mounts in it */
+	int *binds;    /* detached sources, as plan->mounts; -1 for others */
+	int init;      /* the init program, as a read-only mount */
 	int cgroups[CGROUP_HIERARCHIES_MAX];
-	int files[3];	/* resolv.conf, hosts, hostname: detached mounts of files in memory */
+	int files[3]; /* resolv.conf, hosts, hostname: detached mounts of files in memory */
 };
 
 int setup_sources(struct setup *s, struct err *e);
@@ -41,9 +41,9 @@ int setup_binds(struct setup *s, struct err *e);
 int setup_masks(struct setup *s, struct err *e);
 int setup_pivot(struct setup *s, struct err *e);
 
-int setup_files(struct setup *s, struct err *e);     /* for setup_sources: files with the plan's contents */
-int setup_dev(struct setup *s, struct err *e);	     /* for setup_system */
-int setup_cgroups(struct setup *s, struct err *e);   /* for setup_system */
+int setup_files(struct setup *s, struct err *e);   /* for setup_sources: files with the plan's contents */
+int setup_dev(struct setup *s, struct err *e);     /* for setup_system */
+int setup_cgroups(struct setup *s, struct err *e); /* for setup_system */
 int setup_overlay(const struct plan *p, struct err *e); /* for setup_root: the mount */
 
 /* Fills an empty `to` with what `from` holds: owners, modes, times, links, extended attributes. */

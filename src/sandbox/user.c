@@ -148,7 +148,8 @@ static int add_memberships(const char *group, const char *name, struct user *u, 
 	return 0;
 }
 
-int user_from_files(const char *passwd, const char *group, const char *spec, char *const *extra_groups, struct user *ret, struct err *e)
+int user_from_files(const char *passwd, const char *group, const char *spec, char *const *extra_groups,
+	struct user *ret, struct err *e)
 {
 	_cleanup_(user_done) struct user u = {0};
 	_cleanup_free_ char *copy = strdup(spec ? spec : "");
@@ -167,8 +168,7 @@ int user_from_files(const char *passwd, const char *group, const char *spec, cha
 		r = add_group(&u, u.gid, e);
 	if (r == 0 && str_empty(group_spec) && name)
 		r = add_memberships(group, name, &u, e);
-	strv_foreach(s, extra_groups)
-	{
+	strv_foreach (s, extra_groups) {
 		if (r == 0)
 			r = find_group(group, s, &gid, e);
 		if (r == 0)
@@ -181,7 +181,8 @@ int user_from_files(const char *passwd, const char *group, const char *spec, cha
 	return 0;
 }
 
-/* Reads one of the image's files; *b stays empty if there is none. Nothing but a regular file is read: a pipe would never end. */
+/* Reads one of the image's files; *b stays empty if there is none. Nothing but a regular file is read: a pipe
+ * would never end. */
 static int read_root_file(int rootfd, const char *path, struct buf *b, struct err *e)
 {
 	_cleanup_close_ int fd = fd_open_in_root(rootfd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);

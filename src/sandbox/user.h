@@ -1,6 +1,7 @@
 /*
- * Who a container's process is: "name|uid[:group|gid]" looked up in the root's /etc/passwd and /etc/group, by docker's rules: numbers need
- * no entry, names do; supplementary groups come from the group file unless a group was named; --group-add adds more.
+ * Who a container's process is: "name|uid[:group|gid]" looked up in the root's /etc/passwd and /etc/group, by
+ * docker's rules: numbers need no entry, names do; supplementary groups come from the group file unless a
+ * group was named; --group-add adds more.
  */
 #pragma once
 
@@ -17,9 +18,11 @@ struct user {
 	char *home; /* of the passwd entry, or "/" */
 };
 
-/* Reads below rootfd; the files are the image's and not trusted. Errors: `unable to find user X: no matching entries in passwd file`. */
+/* Reads below rootfd; the files are the image's and not trusted. Errors: `unable to find user X: no matching
+ * entries in passwd file`. */
 int user_resolve(int rootfd, const char *spec, char *const *extra_groups, struct user *ret, struct err *e);
 /* The same with the files' contents (NULL: no such file). */
-int user_from_files(const char *passwd, const char *group, const char *spec, char *const *extra_groups, struct user *ret, struct err *e);
+int user_from_files(const char *passwd, const char *group, const char *spec, char *const *extra_groups,
+	struct user *ret, struct err *e);
 int user_apply(const struct user *u, struct err *e); /* setgroups, setresgid, setresuid */
 void user_done(struct user *u);

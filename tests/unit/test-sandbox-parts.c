@@ -1,4 +1,5 @@
-/* The parts of the sandbox that are pure: users, capabilities' names, limits, device rules and their program, cgroup numbers. */
+/* The parts of the sandbox that are pure: users, capabilities' names, limits, device rules and their program,
+ * cgroup numbers. */
 #include <errno.h>
 #include <linux/capability.h>
 #include <setjmp.h>
@@ -26,9 +27,11 @@ static const char passwd[] = "root:x:0:0:root:/root:/bin/sh\n"
 			     "bob:x:1000:1001:Bob:/home/bob:/bin/sh\n"
 			     "1234:x:55:55::/n:/bin/sh\n"
 			     "nohome:x:7:7::\n";
-static const char group[] = "root:x:0:\nwheel:x:10:bob,alice\nbob:x:1001:\naudio:x:29:alice\nvideo:x:44:bob\nbroken\n";
+static const char group[] =
+	"root:x:0:\nwheel:x:10:bob,alice\nbob:x:1001:\naudio:x:29:alice\nvideo:x:44:bob\nbroken\n";
 
-static void expect_user(const char *spec, char **extra, uid_t uid, gid_t gid, const char *home, const char *groups)
+static void expect_user(
+	const char *spec, char **extra, uid_t uid, gid_t gid, const char *home, const char *groups)
 {
 	struct user u;
 	struct err e = ERR_INIT;
@@ -94,7 +97,8 @@ static uint64_t caps_of(char **add, char **drop, bool privileged)
 
 static void test_caps(void **state)
 {
-	char *all[] = {"all", NULL}, *admin[] = {"SYS_ADMIN", NULL}, *lower[] = {"cap_sys_admin", NULL}, *chown[] = {"Chown", NULL};
+	char *all[] = {"all", NULL}, *admin[] = {"SYS_ADMIN", NULL}, *lower[] = {"cap_sys_admin", NULL},
+	     *chown[] = {"Chown", NULL};
 	char *wrong[] = {"FLY", NULL};
 	struct err e = ERR_INIT;
 	uint64_t caps, defaults = caps_of(NULL, NULL, false);
@@ -123,7 +127,8 @@ static void test_caps(void **state)
 static void test_rlimits(void **state)
 {
 	char *good[] = {"nofile=16:32", "core=0", NULL}, *raise[] = {"nofile=unlimited", NULL};
-	static const char *const wrong[] = {"nofile", "nofile=", "nofile=a", "nofile=5:4", "files=1", "nofile=1:2:3", "nofile=unlimited:5"};
+	static const char *const wrong[] = {"nofile", "nofile=", "nofile=a", "nofile=5:4", "files=1",
+		"nofile=1:2:3", "nofile=unlimited:5"};
 	struct err e = ERR_INIT;
 	struct rlimit now;
 
@@ -138,7 +143,9 @@ static void test_rlimits(void **state)
 	if (caps_bounding() >> CAP_SYS_RESOURCE & 1 || now.rlim_max == RLIM_INFINITY)
 		return;
 	char want[160];
-	snprintf(want, sizeof(want), "cannot raise nofile to unlimited: the hard limit is %llu and this process lacks CAP_SYS_RESOURCE",
+	snprintf(want, sizeof(want),
+		"cannot raise nofile to unlimited: the hard limit is %llu and this process lacks "
+		"CAP_SYS_RESOURCE",
 		(unsigned long long)now.rlim_max);
 	assert_true(rlimit_check(raise, &e) < 0);
 	assert_string_equal(e.msg, want);
@@ -267,8 +274,8 @@ static void test_cgroup_numbers(void **state)
 static void test_sysctls(void **state)
 {
 	static const char *const good[] = {"net.ipv4.ip_forward=1", "kernel.shmmax=1", "fs.mqueue.msg_max=5"};
-	static const char *const wrong[] = {"kernel.panic=1", "net.ipv4.ip_forward", "=1", "vm.swappiness=1", "net/../kernel/panic=1",
-		"net..panic=1", "kernel.shmmaxx=1"};
+	static const char *const wrong[] = {"kernel.panic=1", "net.ipv4.ip_forward", "=1", "vm.swappiness=1",
+		"net/../kernel/panic=1", "net..panic=1", "kernel.shmmaxx=1"};
 	struct plan p = {0};
 	struct err e = ERR_INIT;
 
@@ -293,9 +300,12 @@ static void test_sysctls(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_users),	cmocka_unit_test(test_caps),
-		cmocka_unit_test(test_rlimits), cmocka_unit_test(test_devices),
-		cmocka_unit_test(test_device_program_loads), cmocka_unit_test(test_cgroup_numbers),
+		cmocka_unit_test(test_users),
+		cmocka_unit_test(test_caps),
+		cmocka_unit_test(test_rlimits),
+		cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_device_program_loads),
+		cmocka_unit_test(test_cgroup_numbers),
 		cmocka_unit_test(test_sysctls),
 	};
 

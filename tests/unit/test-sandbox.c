@@ -1,4 +1,5 @@
-/* The sandbox at work: containers from a root with a static busybox. Needs root; each test looks at what a process inside sees. */
+/* The sandbox at work: containers from a root with a static busybox. Needs root; each test looks at what a
+ * process inside sees. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -24,7 +25,7 @@
 #include "sandbox/sandbox.h"
 
 struct box {
-	char dir[64];  /* root, upper, work, src */
+	char dir[64]; /* root, upper, work, src */
 	char out[16384];
 	char id[65];
 	struct plan plan;
@@ -62,10 +63,13 @@ static int set_up(void **state)
 		return 0;
 	strcpy(b->dir, "/tmp/caisson-box-XXXXXX");
 	assert_non_null(mkdtemp(b->dir));
-	shell("cd %s && mkdir -p root/bin root/etc root/data/sub upper work src && cp /bin/busybox root/bin && "
+	shell("cd %s && mkdir -p root/bin root/etc root/data/sub upper work src && cp /bin/busybox root/bin "
+	      "&& "
 	      "chroot root /bin/busybox --install -s /bin && "
-	      "printf 'root:x:0:0::/root:/bin/sh\\nbob:x:1000:1000::/home/bob:/bin/sh\\n' > root/etc/passwd && "
-	      "printf 'root:x:0:\\nwheel:x:10:bob\\n' > root/etc/group", b->dir);
+	      "printf 'root:x:0:0::/root:/bin/sh\\nbob:x:1000:1000::/home/bob:/bin/sh\\n' > root/etc/passwd "
+	      "&& "
+	      "printf 'root:x:0:\\nwheel:x:10:bob\\n' > root/etc/group",
+		b->dir);
 	random_id(b->id);
 	b->plan.id = strdup(b->id);
 	b->plan.hostname = strdup("boxed");
@@ -210,10 +214,13 @@ static void test_exec_errors(void **state)
 {
 	struct box *b = need_root(state);
 
-	shell("cd %s/root && printf '\\177ELFbad' > bin/bad && printf '#!/no/interpreter\\n' > bin/script && chmod +x bin/bad bin/script && "
-	      "echo > plain", b->dir);
+	shell("cd %s/root && printf '\\177ELFbad' > bin/bad && printf '#!/no/interpreter\\n' > bin/script && "
+	      "chmod +x bin/bad bin/script && "
+	      "echo > plain",
+		b->dir);
 	expect_exec_error(b, "nope", EXIT_NOT_FOUND, "exec: \"nope\": executable file not found in $PATH");
-	expect_exec_error(b, "/nope", EXIT_NOT_FOUND, "exec: \"/nope\": stat /nope: no such file or directory");
+	expect_exec_error(
+		b, "/nope", EXIT_NOT_FOUND, "exec: \"/nope\": stat /nope: no such file or directory");
 	expect_exec_error(b, "/etc", EXIT_NOT_EXECUTABLE, "exec: \"/etc\": is a directory");
 	expect_exec_error(b, "/plain", EXIT_NOT_EXECUTABLE, "exec: \"/plain\": permission denied");
 	expect_exec_error(b, "bad", EXIT_NOT_EXECUTABLE, "exec: \"bad\": exec format error");
@@ -229,12 +236,19 @@ static void test_isolation(void **state)
 {
 	struct box *b = need_root(state);
 
-	expect(b, "ls /proc | grep -c '^[0-9]'; ls /proc/self/fd | wc -l; ip -o link | wc -l; ls /sys/fs/cgroup >/dev/null && echo ok",
+	expect(b,
+		"ls /proc | grep -c '^[0-9]'; ls /proc/self/fd | wc -l; ip -o link | wc -l; ls "
+		"/sys/fs/cgroup >/dev/null && echo ok",
 		"3\n4\n1\nok\n");
-	expect(b, "grep -h Cap /proc/self/status | cut -f2 | sort -u", "0000000000000000\n00000000a80425fb\n");
-	expect(b, "touch /sys/x 2>/dev/null || echo ro; mknod /disk b 7 0 && dd if=/disk count=1 of=/dev/null 2>/dev/null || echo denied",
+	expect(b, "grep -h Cap /proc/self/status | cut -f2 | sort -u",
+		"0000000000000000\n00000000a80425fb\n");
+	expect(b,
+		"touch /sys/x 2>/dev/null || echo ro; mknod /disk b 7 0 && dd if=/disk count=1 of=/dev/null "
+		"2>/dev/null || echo denied",
 		"ro\ndenied\n");
-	expect(b, "cut -d: -f3 /proc/self/cgroup | sort -u; umask; readlink /dev/fd; readlink /dev/ptmx; stat -c %a /dev/null /dev/shm",
+	expect(b,
+		"cut -d: -f3 /proc/self/cgroup | sort -u; umask; readlink /dev/fd; readlink /dev/ptmx; stat "
+		"-c %a /dev/null /dev/shm",
 		"/\n0022\n/proc/self/fd\npts/ptmx\n666\n1777\n");
 }
 
@@ -248,11 +262,13 @@ static void test_overlay(void **state)
 	b->plan.upper = in_dir(b, "upper");
 	b->plan.work = in_dir(b, "work");
 	b->plan.hosts = strdup("127.0.0.1 localhost\n");
-	expect(b, "echo new > /new; rm /etc/group; cat /etc/hosts; echo more >> /etc/hosts; tail -1 /etc/hosts",
+	expect(b,
+		"echo new > /new; rm /etc/group; cat /etc/hosts; echo more >> /etc/hosts; tail -1 /etc/hosts",
 		"127.0.0.1 localhost\nmore\n");
 	shell("cd %s && test -e upper/new && test -e root/etc/group && test ! -s upper/etc/hosts", b->dir);
 	b->plan.readonly_root = true;
-	expect(b, "touch /x 2>/dev/null || echo ro; touch /dev/shm/x && echo shm; cat /new", "ro\nshm\nnew\n");
+	expect(b, "touch /x 2>/dev/null || echo ro; touch /dev/shm/x && echo shm; cat /new",
+		"ro\nshm\nnew\n");
 }
 
 static void test_user(void **state)
@@ -261,7 +277,9 @@ static void test_user(void **state)
 
 	b->plan.process.user = strdup("bob");
 	b->plan.process.cwd = (free(b->plan.process.cwd), strdup("/made/here"));
-	expect(b, "id -u; id -G; echo $HOME; pwd; grep CapEff /proc/self/status | cut -f2; echo x > /dev/stdout",
+	expect(b,
+		"id -u; id -G; echo $HOME; pwd; grep CapEff /proc/self/status | cut -f2; echo x > "
+		"/dev/stdout",
 		"1000\n1000 10\n/home/bob\n/made/here\n0000000000000000\nx\n");
 	b->plan.process.no_new_privs = true;
 	strv_push(&b->plan.process.rlimits, "nofile=100:200");
@@ -294,9 +312,13 @@ static void test_mounts(void **state)
 	strv_push(&b->plan.masked, "/sys/firmware");
 	strv_push(&b->plan.masked, "/no/such");
 	strv_push(&b->plan.readonly_paths, "/proc/sys");
-	expect(b, "cat /mnt/ro/inner /etc/deep/file; echo w > /mnt/rw/w; echo w 2>/dev/null > /mnt/ro/x || echo ro; "
-		  "stat -c %a /scratch; dd if=/dev/zero of=/scratch/big bs=1k count=100 2>/dev/null || echo full; "
-		  "cat /proc/keys | wc -c; ls /sys/firmware | wc -l; (echo 1 > /proc/sys/net/ipv4/ip_forward) 2>/dev/null || echo ro",
+	expect(b,
+		"cat /mnt/ro/inner /etc/deep/file; echo w > /mnt/rw/w; echo w 2>/dev/null > /mnt/ro/x || "
+		"echo ro; "
+		"stat -c %a /scratch; dd if=/dev/zero of=/scratch/big bs=1k count=100 2>/dev/null || echo "
+		"full; "
+		"cat /proc/keys | wc -c; ls /sys/firmware | wc -l; (echo 1 > /proc/sys/net/ipv4/ip_forward) "
+		"2>/dev/null || echo ro",
 		"inner\nfile\nro\n700\nfull\n0\n0\nro\n");
 	shell("test -e %s/src/d/w", b->dir);
 }
@@ -306,7 +328,8 @@ static void test_hostile_root(void **state)
 {
 	struct box *b = need_root(state);
 
-	shell("cd %s && mkdir outside && echo bound > src/f && rm -rf root/data && ln -s %s/outside root/data && "
+	shell("cd %s && mkdir outside && echo bound > src/f && rm -rf root/data && ln -s %s/outside "
+	      "root/data && "
 	      "ln -s ../../../../..%s/outside root/up && ln -s %s/outside/new root/etc/resolv.conf",
 		b->dir, b->dir, b->dir, b->dir);
 	add_mount(b, "src", "/data/a/b");
@@ -332,11 +355,15 @@ static void test_copy_up(void **state)
 {
 	struct box *b = need_root(state);
 
-	shell("cd %s/root/data && echo one > one && ln one two && ln -s one link && chown 5:6 sub && chmod 2751 sub && chown 7 . && "
-	      "touch -d @1000 one", b->dir);
+	shell("cd %s/root/data && echo one > one && ln one two && ln -s one link && chown 5:6 sub && chmod "
+	      "2751 sub && chown 7 . && "
+	      "touch -d @1000 one",
+		b->dir);
 	add_mount(b, "src", "/data")->copy_up = true;
-	expect(b, "cat /data/two; readlink /data/link; stat -c '%u:%g %a' /data/sub; stat -c '%u' /data; stat -c '%h %Y' /data/one; "
-		  "rm /data/two; echo x > /data/one",
+	expect(b,
+		"cat /data/two; readlink /data/link; stat -c '%u:%g %a' /data/sub; stat -c '%u' /data; stat "
+		"-c '%h %Y' /data/one; "
+		"rm /data/two; echo x > /data/one",
 		"one\none\n5:6 2751\n7\n2 1000\n");
 	/* the image is untouched, the volume keeps what was done to it */
 	expect(b, "ls /data; cat /data/one", "link\none\nsub\nx\n");
@@ -349,7 +376,10 @@ static void test_init(void **state)
 	struct sandbox s = SANDBOX_INIT;
 
 	b->plan.init = true;
-	expect(b, "cat /proc/1/comm; echo $$; (sleep 0.01 &) ; sleep 0.1; grep -l 'State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l", "docker-init\n2\n0\n");
+	expect(b,
+		"cat /proc/1/comm; echo $$; (sleep 0.01 &) ; sleep 0.1; grep -l 'State:.Z' "
+		"/proc/[0-9]*/status 2>/dev/null | wc -l",
+		"docker-init\n2\n0\n");
 	assert_int_equal(run(b, "exit 9"), 9);
 	start(b, "trap 'exit 33' USR1; echo go; while :; do sleep 0.05; done", &s);
 	assert_int_equal(sandbox_signal(&s, SIGUSR1, &b->err), 0);
@@ -364,7 +394,9 @@ static void test_tty(void **state)
 	b->plan.process.tty = true;
 	b->plan.process.rows = 33;
 	b->plan.process.cols = 99;
-	assert_int_equal(run(b, "tty; stty size; test -t 0 && echo terminal; echo console > /dev/console; echo tty > /dev/tty"), 0);
+	assert_int_equal(run(b, "tty; stty size; test -t 0 && echo terminal; echo console > /dev/console; "
+				"echo tty > /dev/tty"),
+		0);
 	assert_string_equal(b->out, "/dev/pts/0\r\n33 99\r\nterminal\r\nconsole\r\ntty\r\n");
 }
 
@@ -399,7 +431,10 @@ static void test_exec(void **state)
 	strv_push(&p.env, "PATH=/bin");
 	p.user = strdup("bob");
 	start(b, "mkdir -p /tmp; echo here > /tmp/x; echo go; exec sleep 100", &s);
-	assert_int_equal(exec_in(b, &s, &p, "cat /tmp/x; id -u; hostname; cat /proc/1/comm; cut -d: -f3 /proc/self/cgroup | sort -u; exit 3"), 3);
+	assert_int_equal(exec_in(b, &s, &p,
+				 "cat /tmp/x; id -u; hostname; cat /proc/1/comm; cut -d: -f3 "
+				 "/proc/self/cgroup | sort -u; exit 3"),
+		3);
 	assert_string_equal(b->out, "here\n1000\nboxed\nsleep\n/\n");
 	assert_int_equal(exec_in(b, &s, &p, "ls /proc/self/fd | wc -l"), 0);
 	assert_string_equal(b->out, "4\n");
@@ -527,7 +562,10 @@ static void test_privileged(void **state)
 
 	b->plan.privileged = true;
 	assert_int_equal(caps_from_names(NULL, NULL, true, &b->plan.process.caps, &b->err), 0);
-	expect(b, "mkdir -p /m && mount -t tmpfs none /m && echo mounted; grep -c ' /sys .*[( ]rw' /proc/mounts", "mounted\n1\n");
+	expect(b,
+		"mkdir -p /m && mount -t tmpfs none /m && echo mounted; grep -c ' /sys .*[( ]rw' "
+		"/proc/mounts",
+		"mounted\n1\n");
 	shell("! grep -q ' /m ' /proc/self/mountinfo");
 }
 
@@ -553,10 +591,22 @@ static void test_checks(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		box_test(test_run),	   box_test(test_exec_errors), box_test(test_isolation),    box_test(test_overlay),
-		box_test(test_user),	   box_test(test_mounts),      box_test(test_hostile_root), box_test(test_copy_up),
-		box_test(test_init),	   box_test(test_tty),	       box_test(test_exec),	    box_test(test_control),
-		box_test(test_limits),	   box_test(test_sweep),       box_test(test_parent_death), box_test(test_privileged),
+		box_test(test_run),
+		box_test(test_exec_errors),
+		box_test(test_isolation),
+		box_test(test_overlay),
+		box_test(test_user),
+		box_test(test_mounts),
+		box_test(test_hostile_root),
+		box_test(test_copy_up),
+		box_test(test_init),
+		box_test(test_tty),
+		box_test(test_exec),
+		box_test(test_control),
+		box_test(test_limits),
+		box_test(test_sweep),
+		box_test(test_parent_death),
+		box_test(test_privileged),
 		box_test(test_checks),
 	};
 

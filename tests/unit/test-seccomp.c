@@ -158,8 +158,10 @@ static void test_caps_open_calls(void **state)
 
 static void test_oci_form(void **state)
 {
-	static const char json[] = "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"architectures\":[\"SCMP_ARCH_X86_64\"],"
-				   "\"syscalls\":[{\"names\":[\"getppid\",\"no_such_call\"],\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":77}]}";
+	static const char json[] =
+		"{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"architectures\":[\"SCMP_ARCH_X86_64\"],"
+		"\"syscalls\":[{\"names\":[\"getppid\",\"no_such_call\"],\"action\":\"SCMP_ACT_ERRNO\","
+		"\"errnoRet\":77}]}";
 	_cleanup_free_ char *bpf = NULL;
 	struct err e = ERR_INIT;
 	size_t len;
@@ -175,8 +177,9 @@ static void test_oci_form(void **state)
 
 static void test_kill(void **state)
 {
-	static const char json[] = "{\"defaultAction\":\"SCMP_ACT_ALLOW\","
-				   "\"syscalls\":[{\"names\":[\"getppid\"],\"action\":\"SCMP_ACT_KILL_PROCESS\"}]}";
+	static const char json[] =
+		"{\"defaultAction\":\"SCMP_ACT_ALLOW\","
+		"\"syscalls\":[{\"names\":[\"getppid\"],\"action\":\"SCMP_ACT_KILL_PROCESS\"}]}";
 	_cleanup_free_ char *bpf = NULL;
 	struct err e = ERR_INIT;
 	size_t len;
@@ -200,13 +203,18 @@ static void test_wrong_profiles(void **state)
 		"{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"architectures\":[\"SCMP_ARCH_PDP11\"]}",
 		"{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":{}}",
 		"{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"read\"]}]}",
-		"{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":\"read\",\"action\":\"SCMP_ACT_KILL\"}]}",
-		"{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[1],\"action\":\"SCMP_ACT_KILL\"}]}",
-		"{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"read\"],\"action\":\"SCMP_ACT_KILL\","
+		"{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":\"read\",\"action\":\"SCMP_"
+		"ACT_KILL\"}]}",
+		"{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[1],\"action\":\"SCMP_ACT_"
+		"KILL\"}]}",
+		"{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"read\"],\"action\":\"SCMP_"
+		"ACT_KILL\","
 		"\"args\":[{\"index\":6,\"value\":0,\"op\":\"SCMP_CMP_EQ\"}]}]}",
-		"{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"read\"],\"action\":\"SCMP_ACT_KILL\","
+		"{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"read\"],\"action\":\"SCMP_"
+		"ACT_KILL\","
 		"\"args\":[{\"index\":0,\"value\":0,\"op\":\"SCMP_CMP_ALMOST\"}]}]}",
-		"{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"read\"],\"action\":\"SCMP_ACT_KILL\","
+		"{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"read\"],\"action\":\"SCMP_"
+		"ACT_KILL\","
 		"\"includes\":{\"caps\":[\"CAP_MAGIC\"]}}]}",
 	};
 
@@ -251,8 +259,12 @@ static void test_cache(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_default_profile), cmocka_unit_test(test_caps_open_calls), cmocka_unit_test(test_oci_form),
-		cmocka_unit_test(test_kill),		cmocka_unit_test(test_wrong_profiles),	cmocka_unit_test(test_cache),
+		cmocka_unit_test(test_default_profile),
+		cmocka_unit_test(test_caps_open_calls),
+		cmocka_unit_test(test_oci_form),
+		cmocka_unit_test(test_kill),
+		cmocka_unit_test(test_wrong_profiles),
+		cmocka_unit_test(test_cache),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
