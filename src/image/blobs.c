@@ -127,7 +127,7 @@ static int start_unpack(struct work *w, struct blob *b, struct err *e)
 		return r;
 	close_fd(&b->fd);
 	b->state = UNPACKING;
-	show(w, b, "Extracting", 1);
+	show(w, b, "Extracting", 0);
 	return 0;
 }
 

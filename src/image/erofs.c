@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -75,7 +76,10 @@ static int run_mkfs(const struct build *b, int out, struct err *e)
 	snprintf(uuid, sizeof(uuid), "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
 	snprintf(option, sizeof(option), "-U%s", uuid);
 	snprintf(output, sizeof(output), "/proc/self/fd/%d", out);
-	char *argv[] = {(char *)"mkfs.erofs", (char *)"--quiet", (char *)"-T0", (char *)"--preserve-mtime", option, output, (char *)"/tmp/root", NULL};
+	/* The same layers give the same file: this is its date, and that of files which claim to be younger (the year 2100). */
+	if (setenv("SOURCE_DATE_EPOCH", "4102444800", 1) < 0)
+		return err_nomem(e);
+	char *argv[] = {(char *)"mkfs.erofs", (char *)"--quiet", option, output, (char *)"/tmp/root", NULL};
 	int r = proc_run(argv, &text, e);
 	if (r < 0)
 		return r;

@@ -73,7 +73,7 @@ static int import_locked(struct db *d, int tar_fd, const char *name, json_t *con
 {
 	_cleanup_close_ int layers = -1, lock = -1;
 	struct image_layer layer;
-	int64_t newest;
+	int64_t newest = 0;
 
 	int r = layers_lock(d, &lock, e);
 	if (r == 0)
