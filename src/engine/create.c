@@ -11,6 +11,7 @@
 #include "base/path.h"
 #include "base/proc.h"
 #include "engine/engine-private.h"
+#include "isolation/hyperv.h"
 
 static const char default_path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -234,33 +235,36 @@ static int check_plan(struct engine *g, const json_t *record, struct err *e)
 	return r;
 }
 
-static int make_directory(struct engine *g, const char *id, struct err *e)
+/* The upper directory is the container's "/": it has the owner and mode of the image's. */
+static int make_upper(struct engine *g, const char *dir, const json_t *record, struct err *e)
 {
-	char path[128];
-	static const char *const dirs[] = {"", "/upper", "/work", NULL};
+	const char *top = json_string_value(json_array_get(json_path(record, "Caisson.Layers"), 0));
+	_cleanup_free_ char *upper = path_join(dir, "upper"), *work = path_join(dir, "work");
+	struct stat st;
 
-	for (size_t i = 0; dirs[i]; i++) {
-		snprintf(path, sizeof(path), "containers/%s%s", id, dirs[i]);
-		int r = mkdir_p(g->root_fd, path, 0700);
-		if (r < 0)
-			return err_errno(e, r, "make %s/%s", g->root, path);
-	}
+	if (!top || stat(top, &st) < 0)
+		return err_set(e, ENOENT, "the image's layer %s is missing: pull the image again", top ? top : "");
+	if (!upper || !work)
+		return err_nomem(e);
+	if (mkdirat(g->root_fd, work, 0700) < 0 || mkdirat(g->root_fd, upper, 0700) < 0 ||
+		fchownat(g->root_fd, upper, st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) < 0 ||
+		fchmodat(g->root_fd, upper, st.st_mode & 07777, 0) < 0)
+		return err_errno(e, errno, "make %s/%s", g->root, upper);
 	return 0;
 }
 
-/* The upper directory is the container's "/": it has the owner and mode of the image's. */
-static int dress_upper(struct engine *g, const char *id, const json_t *record, struct err *e)
+static int make_directory(struct engine *g, const char *id, const json_t *record, struct err *e)
 {
-	const char *top = json_string_value(json_array_get(json_path(record, "Caisson.Layers"), 0));
-	char path[128];
-	struct stat st;
+	char dir[80];
 
-	snprintf(path, sizeof(path), "containers/%s/upper", id);
-	if (!top || stat(top, &st) < 0)
-		return err_set(e, ENOENT, "the image's layer %s is missing: pull the image again", top ? top : "");
-	if (fchownat(g->root_fd, path, st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) < 0 || fchmodat(g->root_fd, path, st.st_mode & 07777, 0) < 0)
-		return err_errno(e, errno, "%s/%s", g->root, path);
-	return 0;
+	snprintf(dir, sizeof(dir), "containers/%s", id);
+	int r = mkdir_p(g->root_fd, dir, 0700);
+	if (r < 0)
+		return err_errno(e, r, "make %s/%s", g->root, dir);
+	if (record_isolation(record) == ISOLATION_PROCESS)
+		return make_upper(g, dir, record, e);
+	_cleanup_free_ char *disk = str_fmt("%s/%s/disk.ext4", g->root, dir);
+	return disk ? hyperv_disk_create(&g->host, disk, 0, e) : err_nomem(e);
 }
 
 static int insert(struct engine *g, const char *name, json_t *record, struct err *e)
@@ -331,9 +335,7 @@ int engine_create(struct engine *g, const char *name, const json_t *body, char r
 	json_object_set_new(record, "Name", json_sprintf("/%s", name ? name : ""));
 	r = check_plan(g, record, e);
 	if (r == 0)
-		r = make_directory(g, id, e);
-	if (r == 0)
-		r = dress_upper(g, id, record, e);
+		r = make_directory(g, id, record, e);
 	if (r == 0)
 		r = mounts_prepare(g, json_object_get(record, "Mounts"), e);
 	if (r == 0)

@@ -73,10 +73,9 @@ static void add_hyperv(struct engine *g, json_t *o)
 {
 	struct kernel kernel;
 	struct err none;
-	char accel[8] = "";
+	const char *accel = hyperv_accel_known(&g->host);
 	const char *promise = "not probed yet: the first hyperv container finds out whether KVM boots a guest here";
 
-	hyperv_accel_known(&g->host, accel);
 	if (!strcmp(accel, "tcg"))
 		promise = "emulation (TCG): no hardware boundary, QEMU gives no security promise for it";
 	else if (!strcmp(accel, "kvm"))

@@ -230,6 +230,21 @@ int accel_choose(const struct isolation_host *h, const struct kernel *k, const c
 	return 0;
 }
 
+const char *hyperv_accel_known(const struct isolation_host *h)
+{
+	const char *want = h->accel && *h->accel ? h->accel : "auto";
+	_cleanup_free_ char *path = path_join(h->state_dir, "cache/accel");
+	struct kernel k;
+	char now[80];
+
+	if (!strcmp(want, "tcg") || access("/dev/kvm", F_OK) < 0)
+		return "tcg";
+	if (!path || kernel_find(h, &k, NULL) < 0 || key(h, &k, now) < 0)
+		return "";
+	int known = kept(path, now);
+	return known < 0 ? "" : known ? "kvm" : "tcg";
+}
+
 /* ---- the clock ---- */
 
 #ifdef __x86_64__

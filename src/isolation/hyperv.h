@@ -46,3 +46,6 @@ struct hyperv_need {
 typedef void hyperv_need_fn(void *data, const struct hyperv_need *need);
 /* Calls fn for each thing that hyperv needs; boots nothing. Returns whether all that is required is there. */
 bool hyperv_doctor(const struct isolation_host *h, hyperv_need_fn *fn, void *data);
+
+/* "kvm" or "tcg" where that is known without booting a guest, else "". */
+const char *hyperv_accel_known(const struct isolation_host *h);
