@@ -1,0 +1,173 @@
+#!/usr/bin/env python3
+"""A registry that misbehaves on request, for tests of `pull`.
+
+    fake-registry.py PORTFILE [LOGFILE]
+
+Serves on 127.0.0.1, on a free port that it writes to PORTFILE. Every repository has the tag `latest`; its name chooses the fault:
+
+    good           one small layer, gzip              zstd, plain      other compressions (zstd needs the zstd program)
+    index          an OCI index, linux/amd64 and linux/arm64         noarch    an index without this machine
+    schema1        docker's old manifest              wrong-digest     the layer's bytes are others
+    wrong-config   the configuration's bytes are      wrong-diffid     the layer is not what the configuration says
+    truncated      the connection ends early          corrupt          the gzip stream is damaged (its digest is right)
+    short          the layer is shorter than said     long             it is longer
+    flaky          503 twice, then fine               drop             the first connections end early, then fine
+    dotdot, absolute, symlink, hardlink               layers that try to leave their directory, each with `escaped`
+    bearer, redirect: a token is needed (/token, user:secret)   basic     Basic user:secret
+    redirect       blobs are on another port, which records an Authorization header in LOGFILE (there must be none)
+    foreign        a layer from elsewhere             huge-manifest    5 MiB of manifest       garbage  no JSON
+    many           12 layers                          empty            404 for all
+"""
+import base64, gzip, hashlib, http.server, io, json, subprocess, sys, tarfile, threading
+
+OCI = 'application/vnd.oci.image.manifest.v1+json'
+LAYER = 'application/vnd.oci.image.layer.v1.tar'
+
+
+def sha(b):
+    return 'sha256:' + hashlib.sha256(b).hexdigest()
+
+
+def tar(*entries):
+    f = io.BytesIO()
+    with tarfile.open(fileobj=f, mode='w') as t:
+        for name, kind, link, data in entries:
+            i = tarfile.TarInfo(name)
+            i.type, i.linkname, i.size, i.mode = kind, link, len(data), 0o755
+            t.addfile(i, io.BytesIO(data))
+    return f.getvalue()
+
+
+FILE, DIR, SYM, LNK = tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE
+TARS = {
+    'dotdot': tar(('../../escaped', FILE, '', b'x')),
+    'absolute': tar(('/escaped', FILE, '', b'x')),
+    'symlink': tar(('out', SYM, '/tmp', b''), ('out/escaped', FILE, '', b'x')),
+    'hardlink': tar(('escaped', LNK, '../../../../../../../../../etc/passwd', b'')),
+}
+
+
+class Image:
+    def __init__(self, name):
+        self.blobs, self.manifests, self.types = {}, {}, {}
+        plain = [TARS.get(name, tar(('etc', DIR, '', b''), ('etc/name', FILE, '', name.encode()), ('data', FILE, '', bytes(300000))))]
+        if name == 'many':
+            plain = [tar(('f%d' % i, FILE, '', bytes([i]) * 100000)) for i in range(12)]
+        layers, suffix = [gzip.compress(p, mtime=0) for p in plain], '+gzip'
+        if name == 'zstd':
+            layers, suffix = [subprocess.run(['zstd', '-qc'], input=p, capture_output=True, check=True).stdout for p in plain], '+zstd'
+        if name == 'plain':
+            layers, suffix = plain, ''
+        if name == 'corrupt':
+            layers = [layers[0][:100] + bytes(100) + layers[0][200:]]
+        diff_ids = [sha(b'other') if name == 'wrong-diffid' else sha(p) for p in plain]
+        config = json.dumps({'os': 'linux', 'architecture': 'amd64', 'created': '2024-01-02T03:04:05Z', 'config': {'Cmd': ['true']},
+                             'rootfs': {'type': 'layers', 'diff_ids': diff_ids}}).encode()
+        media = 'application/vnd.oci.image.layer.nondistributable.v1.tar+gzip' if name == 'foreign' else LAYER + suffix
+        manifest = {'schemaVersion': 2, 'mediaType': OCI,
+                    'config': {'mediaType': 'application/vnd.oci.image.config.v1+json', 'digest': sha(config), 'size': len(config)},
+                    'layers': [{'mediaType': media, 'digest': sha(b), 'size': len(b)} for b in layers]}
+        for b in layers:
+            served = b
+            if name == 'wrong-digest':
+                served = bytes([b[0] ^ 1]) + b[1:]
+            self.blobs[sha(b)] = {'short': served[:-1], 'long': served + b'x'}.get(name, served)
+        self.blobs[sha(config)] = config.replace(b'true', b'evil') if name == 'wrong-config' else config
+        text = json.dumps(manifest).encode()
+        if name == 'garbage':
+            text = b'<html>'
+        if name == 'huge-manifest':
+            text += b' ' * (5 << 20)
+        self.add(text, OCI)
+        if name == 'schema1':
+            self.add(json.dumps({'schemaVersion': 1, 'name': name, 'fsLayers': []}).encode(), 'application/vnd.docker.distribution.manifest.v1+prettyjws')
+        if name in ('index', 'noarch'):
+            entries = [('linux', 's390x', None)] if name == 'noarch' else [('linux', 'arm64', sha(b'no')), ('linux', 'amd64', sha(text))]
+            self.add(json.dumps({'schemaVersion': 2, 'manifests': [
+                {'mediaType': OCI, 'digest': d or sha(text), 'size': len(text), 'platform': {'os': o, 'architecture': a}} for o, a, d in entries]}).encode(),
+                'application/vnd.oci.image.index.v1+json')
+
+    def add(self, text, kind):
+        self.manifests[sha(text)] = self.manifests['latest'] = (text, kind)
+
+
+IMAGES, COUNTS, TOKEN = {}, {}, 'let-me-in'
+LOG = sys.argv[2] if len(sys.argv) > 2 else '/dev/null'
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+
+    def log_message(self, *args):
+        pass
+
+    def answer(self, status, body=b'', headers=(), cut=0):
+        self.send_response(status)
+        for k, v in headers:
+            self.send_header(k, v)
+        self.send_header('Content-Length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[:len(body) - cut] if cut else body)
+        if cut:
+            self.close_connection = True
+
+    def refuse(self, status, code, text, headers=()):
+        self.answer(status, json.dumps({'errors': [{'code': code, 'message': text}]}).encode(), headers)
+
+    def denied(self, name):
+        auth = self.headers.get('Authorization', '')
+        host = 'http://127.0.0.1:%d' % self.server.server_address[1]
+        if name in ('bearer', 'redirect') and auth != 'Bearer ' + TOKEN:
+            return 'Bearer realm="%s/token",service="fake",scope="repository:%s:pull"' % (host, name)
+        if name == 'basic' and auth != 'Basic ' + base64.b64encode(b'user:secret').decode():
+            return 'Basic realm="fake"'
+        return None
+
+    def do_GET(self):
+        path = self.path.split('?')[0].strip('/').split('/')
+        if path == ['token']:
+            if self.headers.get('Authorization', '') != 'Basic ' + base64.b64encode(b'user:secret').decode():
+                return self.refuse(401, 'UNAUTHORIZED', 'authentication required')
+            return self.answer(200, json.dumps({'token': TOKEN}).encode())
+        if path == ['v2']:
+            return self.answer(200, b'{}')
+        if path[0] == 'elsewhere':
+            with open(LOG, 'a') as f:
+                f.write('blob elsewhere, Authorization: %s\n' % self.headers.get('Authorization'))
+            return self.answer(200, IMAGES['redirect'].blobs[path[1]])
+        if len(path) != 4 or path[0] != 'v2' or path[1] == 'empty':
+            return self.refuse(404, 'NAME_UNKNOWN', 'repository name not known to registry')
+        _, name, kind, ref = path
+        challenge = self.denied(name)
+        if challenge:
+            return self.refuse(401, 'UNAUTHORIZED', 'authentication required', [('WWW-Authenticate', challenge)])
+        image = IMAGES.setdefault(name, Image(name))
+        return self.manifest(image, ref) if kind == 'manifests' else self.blob(image, name, ref)
+
+    def manifest(self, image, ref):
+        if ref not in image.manifests:
+            return self.refuse(404, 'MANIFEST_UNKNOWN', 'manifest unknown')
+        text, kind = image.manifests[ref]
+        self.answer(200, text, [('Content-Type', kind), ('Docker-Content-Digest', sha(text))])
+
+    def blob(self, image, name, ref):
+        if ref not in image.blobs:
+            return self.refuse(404, 'BLOB_UNKNOWN', 'blob unknown to registry')
+        body = image.blobs[ref]
+        COUNTS[name, ref] = n = COUNTS.get((name, ref), 0) + 1
+        if name == 'flaky' and n <= 2:
+            return self.answer(503)
+        if len(body) > 250 and (name == 'truncated' or (name == 'drop' and n <= 2)):
+            return self.answer(200, body, cut=len(body) // 2)
+        if name == 'redirect':
+            return self.answer(307, headers=[('Location', 'http://127.0.0.1:%d/elsewhere/%s' % (OTHER.server_address[1], ref))])
+        return self.answer(200, body)
+
+
+http.server.ThreadingHTTPServer.handle_error = lambda *_: None  # clients may go at any time
+SERVER = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+OTHER = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+threading.Thread(target=OTHER.serve_forever, daemon=True).start()
+with open(sys.argv[1], 'w') as portfile:
+    portfile.write('%d\n' % SERVER.server_address[1])
+SERVER.serve_forever()
