@@ -10,20 +10,32 @@ static const struct opt options[] = {
 	{"all", 'a', &opt_bool, NULL, "Show all images"},
 	{"digests", 0, &opt_bool, NULL, "Show digests"},
 	{"filter", 'f', &opt_filter, NULL, "Show those that match: reference or dangling=VALUE"},
-	{"format", 0, &opt_string, NULL, "Output as a 'table', by 'table TEMPLATE' or 'TEMPLATE', or as 'json'"},
+	{"format", 0, &opt_string, NULL,
+		"Output as a 'table', by 'table TEMPLATE' or 'TEMPLATE', or as 'json'"},
 	{"no-trunc", 0, &opt_bool, NULL, "Do not cut the output"},
 	{"quiet", 'q', &opt_bool, NULL, "Show only IDs"},
 	{0},
 };
 
 static const struct format_column columns[] = {
-	{"ID", "IMAGE ID"}, {"Repository", "REPOSITORY"}, {"Tag", "TAG"}, {"Digest", "DIGEST"}, {"CreatedSince", "CREATED"},
-	{"CreatedAt", "CREATED AT"}, {"Size", "SIZE"}, {"Containers", "CONTAINERS"}, {"SharedSize", "SHARED SIZE"},
-	{"UniqueSize", "UNIQUE SIZE"}, {"VirtualSize", "SIZE"}, {0},
+	{"ID", "IMAGE ID"},
+	{"Repository", "REPOSITORY"},
+	{"Tag", "TAG"},
+	{"Digest", "DIGEST"},
+	{"CreatedSince", "CREATED"},
+	{"CreatedAt", "CREATED AT"},
+	{"Size", "SIZE"},
+	{"Containers", "CONTAINERS"},
+	{"SharedSize", "SHARED SIZE"},
+	{"UniqueSize", "UNIQUE SIZE"},
+	{"VirtualSize", "SIZE"},
+	{0},
 };
 
-static const struct format_list plain_list = {"{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}", "{{.ID}}", columns};
-static const struct format_list digest_list = {"{{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}", "{{.ID}}", columns};
+static const struct format_list plain_list = {
+	"{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}", "{{.ID}}", columns};
+static const struct format_list digest_list = {
+	"{{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}", "{{.ID}}", columns};
 
 #define NONE "<none>"
 
@@ -105,14 +117,16 @@ static int run(struct cli *c, struct opts *o, struct err *e)
 
 	if (!g)
 		return -e->code;
-	int r = add_reference(o, &filters) < 0 ? err_nomem(e) : engine_image_list(g, opts_flag(o, "all"), filters, &list, e);
+	int r = add_reference(o, &filters) < 0 ? err_nomem(e)
+					       : engine_image_list(g, opts_flag(o, "all"), filters, &list, e);
 	if (r < 0)
 		return r;
 	json_array_foreach (list, i, image) {
 		if (add_image(image, opts_flag(o, "no-trunc"), quiet && !opts_given(o, "format"), rows) < 0)
 			return err_nomem(e);
 	}
-	return format_print_list(opts_flag(o, "digests") ? &digest_list : &plain_list, opts_str(o, "format"), quiet, rows, e);
+	return format_print_list(
+		opts_flag(o, "digests") ? &digest_list : &plain_list, opts_str(o, "format"), quiet, rows, e);
 }
 
 const struct command cmd_images = {

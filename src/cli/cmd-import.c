@@ -4,7 +4,8 @@
 #include "cli/cmd.h"
 
 static const struct opt options[] = {
-	{"change", 'c', &opt_list, NULL, "Apply a Dockerfile instruction to the image (CMD, ENTRYPOINT, ENV, USER, WORKDIR, ...)"},
+	{"change", 'c', &opt_list, NULL,
+		"Apply a Dockerfile instruction to the image (CMD, ENTRYPOINT, ENV, USER, WORKDIR, ...)"},
 	{"message", 'm', &opt_string, NULL, "Message of the image's history"},
 	{"platform", 0, &opt_string, NULL, "Platform of the image (os/arch)"},
 	{0},
@@ -18,8 +19,7 @@ static int run(struct cli *c, struct opts *o, struct err *e)
 
 	if (!g)
 		return r;
-	strv_foreach(change, changes)
-	{
+	strv_foreach (change, changes) {
 		if (r == 0)
 			r = strv_pushf(&args, "--change=%s", change);
 	}

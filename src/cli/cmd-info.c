@@ -13,7 +13,8 @@ static const struct opt options[] = {
 	{0},
 };
 
-/* The lines in docker's order; indented ones belong to the one before. What the engine does not tell has no line. */
+/* The lines in docker's order; indented ones belong to the one before. What the engine does not tell has no
+ * line. */
 static const struct {
 	const char *label, *field;
 	bool bytes;
@@ -82,7 +83,8 @@ static int run(struct cli *c, struct opts *o, struct err *e)
 		return r;
 	if (!str_empty(format))
 		return format_print_object(format, info, e);
-	printf("Client:\n Version:    %s\n Debug Mode: %s\n\nServer:\n", CAISSON_VERSION, getenv("CAISSON_DEBUG") ? "true" : "false");
+	printf("Client:\n Version:    %s\n Debug Mode: %s\n\nServer:\n", CAISSON_VERSION,
+		getenv("CAISSON_DEBUG") ? "true" : "false");
 	for (i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
 		const json_t *v = json_object_get(info, lines[i].field);
 		if (v)

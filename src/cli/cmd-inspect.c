@@ -1,12 +1,20 @@
-/* caisson inspect, container inspect, image inspect, volume inspect: objects as JSON or through a template. */
+/* caisson inspect, container inspect, image inspect, volume inspect: objects as JSON or through a template.
+ */
 #include <errno.h>
 #include <string.h>
 
 #include "cli/cmd.h"
 #include "cli/format.h"
 
-#define FORMAT_OPTION {"format", 'f', &opt_string, NULL, "Output by a template ('{{.Id}}') or as one line of JSON ('json')"}
-#define SIZE_OPTION   {"size", 's', &opt_bool, NULL, "Show the sizes of a container's files"}
+#define FORMAT_OPTION                                                                      \
+	{                                                                                  \
+		"format", 'f', &opt_string, NULL,                                          \
+			"Output by a template ('{{.Id}}') or as one line of JSON ('json')" \
+	}
+#define SIZE_OPTION                                                                   \
+	{                                                                             \
+		"size", 's', &opt_bool, NULL, "Show the sizes of a container's files" \
+	}
 
 static const struct opt any_options[] = {
 	FORMAT_OPTION,
@@ -39,7 +47,8 @@ static const struct {
 enum { TYPES = sizeof(types) / sizeof(*types) };
 
 /* The first type that has it. */
-static int inspect_one(struct engine *g, const char *type, const char *ref, bool size, json_t **ret, struct err *e)
+static int inspect_one(
+	struct engine *g, const char *type, const char *ref, bool size, json_t **ret, struct err *e)
 {
 	int r = -ENOENT;
 
@@ -93,7 +102,7 @@ static int inspect(struct cli *c, struct opts *o, const char *type, struct err *
 			json_array_append_new(found, object);
 	}
 	int r = print_all(found, opts_str(o, "format"), e);
-	strv_foreach(text, failed)
+	strv_foreach (text, failed)
 		cli_errorf("%s", text);
 	return r < 0 ? r : failed != NULL;
 }

@@ -10,8 +10,11 @@ enum { COMMAND_WIDTH = 20, MOUNT_WIDTH = 15 };
 
 static const struct opt options[] = {
 	{"all", 'a', &opt_bool, NULL, "Show all containers, not only those that run"},
-	{"filter", 'f', &opt_filter, NULL, "Show those that match: id, name, label, status, exited, ancestor, network or isolation=VALUE"},
-	{"format", 0, &opt_string, NULL, "Output as a 'table', by 'table TEMPLATE' or 'TEMPLATE', or as 'json'"},
+	{"filter", 'f', &opt_filter, NULL,
+		"Show those that match: id, name, label, status, exited, ancestor, network or "
+		"isolation=VALUE"},
+	{"format", 0, &opt_string, NULL,
+		"Output as a 'table', by 'table TEMPLATE' or 'TEMPLATE', or as 'json'"},
 	{"last", 'n', &opt_int, NULL, "Show the n containers created last, in whatever state"},
 	{"latest", 'l', &opt_bool, NULL, "Show the container created last, in whatever state"},
 	{"no-trunc", 0, &opt_bool, NULL, "Do not cut the output"},
@@ -21,12 +24,27 @@ static const struct opt options[] = {
 };
 
 static const struct format_column columns[] = {
-	{"ID", "CONTAINER ID"}, {"Names", "NAMES"}, {"Image", "IMAGE"}, {"Command", "COMMAND"}, {"CreatedAt", "CREATED AT"},
-	{"RunningFor", "CREATED"}, {"Ports", "PORTS"}, {"State", "STATE"}, {"Status", "STATUS"}, {"Size", "SIZE"}, {"Labels", "LABELS"},
-	{"Mounts", "MOUNTS"}, {"LocalVolumes", "LOCAL VOLUMES"}, {"Networks", "NETWORKS"}, {"Isolation", "ISOLATION"}, {0},
+	{"ID", "CONTAINER ID"},
+	{"Names", "NAMES"},
+	{"Image", "IMAGE"},
+	{"Command", "COMMAND"},
+	{"CreatedAt", "CREATED AT"},
+	{"RunningFor", "CREATED"},
+	{"Ports", "PORTS"},
+	{"State", "STATE"},
+	{"Status", "STATUS"},
+	{"Size", "SIZE"},
+	{"Labels", "LABELS"},
+	{"Mounts", "MOUNTS"},
+	{"LocalVolumes", "LOCAL VOLUMES"},
+	{"Networks", "NETWORKS"},
+	{"Isolation", "ISOLATION"},
+	{0},
 };
 
-#define PLAIN "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}\t{{.Isolation}}"
+#define PLAIN                                                                                          \
+	"{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}\t{{." \
+	"Isolation}}"
 
 static const struct format_list plain_list = {PLAIN, "{{.ID}}", columns};
 static const struct format_list size_list = {PLAIN "\t{{.Size}}", "{{.ID}}", columns};
@@ -38,7 +56,7 @@ static char *names_of(const json_t *container)
 
 	if (buf_adds(&b, "") < 0)
 		return NULL;
-	strv_foreach(name, names)
+	strv_foreach (name, names)
 		buf_addf(&b, "%s%s", b.len ? "," : "", name + (*name == '/'));
 	return steal_ptr(b.data);
 }
@@ -46,7 +64,8 @@ static char *names_of(const json_t *container)
 static char *command_of(const json_t *container, bool no_trunc)
 {
 	const char *command = json_str(container, "Command");
-	_cleanup_free_ char *cut = no_trunc ? strdup(command ? command : "") : row_ellipsis(command ? command : "", COMMAND_WIDTH);
+	_cleanup_free_ char *cut = no_trunc ? strdup(command ? command : "")
+					    : row_ellipsis(command ? command : "", COMMAND_WIDTH);
 	_cleanup_json_ json_t *text = cut ? json_from_str(cut) : NULL;
 
 	return text ? json_dumps(text, JSON_ENCODE_ANY) : NULL;
@@ -97,7 +116,8 @@ static char *size_of(struct engine *g, const json_t *container)
 	_cleanup_json_ json_t *record = NULL;
 	struct err ignored;
 
-	if (engine_inspect(g, json_str(container, "Id"), true, &record, &ignored) < 0 || !json_object_get(record, "SizeRw"))
+	if (engine_inspect(g, json_str(container, "Id"), true, &record, &ignored) < 0 ||
+		!json_object_get(record, "SizeRw"))
 		return strdup("N/A");
 	_cleanup_free_ char *own = row_size(json_int(record, "SizeRw", 0));
 	_cleanup_free_ char *all = row_size(json_int(record, "SizeRootFs", 0));
@@ -120,7 +140,9 @@ static int make_row(struct engine *g, const json_t *c, bool no_trunc, bool size,
 	r |= row_set(row, "Command", command_of(c, no_trunc));
 	r |= row_set(row, "CreatedAt", row_time(created));
 	r |= row_set(row, "ID", row_id(json_str(c, "Id"), no_trunc));
-	r |= row_set(row, "Image", str_starts(text_at(c, "Image"), "sha256:") ? row_id(text_at(c, "Image"), no_trunc) : strdup(text_at(c, "Image")));
+	r |= row_set(row, "Image",
+		str_starts(text_at(c, "Image"), "sha256:") ? row_id(text_at(c, "Image"), no_trunc)
+							   : strdup(text_at(c, "Image")));
 	r |= row_set(row, "Isolation", strdup(text_at(c, "HostConfig.Isolation")));
 	r |= row_set(row, "Labels", row_labels(labels));
 	char *mounts = mounts_of(c, no_trunc, &volumes);
@@ -145,7 +167,8 @@ static int run(struct cli *c, struct opts *o, struct err *e)
 	struct engine *g = cli_engine(c, e);
 	size_t i;
 	json_t *container;
-	int r = g ? engine_list(g, opts_flag(o, "all") || last > 0, opts_get(o, "filter"), &list, e) : -e->code;
+	int r = g ? engine_list(g, opts_flag(o, "all") || last > 0, opts_get(o, "filter"), &list, e)
+		  : -e->code;
 
 	if (r < 0)
 		return r;
@@ -155,10 +178,12 @@ static int run(struct cli *c, struct opts *o, struct err *e)
 			json_decref(row);
 			break;
 		}
-		if (json_array_append_new(rows, row) < 0 || make_row(g, container, opts_flag(o, "no-trunc"), size, row) < 0)
+		if (json_array_append_new(rows, row) < 0 ||
+			make_row(g, container, opts_flag(o, "no-trunc"), size, row) < 0)
 			return err_nomem(e);
 	}
-	return format_print_list(size ? &size_list : &plain_list, opts_str(o, "format"), opts_flag(o, "quiet"), rows, e);
+	return format_print_list(
+		size ? &size_list : &plain_list, opts_str(o, "format"), opts_flag(o, "quiet"), rows, e);
 }
 
 const struct command cmd_ps = {

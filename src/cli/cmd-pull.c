@@ -1,11 +1,13 @@
-/* caisson pull: caisson-fetch does the work, so that this program needs no HTTP, archive and digest libraries. */
+/* caisson pull: caisson-fetch does the work, so that this program needs no HTTP, archive and digest
+ * libraries. */
 #include <errno.h>
 #include <string.h>
 
 #include "cli/cmd.h"
 
 static const struct opt options[] = {
-	{"isolation", 0, &opt_string, NULL, "With 'hyperv', build what a utility VM boots from as well, not at the first run"},
+	{"isolation", 0, &opt_string, NULL,
+		"With 'hyperv', build what a utility VM boots from as well, not at the first run"},
 	{"platform", 0, &opt_string, NULL, "Platform of the image (os/arch)"},
 	{"quiet", 'q', &opt_bool, NULL, "Show no progress"},
 	{0},

@@ -4,7 +4,8 @@
 #include "cli/cmd.h"
 
 static const struct opt options[] = {
-	{"force", 'f', &opt_bool, NULL, "Remove a running container too: it is killed; what does not exist is no error"},
+	{"force", 'f', &opt_bool, NULL,
+		"Remove a running container too: it is killed; what does not exist is no error"},
 	{"volumes", 'v', &opt_bool, NULL, "Remove the unnamed volumes of the container too"},
 	{0},
 };

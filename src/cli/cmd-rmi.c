@@ -4,7 +4,8 @@
 #include "cli/cmd.h"
 
 static const struct opt options[] = {
-	{"force", 'f', &opt_bool, NULL, "Remove the image although containers that do not run are made of it"},
+	{"force", 'f', &opt_bool, NULL,
+		"Remove the image although containers that do not run are made of it"},
 	{0},
 };
 

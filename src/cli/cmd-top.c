@@ -12,7 +12,8 @@ static int add_line(struct buf *b, const json_t *cells)
 
 	json_array_foreach (cells, i, cell) {
 		if (r == 0)
-			r = buf_addf(b, "%s%s", i ? "\t" : "", json_string_value(cell) ? json_string_value(cell) : "");
+			r = buf_addf(b, "%s%s", i ? "\t" : "",
+				json_string_value(cell) ? json_string_value(cell) : "");
 	}
 	return r < 0 ? r : buf_adds(b, "\n");
 }

@@ -31,10 +31,12 @@ static int run(struct cli *c, struct opts *o, struct err *e)
 		return err_nomem(e);
 	if (!str_empty(format))
 		return format_print_object(format, both, e);
-	printf("Client:\n Version:           %s\n API version:       %s\n OS/Arch:           %s/%s\n", text(v, "Version"),
-		text(v, "ApiVersion"), text(v, "Os"), text(v, "Arch"));
-	printf("\nServer:\n Engine:\n  Version:          %s\n  API version:      %s\n  OS/Arch:          %s/%s\n  Kernel version:   %s\n",
-		text(v, "Version"), text(v, "ApiVersion"), text(v, "Os"), text(v, "Arch"), text(v, "KernelVersion"));
+	printf("Client:\n Version:           %s\n API version:       %s\n OS/Arch:           %s/%s\n",
+		text(v, "Version"), text(v, "ApiVersion"), text(v, "Os"), text(v, "Arch"));
+	printf("\nServer:\n Engine:\n  Version:          %s\n  API version:      %s\n  OS/Arch:          "
+	       "%s/%s\n  Kernel version:   %s\n",
+		text(v, "Version"), text(v, "ApiVersion"), text(v, "Os"), text(v, "Arch"),
+		text(v, "KernelVersion"));
 	return 0;
 }
 

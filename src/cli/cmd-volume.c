@@ -21,7 +21,9 @@ static int create(struct cli *c, struct opts *o, struct err *e)
 	if (!str_empty(driver) && strcmp(driver, "local"))
 		return err_set(e, ENOTSUP, "volume driver '%s' is not supported: use 'local'", driver);
 	g = cli_engine(c, e);
-	int r = g ? engine_volume_create(g, o->args_len ? o->args[0] : NULL, json_object_get(o->body, "Labels"), &volume, e) : -e->code;
+	int r = g ? engine_volume_create(g, o->args_len ? o->args[0] : NULL,
+			    json_object_get(o->body, "Labels"), &volume, e)
+		  : -e->code;
 	if (r < 0)
 		return r;
 	printf("%s\n", json_str(volume, "Name") ? json_str(volume, "Name") : "");
@@ -38,13 +40,19 @@ const struct command cmd_volume_create = {
 };
 
 static const struct opt ls_options[] = {
-	{"format", 0, &opt_string, NULL, "Output as a 'table', by 'table TEMPLATE' or 'TEMPLATE', or as 'json'"},
+	{"format", 0, &opt_string, NULL,
+		"Output as a 'table', by 'table TEMPLATE' or 'TEMPLATE', or as 'json'"},
 	{"quiet", 'q', &opt_bool, NULL, "Show only names"},
 	{0},
 };
 
 static const struct format_column columns[] = {
-	{"Driver", "DRIVER"}, {"Name", "VOLUME NAME"}, {"Labels", "LABELS"}, {"Mountpoint", "MOUNTPOINT"}, {"Scope", "SCOPE"}, {0},
+	{"Driver", "DRIVER"},
+	{"Name", "VOLUME NAME"},
+	{"Labels", "LABELS"},
+	{"Mountpoint", "MOUNTPOINT"},
+	{"Scope", "SCOPE"},
+	{0},
 };
 static const struct format_list volume_list = {"{{.Driver}}\t{{.Name}}", "{{.Name}}", columns};
 

@@ -1,8 +1,10 @@
 /*
- * The commands: one const struct each, one file per verb (cmd-*.c), listed in commands.c. main.c reads the line by the command's table and calls run().
+ * The commands: one const struct each, one file per verb (cmd-*.c), listed in commands.c. main.c reads the
+ * line by the command's table and calls run().
  *
- * run() returns the exit status, or -errno with *e set: main then prints "caisson: text" and exits with e->status, or the command's `failed`.
- * Commands on several objects report each failure with cli_error(), go on, and return 1.
+ * run() returns the exit status, or -errno with *e set: main then prints "caisson: text" and exits with
+ * e->status, or the command's `failed`. Commands on several objects report each failure with cli_error(), go
+ * on, and return 1.
  */
 #pragma once
 
@@ -12,8 +14,8 @@
 
 struct cli {
 	const char *root, *run, *config; /* global options; NULL: the engine's defaults */
-	struct engine *engine;		 /* opened by cli_engine() */
-	const char *command;		 /* as called: "caisson container ls" */
+	struct engine *engine;           /* opened by cli_engine() */
+	const char *command;             /* as called: "caisson container ls" */
 };
 
 struct command {
@@ -22,9 +24,9 @@ struct command {
 	const char *summary;
 	const struct opt *options[OPT_TABLES];
 	int min_args, max_args; /* max_args < 0: any number */
-	bool stop;		/* options end at the first argument */
-	int failed;		/* exit status of an error that brings none; 0: 1 */
-	bool use_status;	/* exit with the error's own status (126, 127) when it has one */
+	bool stop;              /* options end at the first argument */
+	int failed;             /* exit status of an error that brings none; 0: 1 */
+	bool use_status;        /* exit with the error's own status (126, 127) when it has one */
 	int (*run)(struct cli *c, struct opts *o, struct err *e);
 };
 
@@ -37,9 +39,12 @@ struct command_group {
 	} commands[24];
 };
 
-extern const struct command cmd_attach, cmd_create, cmd_doctor, cmd_exec, cmd_image_inspect, cmd_images, cmd_import, cmd_info, cmd_inspect;
-extern const struct command cmd_container_inspect, cmd_kernel_ls, cmd_kernel_update, cmd_kill, cmd_logs, cmd_ps, cmd_pull, cmd_rename, cmd_rm;
-extern const struct command cmd_rmi, cmd_run, cmd_start, cmd_stats, cmd_stop, cmd_top, cmd_version, cmd_volume_create, cmd_volume_inspect;
+extern const struct command cmd_attach, cmd_create, cmd_doctor, cmd_exec, cmd_image_inspect, cmd_images,
+	cmd_import, cmd_info, cmd_inspect;
+extern const struct command cmd_container_inspect, cmd_kernel_ls, cmd_kernel_update, cmd_kill, cmd_logs,
+	cmd_ps, cmd_pull, cmd_rename, cmd_rm;
+extern const struct command cmd_rmi, cmd_run, cmd_start, cmd_stats, cmd_stop, cmd_top, cmd_version,
+	cmd_volume_create, cmd_volume_inspect;
 extern const struct command cmd_volume_ls, cmd_volume_rm, cmd_wait;
 
 /* commands.c. The lists end in NULL, or in a group without a name. */
@@ -59,7 +64,7 @@ void help_options(FILE *f, const struct opt *const tables[]);
 
 /* cli.c */
 struct engine *cli_engine(struct cli *c, struct err *e); /* NULL with *e set */
-void cli_error(const struct err *e);			 /* "caisson: text" */
+void cli_error(const struct err *e);                     /* "caisson: text" */
 void cli_errorf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void cli_notice(void *data, const char *text); /* an engine_notice_fn: a line on stderr */
 

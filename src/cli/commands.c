@@ -1,26 +1,51 @@
-/* The list of commands, and the names they have under "container", "image", "volume", "system" and "kernel". */
+/* The list of commands, and the names they have under "container", "image", "volume", "system" and "kernel".
+ */
 #include "cli/cmd.h"
 
 #include <string.h>
 
 const struct command *const commands[] = {
-	&cmd_attach, &cmd_create, &cmd_doctor, &cmd_exec, &cmd_images, &cmd_import, &cmd_info, &cmd_inspect, &cmd_kill, &cmd_logs, &cmd_ps, &cmd_pull,
-	&cmd_rename, &cmd_rm, &cmd_rmi, &cmd_run, &cmd_start, &cmd_stats, &cmd_stop, &cmd_top, &cmd_version, &cmd_wait, NULL,
+	&cmd_attach,
+	&cmd_create,
+	&cmd_doctor,
+	&cmd_exec,
+	&cmd_images,
+	&cmd_import,
+	&cmd_info,
+	&cmd_inspect,
+	&cmd_kill,
+	&cmd_logs,
+	&cmd_ps,
+	&cmd_pull,
+	&cmd_rename,
+	&cmd_rm,
+	&cmd_rmi,
+	&cmd_run,
+	&cmd_start,
+	&cmd_stats,
+	&cmd_stop,
+	&cmd_top,
+	&cmd_version,
+	&cmd_wait,
+	NULL,
 };
 
 const struct command_group command_groups[] = {
 	{"container", "Manage containers",
-		{{"attach", &cmd_attach}, {"create", &cmd_create}, {"exec", &cmd_exec}, {"inspect", &cmd_container_inspect}, {"kill", &cmd_kill},
-			{"logs", &cmd_logs}, {"ls", &cmd_ps}, {"list", &cmd_ps}, {"ps", &cmd_ps}, {"rename", &cmd_rename}, {"rm", &cmd_rm},
-			{"run", &cmd_run}, {"start", &cmd_start}, {"stats", &cmd_stats}, {"stop", &cmd_stop}, {"top", &cmd_top},
-			{"wait", &cmd_wait}}},
+		{{"attach", &cmd_attach}, {"create", &cmd_create}, {"exec", &cmd_exec},
+			{"inspect", &cmd_container_inspect}, {"kill", &cmd_kill}, {"logs", &cmd_logs},
+			{"ls", &cmd_ps}, {"list", &cmd_ps}, {"ps", &cmd_ps}, {"rename", &cmd_rename},
+			{"rm", &cmd_rm}, {"run", &cmd_run}, {"start", &cmd_start}, {"stats", &cmd_stats},
+			{"stop", &cmd_stop}, {"top", &cmd_top}, {"wait", &cmd_wait}}},
 	{"image", "Manage images",
-		{{"import", &cmd_import}, {"inspect", &cmd_image_inspect}, {"ls", &cmd_images}, {"list", &cmd_images}, {"pull", &cmd_pull},
-			{"rm", &cmd_rmi}, {"remove", &cmd_rmi}}},
-	{"kernel", "Manage the kernels that utility VMs boot", {{"ls", &cmd_kernel_ls}, {"update", &cmd_kernel_update}}},
+		{{"import", &cmd_import}, {"inspect", &cmd_image_inspect}, {"ls", &cmd_images},
+			{"list", &cmd_images}, {"pull", &cmd_pull}, {"rm", &cmd_rmi}, {"remove", &cmd_rmi}}},
+	{"kernel", "Manage the kernels that utility VMs boot",
+		{{"ls", &cmd_kernel_ls}, {"update", &cmd_kernel_update}}},
 	{"system", "Look at the host", {{"doctor", &cmd_doctor}, {"info", &cmd_info}}},
 	{"volume", "Manage volumes",
-		{{"create", &cmd_volume_create}, {"inspect", &cmd_volume_inspect}, {"ls", &cmd_volume_ls}, {"rm", &cmd_volume_rm}}},
+		{{"create", &cmd_volume_create}, {"inspect", &cmd_volume_inspect}, {"ls", &cmd_volume_ls},
+			{"rm", &cmd_volume_rm}}},
 	{0},
 };
 

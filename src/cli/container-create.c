@@ -44,8 +44,7 @@ int env_file_read(const char *path, json_t *env, struct err *e)
 	_cleanup_strv_ char **lines = NULL;
 	int r = read_lines(path, &lines, e);
 
-	strv_foreach(line, lines)
-	{
+	strv_foreach (line, lines) {
 		const char *s = content_of(line);
 		if (r < 0 || !s)
 			continue;
@@ -100,8 +99,7 @@ static int label_files_apply(struct opts *o, struct err *e)
 	json_array_foreach (opts_get(o, "label-file"), i, path) {
 		_cleanup_strv_ char **lines = NULL;
 		int r = read_lines(json_string_value(path), &lines, e);
-		strv_foreach(line, lines)
-		{
+		strv_foreach (line, lines) {
 			const char *s = content_of(line);
 			if (r == 0 && s && add_file_label(labels, s) < 0)
 				r = err_nomem(e);
@@ -116,7 +114,8 @@ static int label_files_apply(struct opts *o, struct err *e)
 /* Which streams are attached: those of -a, or all but a stdin that is not interactive. */
 static int body_streams(struct opts *o, struct err *e)
 {
-	static const char *const names[][2] = {{"stdin", "AttachStdin"}, {"stdout", "AttachStdout"}, {"stderr", "AttachStderr"}};
+	static const char *const names[][2] = {
+		{"stdin", "AttachStdin"}, {"stdout", "AttachStdout"}, {"stderr", "AttachStderr"}};
 	_cleanup_strv_ char **asked = json_strv(opts_get(o, "attach"));
 	bool interactive = opts_flag(o, "interactive"), detach = opts_flag(o, "detach"), on = false;
 
@@ -189,7 +188,8 @@ static int create_or_pull(struct engine *g, struct opts *o, char ret_id[65], str
 			print_warnings(warnings);
 			return 0;
 		}
-		if (r != -ENOENT || !strstr(e->msg, "No such image") || pulled || (when && !strcmp(when, "never")))
+		if (r != -ENOENT || !strstr(e->msg, "No such image") || pulled ||
+			(when && !strcmp(when, "never")))
 			return r;
 		fprintf(stderr, "Unable to find image '%s%s' locally\n", ref, has_tag(ref) ? "" : ":latest");
 		r = pull(g, o, e);
@@ -204,7 +204,9 @@ static int open_cidfile(const char *path, struct err *e)
 	if (fd >= 0)
 		return fd;
 	if (errno == EEXIST)
-		return err_set(e, EEXIST, "container ID file found, make sure the other container isn't running or delete %s", path);
+		return err_set(e, EEXIST,
+			"container ID file found, make sure the other container isn't running or delete %s",
+			path);
 	return err_errno(e, errno, "failed to create the container ID file %s", path);
 }
 
@@ -214,7 +216,9 @@ static int check_options(const struct opts *o, struct err *e)
 	const char *when = opts_str(o, "pull"), *restart = json_str(opts_get(o, "restart"), "Name");
 
 	if (when && !str_in(when, times))
-		return err_set(e, EINVAL, "invalid pull option: '%s': must be one of \"always\", \"missing\" or \"never\"", when);
+		return err_set(e, EINVAL,
+			"invalid pull option: '%s': must be one of \"always\", \"missing\" or \"never\"",
+			when);
 	if (opts_flag(o, "rm") && !str_empty(restart) && strcmp(restart, "no"))
 		return err_set(e, EINVAL, "conflicting options: cannot specify both --restart and --rm");
 	return 0;

@@ -1,4 +1,5 @@
-/* Values of options that describe containers, put into the form of docker's API. Only the syntax is checked here; what the values mean is the engine's. */
+/* Values of options that describe containers, put into the form of docker's API. Only the syntax is checked
+ * here; what the values mean is the engine's. */
 #include "cli/opt.h"
 
 #include <errno.h>
@@ -24,8 +25,9 @@ static int parse_limit(const char *s, int64_t *ret)
 /* nofile=1024:2048 or nofile=1024 */
 static int set_ulimit(struct opts *p, const struct opt *o, const char *value, struct err *e)
 {
-	static const char *const names[] = {"as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc",
-		"rss", "rtprio", "rttime", "sigpending", "stack", NULL};
+	static const char *const names[] = {"as", "core", "cpu", "data", "fsize", "locks", "memlock",
+		"msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "rttime", "sigpending", "stack",
+		NULL};
 	_cleanup_free_ char *name = strdup(value);
 	int64_t soft, hard;
 
@@ -43,11 +45,16 @@ static int set_ulimit(struct opts *p, const struct opt *o, const char *value, st
 	if (parse_limit(first, &soft) < 0)
 		return err_set(e, EINVAL, "strconv.ParseInt: parsing \"%s\": invalid syntax", first);
 	if (parse_limit(second ? second : first, &hard) < 0)
-		return err_set(e, EINVAL, "strconv.ParseInt: parsing \"%s\": invalid syntax", second ? second : first);
+		return err_set(e, EINVAL, "strconv.ParseInt: parsing \"%s\": invalid syntax",
+			second ? second : first);
 	if (hard != -1 && (soft == -1 || soft > hard))
-		return err_set(e, EINVAL, "ulimit soft limit must be less than or equal to hard limit: %lld > %lld", (long long)soft,
-			(long long)hard);
-	return opts_append(p, o, json_pack("{s:s, s:I, s:I}", "Name", name, "Hard", (json_int_t)hard, "Soft", (json_int_t)soft), e);
+		return err_set(e, EINVAL,
+			"ulimit soft limit must be less than or equal to hard limit: %lld > %lld",
+			(long long)soft, (long long)hard);
+	return opts_append(p, o,
+		json_pack(
+			"{s:s, s:I, s:I}", "Name", name, "Hard", (json_int_t)hard, "Soft", (json_int_t)soft),
+		e);
 }
 const struct opt_type opt_ulimit = {"ulimit", set_ulimit};
 
@@ -81,8 +88,9 @@ static int set_device(struct opts *p, const struct opt *o, const char *value, st
 	if (mode && !device_mode(mode))
 		return err_set(e, EINVAL, "bad mode specified: %s", mode);
 	return opts_append(p, o,
-		json_pack("{s:o, s:o, s:o}", "PathOnHost", json_from_str(part[0]), "PathInContainer", json_from_str(inside ? inside : part[0]),
-			"CgroupPermissions", json_from_str(mode ? mode : "rwm")),
+		json_pack("{s:o, s:o, s:o}", "PathOnHost", json_from_str(part[0]), "PathInContainer",
+			json_from_str(inside ? inside : part[0]), "CgroupPermissions",
+			json_from_str(mode ? mode : "rwm")),
 		e);
 }
 const struct opt_type opt_device = {"list", set_device};
@@ -158,7 +166,9 @@ static int set_restart(struct opts *p, const struct opt *o, const char *value, s
 	if (value[n] && !n)
 		return err_set(e, EINVAL, "invalid restart policy format: no policy provided before colon");
 	if (value[n] && parse_int(value + n + 1, &count) < 0)
-		return err_set(e, EINVAL, "invalid restart policy format: maximum retry count must be an integer");
-	return opts_put(p, o, json_pack("{s:o, s:i}", "Name", json_from_str(name), "MaximumRetryCount", count), e);
+		return err_set(
+			e, EINVAL, "invalid restart policy format: maximum retry count must be an integer");
+	return opts_put(
+		p, o, json_pack("{s:o, s:i}", "Name", json_from_str(name), "MaximumRetryCount", count), e);
 }
 const struct opt_type opt_restart = {"string", set_restart};

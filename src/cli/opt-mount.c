@@ -1,4 +1,5 @@
-/* --mount type=bind,source=/a,target=/b,readonly: a line of comma-separated values into the Mounts entry of docker's API. */
+/* --mount type=bind,source=/a,target=/b,readonly: a line of comma-separated values into the Mounts entry of
+ * docker's API. */
 #include "cli/opt.h"
 
 #include <errno.h>
@@ -84,14 +85,16 @@ static int put_value(json_t *m, const struct mount_key *k, const char *value)
 			return -EINVAL;
 		return json_put_path(m, k->path, json_integer((json_int_t)size));
 	case KEY_OCTAL:
-		return parse_octal(value, &mode) < 0 ? -EINVAL : json_put_path(m, k->path, json_integer(mode));
+		return parse_octal(value, &mode) < 0 ? -EINVAL
+						     : json_put_path(m, k->path, json_integer(mode));
 	case KEY_PAIR:
 		return put_pair(m, k->path, value);
 	}
 	return -EINVAL;
 }
 
-/* The next field of a CSV line: up to a comma, or in double quotes ("" for one). *s moves behind it. NULL: out of memory or an open quote. */
+/* The next field of a CSV line: up to a comma, or in double quotes ("" for one). *s moves behind it. NULL:
+ * out of memory or an open quote. */
 static char *next_field(const char **s)
 {
 	_cleanup_buf_ struct buf b = {0};
@@ -137,7 +140,8 @@ static int put_field(json_t *m, char *field, struct err *e)
 
 static int check_mount(const json_t *m, struct err *e)
 {
-	static const char *const options[][2] = {{"bind", "BindOptions"}, {"volume", "VolumeOptions"}, {"tmpfs", "TmpfsOptions"}};
+	static const char *const options[][2] = {
+		{"bind", "BindOptions"}, {"volume", "VolumeOptions"}, {"tmpfs", "TmpfsOptions"}};
 	const char *type = json_str(m, "Type");
 
 	if (str_empty(type))
@@ -146,7 +150,8 @@ static int check_mount(const json_t *m, struct err *e)
 		return err_set(e, EINVAL, "target is required");
 	for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++)
 		if (json_object_get(m, options[i][1]) && strcmp(type, options[i][0]))
-			return err_set(e, EINVAL, "cannot mix '%s-*' options with mount type '%s'", options[i][0], type);
+			return err_set(e, EINVAL, "cannot mix '%s-*' options with mount type '%s'",
+				options[i][0], type);
 	return 0;
 }
 

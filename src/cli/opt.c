@@ -41,10 +41,12 @@ static int set_value(struct opts *p, const struct opt *o, const char *value, str
 		return err_nomem(e);
 	if (o->letter)
 		snprintf(letter, sizeof(letter), "-%c, ", o->letter);
-	return err_set(e, EINVAL, "invalid argument \"%s\" for \"%s--%s\" flag: %s", value, letter, o->name, why.msg);
+	return err_set(e, EINVAL, "invalid argument \"%s\" for \"%s--%s\" flag: %s", value, letter, o->name,
+		why.msg);
 }
 
-/* "--name", "--name=value"; *next is what follows on the command line. Returns how many of these were used, or -Exxx. */
+/* "--name", "--name=value"; *next is what follows on the command line. Returns how many of these were used,
+ * or -Exxx. */
 static int parse_long(struct opts *p, const char *arg, const char *next, struct err *e)
 {
 	const char *name = arg + 2;
@@ -197,7 +199,8 @@ int opts_put(struct opts *p, const struct opt *o, json_t *value, struct err *e)
 	return json_set(p->given, o->name, value) < 0 ? err_nomem(e) : 0;
 }
 
-/* The list or map of an option, made at its first value; it stands in `given` and in `body` at once. Borrowed. */
+/* The list or map of an option, made at its first value; it stands in `given` and in `body` at once.
+ * Borrowed. */
 static json_t *container_of_values(struct opts *p, const struct opt *o, json_t *(*make)(void), struct err *e)
 {
 	json_t *c = json_object_get(p->given, o->name);

@@ -1,7 +1,9 @@
 /*
- * Options as tables: one row per option, read with the rules of pflag, which docker's commands have (-it, -eA=1, -e A=1, --name=x, --name x,
- * --rm=false, repeated options, "--"). A row that has a path puts its value there in `body`, so that the body of an API request is filled straight
- * from the table; `given` holds every option of the command line under its long name.
+ * Options as tables: one row per option, read with the rules of pflag, which docker's commands have (-it,
+ * -eA=1, -e A=1, --name=x, --name x,
+ * --rm=false, repeated options, "--"). A row that has a path puts its value there in `body`, so that the body
+ * of an API request is filled straight from the table; `given` holds every option of the command line under
+ * its long name.
  */
 #pragma once
 
@@ -15,7 +17,8 @@
 struct opt;
 struct opts;
 
-/* What an option's value is: its name in --help and how it is read. set() gets "true" for a flag without a value. */
+/* What an option's value is: its name in --help and how it is read. set() gets "true" for a flag without a
+ * value. */
 struct opt_type {
 	const char *arg; /* "list"; "" for a flag, which needs no value */
 	int (*set)(struct opts *p, const struct opt *o, const char *value, struct err *e);
@@ -23,7 +26,7 @@ struct opt_type {
 
 struct opt {
 	const char *name; /* long name; NULL ends the table */
-	char letter;	  /* or 0 */
+	char letter;      /* or 0 */
 	const struct opt_type *type;
 	const char *path; /* "HostConfig.Memory", or NULL */
 	const char *help; /* one sentence without a full stop; NULL: an old name, not shown */
@@ -39,7 +42,8 @@ struct opts {
 	bool help;
 };
 
-/* Reads argv (without the command's name). With `stop` the options end at the first argument. -EINVAL with pflag's text in *e; opts_done always. */
+/* Reads argv (without the command's name). With `stop` the options end at the first argument. -EINVAL with
+ * pflag's text in *e; opts_done always. */
 int opts_parse(struct opts *p, const struct opt *const tables[], char *argv[], bool stop, struct err *e);
 void opts_done(struct opts *p);
 
@@ -57,7 +61,9 @@ int opts_put_key(struct opts *p, const struct opt *o, const char *key, json_t *v
 int json_put_path(json_t *root, const char *path, json_t *value);
 
 /* Plain values (opt-types.c). */
-extern const struct opt_type opt_bool, opt_string, opt_list, opt_int, opt_bytes, opt_bytes_or_unlimited, opt_cpus;
+extern const struct opt_type opt_bool, opt_string, opt_list, opt_int, opt_bytes, opt_bytes_or_unlimited,
+	opt_cpus;
 extern const struct opt_type opt_env, opt_label, opt_map, opt_filter;
 /* What containers take (opt-container.c, opt-mount.c). */
-extern const struct opt_type opt_ulimit, opt_device, opt_volume, opt_tmpfs, opt_attach, opt_restart, opt_mount;
+extern const struct opt_type opt_ulimit, opt_device, opt_volume, opt_tmpfs, opt_attach, opt_restart,
+	opt_mount;

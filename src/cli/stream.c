@@ -3,8 +3,9 @@
  *
  *	our stdin --read--> `to_sock` --send--> socket --frames--> `out[]` --write--> our stdout, stderr
  *
- * Each side is read only when what came before has been passed on, so memory is bounded and a stalled reader stalls the writer. Our own descriptors
- * are shared with other processes and stay in blocking mode; they are written only after poll() and in pieces that a pipe with room takes whole.
+ * Each side is read only when what came before has been passed on, so memory is bounded and a stalled reader
+ *stalls the writer. Our own descriptors are shared with other processes and stay in blocking mode; they are
+ *written only after poll() and in pieces that a pipe with room takes whole.
  */
 #include "cli/stream.h"
 
@@ -192,7 +193,8 @@ static int on_frame(struct relay *r, const struct frame *f, struct err *e)
 	switch (f->type) {
 	case MONITOR_DATA:
 		if (f->stream != 1 && f->stream != 2)
-			return err_set(e, EBADMSG, "data for stream %u from the container's monitor", f->stream);
+			return err_set(
+				e, EBADMSG, "data for stream %u from the container's monitor", f->stream);
 		return buf_add(&r->out[f->stream - 1].b, f->payload, f->len) < 0 ? err_nomem(e) : 0;
 	case MONITOR_STARTED:
 		r->proc = (int)wire_u32(&w);
@@ -230,7 +232,8 @@ static int take_frames(struct relay *r, struct err *e)
 		if (n < 0)
 			return err_set(e, EBADMSG, "damaged frame from the container's monitor");
 		if (n == 0)
-			return r->sock_closed ? err_set(e, ECONNRESET, "the container's monitor has gone") : 0;
+			return r->sock_closed ? err_set(e, ECONNRESET, "the container's monitor has gone")
+					      : 0;
 		n = on_frame(r, &f, e);
 		if (n < 0)
 			return n;

@@ -1,4 +1,5 @@
-/* Columns as Go's tabwriter lays them out for docker: cells end in tabs, columns are padded by spaces, the last cell of a line is free. */
+/* Columns as Go's tabwriter lays them out for docker: cells end in tabs, columns are padded by spaces, the
+ * last cell of a line is free. */
 #pragma once
 
 #include <stdio.h>
@@ -7,5 +8,6 @@
 
 enum { TABLE_PADDING = 3, TABLE_WIDTH = 10 };
 
-/* Appends the lines of `text` to *out as a table whose columns are at least min_width wide, padding included. -ENOMEM. */
+/* Appends the lines of `text` to *out as a table whose columns are at least min_width wide, padding included.
+ * -ENOMEM. */
 int table_format(const char *text, int min_width, struct buf *out);

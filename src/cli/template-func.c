@@ -137,7 +137,8 @@ static int fn_index(json_t *const *args, size_t n, json_t **ret, struct err *e)
 			json_int_t k = json_integer_value(args[i]);
 			v = k < 0 ? NULL : json_array_get(v, (size_t)k);
 			if (!v)
-				return err_set(e, EINVAL, "error calling index: index out of range: %lld", (long long)k);
+				return err_set(e, EINVAL, "error calling index: index out of range: %lld",
+					(long long)k);
 		} else if (!json_is_null(v)) {
 			return err_set(e, EINVAL, "error calling index: cannot index it with this type");
 		}
@@ -162,12 +163,15 @@ static int fn_slice(json_t *const *args, size_t n, json_t **ret, struct err *e)
 	for (size_t i = 1; i < n; i++) {
 		bound[i - 1] = json_integer_value(args[i]);
 		if (!json_is_integer(args[i]) || bound[i - 1] < 0 || (size_t)bound[i - 1] > len)
-			return err_set(e, EINVAL, "error calling slice: index out of range: %lld", (long long)bound[i - 1]);
+			return err_set(e, EINVAL, "error calling slice: index out of range: %lld",
+				(long long)bound[i - 1]);
 	}
 	if (bound[0] > bound[1])
-		return err_set(e, EINVAL, "error calling slice: invalid slice index: %lld > %lld", (long long)bound[0], (long long)bound[1]);
+		return err_set(e, EINVAL, "error calling slice: invalid slice index: %lld > %lld",
+			(long long)bound[0], (long long)bound[1]);
 	if (is_text) {
-		_cleanup_free_ char *part = strndup(json_string_value(args[0]) + bound[0], (size_t)(bound[1] - bound[0]));
+		_cleanup_free_ char *part =
+			strndup(json_string_value(args[0]) + bound[0], (size_t)(bound[1] - bound[0]));
 		*ret = part ? json_from_str(part) : NULL;
 		return *ret ? 0 : -ENOMEM;
 	}
@@ -179,7 +183,8 @@ static int fn_slice(json_t *const *args, size_t n, json_t **ret, struct err *e)
 
 static int need_string(json_t *v, const char *function, struct err *e)
 {
-	return json_is_string(v) ? 0 : err_set(e, EINVAL, "wrong type for value; %s expects a string", function);
+	return json_is_string(v) ? 0
+				 : err_set(e, EINVAL, "wrong type for value; %s expects a string", function);
 }
 
 static int map_text(json_t *const *args, json_t **ret, int (*map)(int), struct err *e)
@@ -343,7 +348,7 @@ static int print_verb(struct buf *b, const char *flags, char verb, const json_t 
 		r = quoted ? buf_adds(&text, quoted) : -ENOMEM;
 	} else if ((verb == 'x' || verb == 'X' || verb == 'o') && json_is_integer(v)) {
 		unsigned long long number = (unsigned long long)json_integer_value(v);
-		r = verb == 'x'	  ? buf_addf(&text, "%llx", number)
+		r = verb == 'x'   ? buf_addf(&text, "%llx", number)
 		    : verb == 'X' ? buf_addf(&text, "%llX", number)
 				  : buf_addf(&text, "%llo", number);
 	} else if (strchr("feg", verb) && json_is_number(v)) {
@@ -379,7 +384,8 @@ static int fn_printf(json_t *const *args, size_t n, json_t **ret, struct err *e)
 			continue;
 		}
 		if (len >= 5 || !c[len + 1] || !strchr("sdvqtxXofeg", c[len + 1]))
-			return err_set(e, EINVAL, "error calling printf: bad verb in \"%s\"", json_string_value(args[0]));
+			return err_set(e, EINVAL, "error calling printf: bad verb in \"%s\"",
+				json_string_value(args[0]));
 		memcpy(flags, c + 1, len);
 		c += len + 1;
 		r = used < n ? print_verb(&b, flags, *c, args[used]) : buf_addf(&b, "%%!%c(MISSING)", *c);
@@ -414,9 +420,11 @@ static int compare(const json_t *a, const json_t *b, int *ret)
 	if (json_is_string(a) && json_is_string(b))
 		*ret = strcmp(json_string_value(a), json_string_value(b));
 	else if (json_is_integer(a) && json_is_integer(b))
-		*ret = (json_integer_value(a) > json_integer_value(b)) - (json_integer_value(a) < json_integer_value(b));
+		*ret = (json_integer_value(a) > json_integer_value(b)) -
+		       (json_integer_value(a) < json_integer_value(b));
 	else if (json_is_number(a) && json_is_number(b))
-		*ret = (json_number_value(a) > json_number_value(b)) - (json_number_value(a) < json_number_value(b));
+		*ret = (json_number_value(a) > json_number_value(b)) -
+		       (json_number_value(a) < json_number_value(b));
 	else
 		return -EINVAL;
 	return 0;
@@ -427,7 +435,8 @@ static int equal(const json_t *a, const json_t *b, bool *ret)
 {
 	int order;
 
-	if (json_is_boolean(a) == json_is_boolean(b) && (json_is_boolean(a) || json_is_null(a) || json_is_null(b)))
+	if (json_is_boolean(a) == json_is_boolean(b) &&
+		(json_is_boolean(a) || json_is_null(a) || json_is_null(b)))
 		*ret = json_typeof(a) == json_typeof(b);
 	else if (compare(a, b, &order) == 0)
 		*ret = !order;
@@ -464,15 +473,15 @@ static int fn_ne(json_t *const *args, size_t n, json_t **ret, struct err *e)
 	return 0;
 }
 
-#define ORDER_FUNCTION(name, operator)                                                               \
-	static int fn_##name(json_t *const *args, size_t n, json_t **ret, struct err *e)             \
-	{                                                                                            \
-		int order;                                                                           \
-		(void)n;                                                                             \
-		if (compare(args[0], args[1], &order) < 0)                                           \
-			return incompatible(#name, e);                                               \
-		*ret = json_boolean(order operator 0);                                               \
-		return 0;                                                                            \
+#define ORDER_FUNCTION(name, operator)                                                   \
+	static int fn_##name(json_t *const *args, size_t n, json_t **ret, struct err *e) \
+	{                                                                                \
+		int order;                                                               \
+		(void)n;                                                                 \
+		if (compare(args[0], args[1], &order) < 0)                               \
+			return incompatible(#name, e);                                   \
+		*ret = json_boolean(order operator0);                                    \
+		return 0;                                                                \
 	}
 ORDER_FUNCTION(lt, <)
 ORDER_FUNCTION(le, <=)
@@ -480,11 +489,30 @@ ORDER_FUNCTION(gt, >)
 ORDER_FUNCTION(ge, >=)
 
 static const struct template_function functions[] = {
-	{"and", 1, -1, NULL}, {"or", 1, -1, NULL}, {"not", 1, 1, NULL}, {"eq", 2, -1, fn_eq}, {"ne", 2, 2, fn_ne}, {"lt", 2, 2, fn_lt},
-	{"le", 2, 2, fn_le}, {"gt", 2, 2, fn_gt}, {"ge", 2, 2, fn_ge}, {"len", 1, 1, fn_len}, {"index", 1, -1, fn_index},
-	{"slice", 1, 3, fn_slice}, {"json", 1, 1, fn_json}, {"join", 2, 2, fn_join}, {"split", 2, 2, fn_split}, {"lower", 1, 1, fn_lower},
-	{"upper", 1, 1, fn_upper}, {"title", 1, 1, fn_title}, {"pad", 3, 3, fn_pad}, {"truncate", 2, 2, fn_truncate}, {"print", 0, -1, fn_print},
-	{"println", 0, -1, fn_println}, {"printf", 1, -1, fn_printf}, {"html", 1, 1, fn_html},
+	{"and", 1, -1, NULL},
+	{"or", 1, -1, NULL},
+	{"not", 1, 1, NULL},
+	{"eq", 2, -1, fn_eq},
+	{"ne", 2, 2, fn_ne},
+	{"lt", 2, 2, fn_lt},
+	{"le", 2, 2, fn_le},
+	{"gt", 2, 2, fn_gt},
+	{"ge", 2, 2, fn_ge},
+	{"len", 1, 1, fn_len},
+	{"index", 1, -1, fn_index},
+	{"slice", 1, 3, fn_slice},
+	{"json", 1, 1, fn_json},
+	{"join", 2, 2, fn_join},
+	{"split", 2, 2, fn_split},
+	{"lower", 1, 1, fn_lower},
+	{"upper", 1, 1, fn_upper},
+	{"title", 1, 1, fn_title},
+	{"pad", 3, 3, fn_pad},
+	{"truncate", 2, 2, fn_truncate},
+	{"print", 0, -1, fn_print},
+	{"println", 0, -1, fn_println},
+	{"printf", 1, -1, fn_printf},
+	{"html", 1, 1, fn_html},
 };
 
 const struct template_function *template_function(const char *name)

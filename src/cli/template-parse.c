@@ -1,4 +1,5 @@
-/* The parser of --format templates: text into nodes, by recursive descent. The depth of blocks and parentheses is bounded. */
+/* The parser of --format templates: text into nodes, by recursive descent. The depth of blocks and
+ * parentheses is bounded. */
 #include "cli/template-private.h"
 
 #include <ctype.h>
@@ -76,7 +77,8 @@ static int fail(struct parser *s, const char *text)
 
 static int fail_near(struct parser *s, const char *text)
 {
-	_cleanup_free_ char *all = str_fmt("%s \"%.*s\" in command", text, (int)(s->end - s->p < 20 ? s->end - s->p : 20), s->p);
+	_cleanup_free_ char *all =
+		str_fmt("%s \"%.*s\" in command", text, (int)(s->end - s->p < 20 ? s->end - s->p : 20), s->p);
 
 	return all ? fail(s, all) : err_nomem(s->e);
 }
@@ -407,7 +409,8 @@ static bool keyword(struct parser *s, const char *word)
 {
 	size_t n = strlen(word);
 
-	if ((size_t)(s->end - s->p) < n || strncmp(s->p, word, n) || (s->p + n < s->end && word_char(s->p[n])))
+	if ((size_t)(s->end - s->p) < n || strncmp(s->p, word, n) ||
+		(s->p + n < s->end && word_char(s->p[n])))
 		return false;
 	s->p += n;
 	return true;
@@ -469,7 +472,8 @@ static int parse_block(struct parser *s, struct node *n)
 	return r;
 }
 
-/* One action. STOP_TEXT: it is read whole; STOP_END: it was {{end}}; STOP_ELSE: s->p is behind the word else. */
+/* One action. STOP_TEXT: it is read whole; STOP_END: it was {{end}}; STOP_ELSE: s->p is behind the word else.
+ */
 static int parse_action(struct parser *s, struct node ***tail, enum stop *ret_stop)
 {
 	int r = open_action(s);
@@ -494,7 +498,10 @@ static int parse_action(struct parser *s, struct node ***tail, enum stop *ret_st
 	if (!n)
 		return err_nomem(s->e);
 	*tail = &n->next;
-	n->kind = keyword(s, "if") ? NODE_IF : keyword(s, "range") ? NODE_RANGE : keyword(s, "with") ? NODE_WITH : NODE_ACTION;
+	n->kind = keyword(s, "if")      ? NODE_IF
+		  : keyword(s, "range") ? NODE_RANGE
+		  : keyword(s, "with")  ? NODE_WITH
+					: NODE_ACTION;
 	if (n->kind != NODE_ACTION)
 		return parse_block(s, n);
 	r = parse_pipe(s, &n->pipe);

@@ -7,10 +7,10 @@ enum expr_kind { EXPR_DOT, EXPR_VARIABLE, EXPR_LITERAL, EXPR_FUNCTION, EXPR_PIPE
 
 struct expr {
 	enum expr_kind kind;
-	char *name;	   /* of a variable ("" for $) or function */
+	char *name; /* of a variable ("" for $) or function */
 	json_t *literal;
 	struct pipe *pipe; /* in parentheses */
-	char **fields;	   /* .A.B behind it */
+	char **fields;     /* .A.B behind it */
 	size_t start, end; /* where it stands in the text */
 };
 
@@ -37,7 +37,8 @@ struct node {
 	struct node *body, *otherwise, *next;
 };
 
-struct template {
+struct template
+{
 	char *source;
 	struct node *nodes;
 };
@@ -52,5 +53,6 @@ struct template_function {
 	int min, max; /* arguments; max < 0: any number */
 	int (*call)(json_t *const *args, size_t n, json_t **ret, struct err *e);
 };
-/* and, or and not are the evaluator's own, as they need not evaluate all; they are in the table with call NULL. */
+/* and, or and not are the evaluator's own, as they need not evaluate all; they are in the table with call
+ * NULL. */
 const struct template_function *template_function(const char *name);

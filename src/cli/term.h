@@ -29,7 +29,7 @@ struct detach_keys {
 /* "ctrl-p,ctrl-q", "a,b", NULL or "": the default. -EINVAL. */
 int detach_keys_parse(const char *s, struct detach_keys *ret, struct err *e);
 /*
- * Takes n typed bytes; ret has room for n + DETACH_KEYS_MAX and gets those to send on. Keys that may be the beginning of the sequence are held back
- * until it is broken. Returns whether the sequence is complete.
+ * Takes n typed bytes; ret has room for n + DETACH_KEYS_MAX and gets those to send on. Keys that may be the
+ * beginning of the sequence are held back until it is broken. Returns whether the sequence is complete.
  */
 bool detach_keys_filter(struct detach_keys *d, const char *p, size_t n, char *ret, size_t *ret_n);

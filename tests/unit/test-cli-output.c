@@ -33,11 +33,11 @@ static void test_table(void **state)
 	expect_table("a\nb\tc\n", 0, "a\nb   c\n");
 }
 
-#define EXPECT_TEXT(call, want)                                                                      \
-	do {                                                                                         \
-		_cleanup_free_ char *_s = (call);                                                    \
-		assert_non_null(_s);                                                                 \
-		assert_string_equal(_s, want);                                                       \
+#define EXPECT_TEXT(call, want)                   \
+	do {                                      \
+		_cleanup_free_ char *_s = (call); \
+		assert_non_null(_s);              \
+		assert_string_equal(_s, want);    \
 	} while (0)
 
 static void test_rows(void **state)

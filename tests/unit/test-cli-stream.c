@@ -1,4 +1,5 @@
-/* The relay between stdio and a monitor's socket. The test is the monitor; each case runs stream_run in a child with stdio of its own. */
+/* The relay between stdio and a monitor's socket. The test is the monitor; each case runs stream_run in a
+ * child with stdio of its own. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -89,7 +90,8 @@ static void start(struct child *c, struct stream s, int pty)
 	close(err[1]);
 	close(told[1]);
 	close(sock[1]);
-	*c = (struct child){.pid = c->pid, .sock = sock[0], .in = in[1], .out = out[0], .err = err[0], .told = told[0]};
+	*c = (struct child){
+		.pid = c->pid, .sock = sock[0], .in = in[1], .out = out[0], .err = err[0], .told = told[0]};
 }
 
 static int finish(struct child *c)
@@ -278,7 +280,8 @@ static void test_lost(void **state)
 {
 	static const char *const damage[] = {"", "\xff\xff\xff\xff\x01\0\0\0", "\3\0\0\0\x40\0\x09\0abc"};
 	static const size_t sizes[] = {0, 8, 11};
-	static const char *const texts[] = {"error: the container's monitor has gone\n", "error: damaged frame from the container's monitor\n",
+	static const char *const texts[] = {"error: the container's monitor has gone\n",
+		"error: damaged frame from the container's monitor\n",
 		"error: data for stream 9 from the container's monitor\n"};
 
 	(void)state;
