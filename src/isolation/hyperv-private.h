@@ -82,9 +82,9 @@ int vmm_root(const struct isolation_host *h, const char *qemu, char **ret, struc
 
 /* ---- hyperv-virtiofsd.c ---- */
 bool share_needed(const struct plan *p);
-/* Starts virtiofsd on the plan's binds, each under its number ("0", "1", ...); *ret_sock is connected to it. */
-int share_start(const struct isolation_host *h, const struct plan *p, int container_dir, pid_t *ret_pid, int *ret_pidfd,
-	int *ret_sock, struct err *e);
+/* Starts virtiofsd on the plan's binds, each under its number ("0", "1", ...), its words to `output`; *ret_sock is connected to it. */
+int share_start(const struct isolation_host *h, const struct plan *p, int container_dir, int output, pid_t *ret_pid,
+	int *ret_pidfd, int *ret_sock, struct err *e);
 /* The arguments for either version of virtiofsd; `help` is what its --help prints. */
 int share_argv(const char *program, const char *help, const char *source, int fd, char ***ret);
 

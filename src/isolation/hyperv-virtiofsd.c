@@ -157,6 +157,7 @@ struct share_child {
 	const char *program;
 	char *const *argv;
 	int listener;
+	int output;
 	pid_t parent;
 };
 
@@ -182,8 +183,8 @@ static __attribute__((noreturn)) void child(const struct share_child *c, int sta
 		umask(0);
 		fd_cloexec(c->listener, false);
 		dup2(null, 0);
-		dup2(null, 1);
-		dup2(null, 2);
+		dup2(c->output, 1);
+		dup2(c->output, 2);
 		execve(c->program, c->argv, (char *[]){(char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL});
 		err_errno(&e, errno, "exec %s", c->program);
 	}
@@ -228,8 +229,8 @@ static int spawn(struct share_child *c, pid_t *ret_pid, int *ret_pidfd, struct e
 	return 0;
 }
 
-int share_start(const struct isolation_host *h, const struct plan *p, int container_dir, pid_t *ret_pid, int *ret_pidfd,
-	int *ret_sock, struct err *e)
+int share_start(const struct isolation_host *h, const struct plan *p, int container_dir, int output, pid_t *ret_pid,
+	int *ret_pidfd, int *ret_sock, struct err *e)
 {
 	char program[1024];
 	_cleanup_buf_ struct buf help = {0};
@@ -255,7 +256,8 @@ int share_start(const struct isolation_host *h, const struct plan *p, int contai
 		return err_errno(e, r, "make the socket to virtiofsd");
 	if (share_argv(program, help.data ? help.data : "", where, listener, &argv) < 0)
 		return err_nomem(e);
-	struct share_child c = {.plan = p, .where = where, .program = program, .argv = argv, .listener = listener};
+	struct share_child c = {.plan = p, .where = where, .program = program, .argv = argv, .listener = listener,
+		.output = output};
 	r = spawn(&c, ret_pid, ret_pidfd, e);
 	if (r == 0)
 		*ret_sock = steal_fd(&sock);

@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/proc.h"
 #include "isolation/hyperv-private.h"
 
@@ -211,7 +212,8 @@ int vm_start(struct vm *vm, struct isolate *i, const struct vm_parts *parts, con
 	if (r < 0)
 		err_errno(e, r, "make the VM's sockets");
 	if (r == 0 && share_needed(i->plan))
-		r = share_start(i->host, i->plan, i->container_dir, &vm->virtiofsd, &vm->virtiofsd_fd, &q.share, e);
+		r = share_start(i->host, i->plan, i->container_dir, q.output, &vm->virtiofsd,
+			&vm->virtiofsd_fd, &q.share, e);
 	if (r == 0)
 		r = spawn_qemu(vm, parts, &q, e);
 	if (r == 0) {
@@ -282,10 +284,13 @@ static void reason(const struct vm *vm, int qemu, bool qemu_killed, bool virtiof
 {
 	char text[160];
 
+	*ret = 0;
 	if (console_panic(&vm->console, text, sizeof(text))) {
 		snprintf(ret, size, "guest kernel panic: %s", text);
 	} else if (qemu_killed || qemu < 0) {
-		snprintf(ret, size, "%s", virtiofsd_ended ? "virtiofsd, which shares the host's directories, has ended" : "");
+		last_words(vm, text, sizeof(text));
+		if (virtiofsd_ended)
+			snprintf(ret, size, "virtiofsd, which shares the host's directories, has ended: %s", text);
 	} else if (WIFSIGNALED(qemu)) {
 		snprintf(ret, size, "QEMU was killed by signal %d (%s)", WTERMSIG(qemu), signal_name(WTERMSIG(qemu)));
 	} else if (WEXITSTATUS(qemu)) {
@@ -310,6 +315,8 @@ void vm_stop(struct vm *vm, char *ret, size_t size)
 		read_console(vm);
 	if (vm->output_fd >= 0)
 		read_output(vm);
+	if (vm->output.len)
+		log_trace("vm", "QEMU and virtiofsd said: %s", vm->output.data);
 	if (ret)
 		reason(vm, qemu, qemu_killed, !virtiofsd_killed, ret, size);
 	if (vm->isolate)
