@@ -473,14 +473,14 @@ static int fn_ne(json_t *const *args, size_t n, json_t **ret, struct err *e)
 	return 0;
 }
 
-#define ORDER_FUNCTION(name, operator)                                                   \
+#define ORDER_FUNCTION(name, relation)                                                   \
 	static int fn_##name(json_t *const *args, size_t n, json_t **ret, struct err *e) \
 	{                                                                                \
 		int order;                                                               \
 		(void)n;                                                                 \
 		if (compare(args[0], args[1], &order) < 0)                               \
 			return incompatible(#name, e);                                   \
-		*ret = json_boolean(order operator0);                                    \
+		*ret = json_boolean(order relation 0);                                   \
 		return 0;                                                                \
 	}
 ORDER_FUNCTION(lt, <)
