@@ -94,6 +94,17 @@ static int64_t parse_fraction(const char **s)
 	return ns;
 }
 
+/* -ERANGE for times that nanoseconds in 64 bits cannot hold: before 1677, after 2262. */
+static int to_ns(int64_t seconds, int64_t fraction, int64_t *ret_ns)
+{
+	int64_t v;
+
+	if (__builtin_mul_overflow(seconds, NS, &v) || __builtin_add_overflow(v, fraction, &v))
+		return -ERANGE;
+	*ret_ns = v;
+	return 0;
+}
+
 int clock_parse(const char *s, int64_t *ret_ns)
 {
 	static const char *const forms[] = {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H", "%Y-%m-%d"};
@@ -104,11 +115,8 @@ int clock_parse(const char *s, int64_t *ret_ns)
 		v = strtoll(s, NULL, 10);
 		if (p - s > 10)
 			return -ERANGE;
-		v = v * NS + parse_fraction(&p);
-		if (*p)
-			return -EINVAL;
-		*ret_ns = v;
-		return 0;
+		int64_t fraction = parse_fraction(&p);
+		return *p ? -EINVAL : to_ns(v, fraction, ret_ns);
 	}
 	if (parse_go_duration(s, &v) == 0) {
 		*ret_ns = clock_real_ns() - v;
@@ -129,8 +137,7 @@ int clock_parse(const char *s, int64_t *ret_ns)
 		else
 			continue;
 		tm.tm_isdst = -1;
-		*ret_ns = ((zone ? timegm(&tm) : mktime(&tm)) - v) * NS + fraction;
-		return 0;
+		return to_ns((zone ? timegm(&tm) : mktime(&tm)) - v, fraction, ret_ns);
 	}
 	return -EINVAL;
 }
