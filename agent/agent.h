@@ -1,6 +1,6 @@
 /*
- * The agent: PID 1 of the utility VM. It answers one host over one virtio-serial port (proto/agent.h, docs/protocol.md) and carries
- * one plan out with the sandbox.
+ * The agent: PID 1 of the utility VM. It answers one host over one virtio-serial port (proto/agent.h,
+ * docs/protocol.md) and carries one plan out with the sandbox.
  *
  *   port.c      frames in, control and data frames out
  *   service.c   one function per opcode, the loop
@@ -10,8 +10,9 @@
  *   machine.c   what START does to the guest before the workload, and SHUTDOWN after it
  *   boot.c      from the kernel's hand-over to an open port
  *
- * The host is trusted not to be hostile but still held to the protocol: what does not parse, or spends credit it does not have, ends
- * the service. The workload is hostile: nothing here waits for it and nothing grows with what it does.
+ * The host is trusted not to be hostile but still held to the protocol: what does not parse, or spends credit
+ * it does not have, ends the service. The workload is hostile: nothing here waits for it and nothing grows
+ * with what it does.
  */
 #pragma once
 
@@ -36,11 +37,11 @@ struct queue {
 struct port {
 	int fd;
 	struct source *source;
-	bool want_out;	     /* the source waits for room */
+	bool want_out; /* the source waits for room */
 	struct frame_reader in;
 	struct queue control, data;
 	struct queue *writing; /* the queue whose frame is half written, or NULL */
-	size_t writing_left; /* bytes until the next frame may be of the other queue */
+	size_t writing_left;   /* bytes until the next frame may be of the other queue */
 };
 
 /* Queue a frame: 0, -ENOMEM or -EMSGSIZE. `payload` may be NULL. */
@@ -60,14 +61,14 @@ struct process;
 /* One direction of a process's stdio. */
 struct stream {
 	struct process *process;
-	int fd;		       /* non-blocking; -1: ended */
+	int fd;                /* non-blocking; -1: ended */
 	struct source *source; /* NULL: nothing is waited for */
-	bool input;	       /* from the host to the process */
+	bool input;            /* from the host to the process */
 	bool tty;
-	bool discard;	 /* an output whose reader is gone: read and thrown away */
-	bool eof;	 /* an input after the host's EOF: closed when `pending` is written */
-	uint32_t credit; /* output: bytes we may send; input: bytes the host may send */
-	uint32_t owed;	 /* input: bytes written to the process and not yet granted again */
+	bool discard;         /* an output whose reader is gone: read and thrown away */
+	bool eof;             /* an input after the host's EOF: closed when `pending` is written */
+	uint32_t credit;      /* output: bytes we may send; input: bytes the host may send */
+	uint32_t owed;        /* input: bytes written to the process and not yet granted again */
 	struct queue pending; /* input: at most AGENT_WINDOW bytes that the process has not taken */
 };
 
@@ -94,12 +95,13 @@ struct process {
 	struct stream streams[STREAMS];
 };
 
-int process_start(struct agent *a, struct err *e);			 /* the workload, from a->plan */
+int process_start(struct agent *a, struct err *e); /* the workload, from a->plan */
 int process_exec(struct agent *a, uint32_t id, const struct plan_process *p, struct err *e);
 struct process *process_find(struct agent *a, uint32_t id);
 int process_signal(struct process *p, int sig);
 int process_resize(struct process *p, uint32_t rows, uint32_t cols);
-/* Collects every child that has ended, orphans of the guest too, and reports those that are processes of the protocol. */
+/* Collects every child that has ended, orphans of the guest too, and reports those that are processes of the
+ * protocol. */
 void process_reap(struct agent *a);
 /* Frees the processes that have exited and whose streams have ended. */
 void process_sweep(struct agent *a);
@@ -123,7 +125,8 @@ struct start {
 
 /* Clock, entropy, file systems. Any failure is the failure of the start. */
 int machine_prepare(const struct start *s, struct err *e);
-/* The memory that the container may use when the plan sets no limit, so that the guest's kernel and the agent keep theirs. */
+/* The memory that the container may use when the plan sets no limit, so that the guest's kernel and the agent
+ * keep theirs. */
 uint64_t machine_memory(void);
 /* Flushes the disk and resets the machine, which ends it. Does not return. */
 void machine_stop(void) __attribute__((noreturn));
@@ -164,5 +167,6 @@ void agent_fail(struct agent *a, int r, const char *what);
 /* Queues a control frame that is not a stream's; failing to is the end of the service. */
 void agent_send(struct agent *a, uint8_t type, const struct buf *payload);
 
-/* Greets the host and serves it until it says SHUTDOWN (0) or the port ends or breaks (-errno). The container is gone on return; the port is the caller's. */
+/* Greets the host and serves it until it says SHUTDOWN (0) or the port ends or breaks (-errno). The container
+ * is gone on return; the port is the caller's. */
 int service_run(int port_fd, const struct machine *m, struct err *e);

@@ -17,7 +17,7 @@
 
 #include "base/path.h"
 
-enum { ENTROPY_LEN = 64, NOFILE = 1048576 };
+enum { ENTROPY_LEN = 64, NOFILE = 1048576, RESERVE_MIN = 16 << 20, RESERVE_MAX = 64 << 20 };
 
 static int set_clock(uint64_t ns, struct err *e)
 {
@@ -117,10 +117,10 @@ uint64_t machine_memory(void)
 		return 0;
 	text[n] = 0;
 	uint64_t available = meminfo(text, "MemAvailable:"), reserve = meminfo(text, "MemTotal:") / 32;
-	if (reserve < 8 << 20)
-		reserve = 8 << 20;
-	if (reserve > 64 << 20)
-		reserve = 64 << 20;
+	if (reserve < RESERVE_MIN)
+		reserve = RESERVE_MIN;
+	if (reserve > RESERVE_MAX)
+		reserve = RESERVE_MAX;
 	return available > 2 * reserve ? (available - reserve) & ~(uint64_t)4095 : 0;
 }
 

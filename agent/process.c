@@ -221,14 +221,17 @@ int process_resize(struct process *p, uint32_t rows, uint32_t cols)
 	return ioctl(p->tty, TIOCSWINSZ, &w) < 0 ? -errno : 0;
 }
 
-static bool oom_struck(struct agent *a)
+/* For the workload: at any time since the start; for an exec: since the last one that ended. */
+static bool oom_struck(const struct process *p)
 {
+	struct agent *a = p->agent;
 	struct sandbox_stats st;
 
-	if (sandbox_stats(&a->sandbox, &st) < 0 || st.oom_kills == UINT64_MAX || st.oom_kills <= a->oom_kills)
+	if (sandbox_stats(&a->sandbox, &st) < 0 || st.oom_kills == UINT64_MAX)
 		return false;
+	bool struck = st.oom_kills > (p->id ? a->oom_kills : 0);
 	a->oom_kills = st.oom_kills;
-	return true;
+	return struck;
 }
 
 static void report_exit(struct process *p, const siginfo_t *info)
@@ -243,7 +246,7 @@ static void report_exit(struct process *p, const siginfo_t *info)
 	if (r == 0)
 		r = wire_add_u32(&b, status);
 	if (r == 0)
-		r = wire_add_u32(&b, oom_struck(p->agent));
+		r = wire_add_u32(&b, oom_struck(p));
 	if (r < 0)
 		agent_fail(p->agent, r, "report an exit");
 	agent_send(p->agent, AGENT_EXITED, &b);
