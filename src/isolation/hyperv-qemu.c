@@ -27,7 +27,7 @@ uint64_t vm_memory_mib(uint64_t limit)
 
 unsigned vm_cpus(uint64_t nanocpus, unsigned host_cpus)
 {
-	uint64_t n = nanocpus ? (nanocpus + 999999999) / 1000000000 : 2;
+	uint64_t n = nanocpus ? nanocpus / 1000000000 + (nanocpus % 1000000000 != 0) : 2;
 
 	if (host_cpus < 1)
 		host_cpus = 1;
@@ -92,13 +92,14 @@ static void add_machine(struct args *a, const struct vm_config *c)
 
 /*
  * A guest under emulation calibrates its clock against a timer that a busy host delays, and may then hang: it is told the frequency. With
- * more than one CPU it would take the clock for unstable without tsc=reliable. A panic reboots at once, which ends QEMU (-no-reboot).
+ * more than one CPU it would take the clock for unstable without tsc=reliable. A panic reboots at once, which ends QEMU (-no-reboot); by a triple
+ * fault, as the other ways of a PC sometimes hang here.
  */
 static void add_kernel(struct args *a, const struct vm_config *c)
 {
 	_cleanup_buf_ struct buf line = {0};
 
-	a->r = a->r < 0 ? a->r : buf_adds(&line, "console=ttyS0 panic=-1 quiet no_timer_check random.trust_cpu=on");
+	a->r = a->r < 0 ? a->r : buf_adds(&line, "console=ttyS0 panic=-1 reboot=t quiet no_timer_check random.trust_cpu=on");
 	if (a->r >= 0 && c->tsc_khz && c->accel[0] == 't')
 		a->r = buf_addf(&line, " tsc_early_khz=%llu lpj=%llu tsc=reliable", (unsigned long long)c->tsc_khz,
 			(unsigned long long)c->tsc_khz * 2);

@@ -1,0 +1,445 @@
+/* The parts of the hyperv backend that need no VM: command lines, sizes, archives, QMP, and an agent that lies. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/fd.h"
+#include "isolation/hyperv-private.h"
+#include "proto/agent.h"
+
+static void test_memory(void **state)
+{
+	(void)state;
+	assert_int_equal(vm_memory_mib(0), 1024);
+	assert_true(vm_memory_mib(64 << 20) >= 64 + 96);
+	assert_int_equal(vm_memory_mib(64 << 20) % 2, 0);
+	assert_true(vm_memory_mib((64 << 20) + 1) >= vm_memory_mib(64 << 20));
+	assert_true(vm_memory_mib(UINT64_MAX) > 0); /* no overflow to a tiny VM */
+	assert_true(vm_memory_mib((uint64_t)8 << 30) > 8192 + 128);
+}
+
+static void test_cpus(void **state)
+{
+	(void)state;
+	assert_int_equal(vm_cpus(0, 8), 2);
+	assert_int_equal(vm_cpus(0, 1), 1);
+	assert_int_equal(vm_cpus(1, 8), 1);
+	assert_int_equal(vm_cpus(1500000000, 8), 2);
+	assert_int_equal(vm_cpus(UINT64_MAX, 4), 4);
+	assert_int_equal(vm_cpus(0, 0), 1);
+}
+
+static bool has_pair(char *const *v, const char *a, const char *b)
+{
+	for (; *v && v[1]; v++)
+		if (!strcmp(v[0], a) && strstr(v[1], b))
+			return true;
+	return false;
+}
+
+static void test_argv(void **state)
+{
+	struct vm_config c = {.name = "web", .accel = "tcg", .memory_mib = 512, .cpus = 2, .tsc_khz = 2000000, .kernel = 30,
+		.initrd = 31, .image = 32, .disk = 33, .agent = 34, .qmp = 35, .console = 36, .share = 37};
+	_cleanup_strv_ char **v = NULL, **kvm = NULL;
+	int fds[VM_FDS_MAX];
+	size_t n;
+
+	(void)state;
+	assert_int_equal(vm_argv(&c, &v, fds, &n), 0);
+	assert_int_equal(n, VM_FDS_MAX);
+	for (int fd = 30; fd < 38; fd++) {
+		bool found = false;
+		for (size_t k = 0; k < n; k++)
+			found = found || fds[k] == fd;
+		assert_true(found);
+	}
+	assert_true(has_pair(v, "-name", "guest=caisson-web"));
+	assert_true(has_pair(v, "-sandbox", "spawn=deny"));
+	assert_true(has_pair(v, "-object", "size=512M,share=on"));
+	assert_true(has_pair(v, "-append", "tsc_early_khz=2000000 lpj=4000000 tsc=reliable"));
+	assert_true(has_pair(v, "-blockdev", "node-name=image,read-only=on"));
+	assert_true(has_pair(v, "-device", "vhost-user-fs-device"));
+	assert_true(strv_has(v, "-no-reboot"));
+	c.accel = "kvm";
+	c.share = -1;
+	assert_int_equal(vm_argv(&c, &kvm, fds, &n), 0);
+	assert_int_equal(n, VM_FDS_MAX - 1);
+	assert_false(has_pair(kvm, "-append", "tsc_early_khz"));
+	assert_false(has_pair(kvm, "-device", "vhost-user-fs-device"));
+	assert_true(has_pair(kvm, "-object", "share=off"));
+}
+
+static void test_virtiofsd_versions(void **state)
+{
+	_cleanup_strv_ char **old = NULL, **new = NULL;
+
+	(void)state;
+	assert_int_equal(share_argv("/v", "usage: -o source=PATH", "/s", 5, &old), 0);
+	assert_true(has_pair(old, "-o", "source=/s,"));
+	assert_true(strv_has(old, "--fd=5"));
+	assert_int_equal(share_argv("/v", "--shared-dir <SHARED_DIR>", "/s", 5, &new), 0);
+	assert_true(strv_has(new, "--shared-dir=/s"));
+	assert_false(strv_has(new, "-o"));
+}
+
+static void test_cpio(void **state)
+{
+	_cleanup_buf_ struct buf b = {0};
+
+	(void)state;
+	assert_int_equal(cpio_add(&b, "init", 0100755, 0, "abcde", 5), 0);
+	assert_memory_equal(b.data, "070701", 6);
+	assert_memory_equal(b.data + 6 + 8, "000081ed", 8);
+	assert_memory_equal(b.data + 6 + 6 * 8, "00000005", 8);
+	assert_string_equal(b.data + 110, "init");
+	assert_memory_equal(b.data + 116, "abcde\0\0\0", 8); /* the name padded to 116, the data to 124 */
+	assert_int_equal(b.len, 124);
+	assert_int_equal(cpio_end(&b), 0);
+	assert_int_equal(b.len % 4, 0);
+	assert_non_null(memmem(b.data, b.len, "TRAILER!!!", 10));
+}
+
+static void test_modules(void **state)
+{
+	char **v = NULL;
+	char bad[64] = "\177ELF\2\1\1";
+
+	(void)state;
+	assert_int_equal(module_depends("", 0, &v), -ENOEXEC);
+	assert_int_equal(module_depends(bad, sizeof(bad), &v), -ENOEXEC);
+	memset(bad + 16, 0xff, sizeof(bad) - 16);
+	assert_int_equal(module_depends(bad, sizeof(bad), &v), -ENOEXEC);
+}
+
+static int parse(const char *line, struct err *e)
+{
+	return qmp_parse(line, strlen(line), e);
+}
+
+static void test_qmp(void **state)
+{
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(parse("{\"return\": {}}", &e), 1);
+	assert_int_equal(e.code, 0);
+	assert_int_equal(parse("{\"event\": \"STOP\"}", &e), 0);
+	assert_int_equal(parse("{\"QMP\": {}}", &e), 0);
+	assert_int_equal(parse("{\"error\": {\"class\": \"x\", \"desc\": \"no such thing\"}}", &e), 1);
+	assert_string_equal(e.msg, "QEMU: no such thing");
+	assert_int_equal(parse("{\"error\": 3}", &e), 1);
+	assert_int_equal(parse("[]", &e), -EBADMSG);
+	assert_int_equal(parse("{", &e), -EBADMSG);
+}
+
+/* ---- an agent that lies ---- */
+
+struct fake {
+	struct loop *loop;
+	struct peer *peer;
+	int guest; /* the agent's end */
+	char lost[160];
+	struct isolate_io io;
+	int exits, status;
+	bool hello;
+};
+
+static void on_hello(void *data, const char *release)
+{
+	(void)release;
+	((struct fake *)data)->hello = true;
+}
+
+static void on_started(void *data, int proc, struct isolate_io *io)
+{
+	(void)proc;
+	((struct fake *)data)->io = *io;
+}
+
+static void on_failed(void *data, int proc, const struct err *e)
+{
+	(void)data;
+	(void)proc;
+	(void)e;
+}
+
+static void on_exited(void *data, int proc, int status, bool oom)
+{
+	struct fake *f = data;
+
+	(void)proc;
+	(void)oom;
+	f->exits++;
+	f->status = status;
+}
+
+static void on_lost(void *data, const char *reason)
+{
+	struct fake *f = data;
+
+	strncpy(f->lost, reason ? reason : "closed", sizeof(f->lost) - 1);
+}
+
+static void guest_sends(struct fake *f, uint8_t type, uint16_t stream, const void *p, size_t n)
+{
+	_cleanup_buf_ struct buf b = {0};
+
+	frame_add(&b, type, stream, p, n);
+	fd_write_all(f->guest, b.data, b.len);
+	for (int k = 0; k < 4; k++)
+		loop_once(f->loop, 0);
+}
+
+static void guest_sends_u32(struct fake *f, uint8_t type, uint16_t stream, unsigned count, const uint32_t *v)
+{
+	_cleanup_buf_ struct buf b = {0};
+
+	for (unsigned k = 0; k < count; k++)
+		wire_add_u32(&b, v[k]);
+	guest_sends(f, type, stream, b.data, b.len);
+}
+#define SEND(f, type, stream, ...)                                                                           \
+	guest_sends_u32(f, type, stream, sizeof((uint32_t[]){__VA_ARGS__}) / 4, (uint32_t[]){__VA_ARGS__})
+
+static void greet(struct fake *f)
+{
+	_cleanup_buf_ struct buf b = {0};
+
+	wire_add_u32(&b, AGENT_VERSION);
+	wire_add_str(&b, "6.1");
+	wire_add_str(&b, "id");
+	guest_sends(f, AGENT_HELLO, 0, b.data, b.len);
+	assert_true(f->hello);
+}
+
+static struct fake *fake_new(bool running)
+{
+	static const struct peer_events ev = {
+		.hello = on_hello, .started = on_started, .failed = on_failed, .exited = on_exited, .lost = on_lost};
+	struct fake *f = calloc(1, sizeof(*f));
+	struct plan plan = {.process.open_stdin = true};
+	int s[2];
+
+	f->io = ISOLATE_IO_INIT;
+	assert_int_equal(loop_new(&f->loop), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, s), 0);
+	f->guest = s[1];
+	assert_int_equal(peer_new(f->loop, s[0], &ev, f, &f->peer), 0);
+	if (running) {
+		greet(f);
+		assert_int_equal(peer_start(f->peer, &plan, false, NULL), 0);
+		SEND(f, AGENT_STARTED, 0, 0, 1);
+		assert_true(f->io.out >= 0);
+	}
+	return f;
+}
+
+static void fake_free(struct fake *f)
+{
+	peer_free(f->peer);
+	loop_free(f->loop);
+	close_fd(&f->guest);
+	close_fd(&f->io.in);
+	close_fd(&f->io.out);
+	close_fd(&f->io.err);
+	free(f);
+}
+
+static void test_lies(void **state)
+{
+	static const struct {
+		bool running;
+		uint8_t type;
+		uint16_t stream;
+		uint32_t v[3];
+	} lies[] = {
+		{false, AGENT_STARTED, 0, {0, 1}},	 /* before the greeting */
+		{true, AGENT_STARTED, 0, {0, 1}},	 /* twice */
+		{true, AGENT_STARTED, 0, {7, 1}},	 /* not asked for */
+		{true, AGENT_EXITED, 0, {9, 0, 0}},
+		{true, AGENT_EXITED, 0, {0, 256, 0}},
+		{true, AGENT_REPLY, 0, {1, 0}},
+		{true, AGENT_PONG, 0, {1, 0}},
+		{true, AGENT_EOF, AGENT_STREAM(0, 0), {0}}, /* of what we write */
+		{true, AGENT_CLOSE, AGENT_STREAM(0, 1), {0}},
+		{true, AGENT_DATA, AGENT_STREAM(0, 0), {0}},
+		{true, AGENT_DATA, AGENT_STREAM(0, 3), {0}},
+		{true, AGENT_DATA, AGENT_STREAM(4096, 1), {0}},
+		{true, AGENT_CREDIT, AGENT_STREAM(0, 0), {1}}, /* beyond the window */
+		{true, AGENT_CREDIT, AGENT_STREAM(0, 0), {UINT32_MAX}},
+		{true, AGENT_START, 0, {0}},
+		{true, 255, 0, {0}},
+		{true, AGENT_HELLO, 0, {AGENT_VERSION, 0, 0}},
+	};
+
+	(void)state;
+	for (size_t k = 0; k < sizeof(lies) / sizeof(*lies); k++) {
+		struct fake *f = fake_new(lies[k].running);
+		guest_sends_u32(f, lies[k].type, lies[k].stream, 3, lies[k].v);
+		if (!*f->lost)
+			fail_msg("lie %zu went through", k);
+		fake_free(f);
+	}
+}
+
+/* Nobody reads: the guest may send its window and not a byte more. */
+static void test_beyond_credit(void **state)
+{
+	struct fake *f = fake_new(true);
+	static uint8_t block[AGENT_DATA_MAX];
+	size_t sum = 0;
+
+	(void)state;
+	while (!*f->lost && sum < 16 << 20) {
+		guest_sends(f, AGENT_DATA, AGENT_STREAM(0, 1), block, sizeof(block));
+		sum += sizeof(block);
+	}
+	assert_string_equal(f->lost, "the agent sends more data than was granted");
+	assert_true(sum <= 2 * AGENT_WINDOW + 65536 + sizeof(block)); /* what the pipe took was granted anew */
+	fake_free(f);
+}
+
+/* What was sent before the end arrives, even if its reader looks late. */
+static void test_output_and_end(void **state)
+{
+	struct fake *f = fake_new(true);
+	static uint8_t block[AGENT_DATA_MAX];
+	char in[AGENT_DATA_MAX];
+	size_t sum = 0;
+	ssize_t n;
+
+	(void)state;
+	for (int k = 0; k < 4; k++)
+		guest_sends(f, AGENT_DATA, AGENT_STREAM(0, 1), block, sizeof(block));
+	SEND(f, AGENT_EXITED, 0, 0, 42, 0);
+	guest_sends(f, AGENT_EOF, AGENT_STREAM(0, 1), NULL, 0);
+	guest_sends(f, AGENT_EOF, AGENT_STREAM(0, 2), NULL, 0);
+	for (int k = 0; k < 20 && !f->exits; k++)
+		loop_once(f->loop, 50);
+	assert_int_equal(f->exits, 1);
+	assert_int_equal(f->status, 42);
+	while ((n = read(f->io.out, in, sizeof(in))) > 0)
+		sum += (size_t)n;
+	assert_int_equal(sum, 4 * sizeof(block));
+	assert_string_equal(f->lost, "");
+	fake_free(f);
+}
+
+/* Input waits for credit; a control frame does not. */
+static void test_input_credit(void **state)
+{
+	struct fake *f = fake_new(true);
+	struct frame_reader in = {0};
+	struct frame got;
+	static char block[65536];
+	size_t sum = 0;
+	bool pinged = false;
+	int r;
+
+	(void)state;
+	fd_nonblock(f->io.in, true);
+	fd_nonblock(f->guest, true);
+	for (int k = 0; k < 40; k++) {
+		(void)!write(f->io.in, block, sizeof(block));
+		if (k == 30)
+			peer_ping(f->peer);
+		loop_once(f->loop, 0);
+		while (frame_fill(&in, f->guest) > 0)
+			;
+		while ((r = frame_next(&in, &got)) > 0) {
+			sum += got.type == AGENT_DATA ? got.len : 0;
+			pinged = pinged || got.type == AGENT_PING;
+		}
+		assert_int_equal(r, 0);
+	}
+	assert_int_equal(sum, AGENT_WINDOW);
+	assert_true(pinged);
+	frame_reader_done(&in);
+	fake_free(f);
+}
+
+static void test_check(void **state)
+{
+	struct plan_mount m = {.target = (char *)"/x", .source = (char *)"/dev/null"};
+	struct plan p = {.host_network = true};
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(guest_plan_check(&p, &e), -ENOTSUP);
+	assert_non_null(strstr(e.msg, "--network=host is not possible with --isolation=hyperv: "));
+	p = (struct plan){.mounts = &m, .mounts_len = 1};
+	assert_int_equal(guest_plan_check(&p, &e), -ENOTSUP);
+	m.source = (char *)"/tmp";
+	assert_int_equal(guest_plan_check(&p, &e), 0);
+	m.propagation = (char *)"rshared";
+	assert_int_equal(guest_plan_check(&p, &e), -ENOTSUP);
+}
+
+/* The guest's plan names nothing of the host. */
+static void test_guest_plan(void **state)
+{
+	struct plan_mount m[2] = {
+		{.type = PLAN_MOUNT_TMPFS, .target = (char *)"/t"}, {.target = (char *)"/x", .source = (char *)"/home/secret"}};
+	struct plan p = {.image_erofs = (char *)"/var/image", .disk = (char *)"/var/disk", .mounts = m, .mounts_len = 2};
+	struct guest_plan g;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(guest_plan_make(&p, &g, &e), 0);
+	assert_null(g.plan.image_erofs);
+	assert_null(g.plan.disk);
+	assert_string_equal(g.plan.lower[0], AGENT_IMAGE);
+	assert_string_equal(g.plan.mounts[1].source, AGENT_SHARE "/0");
+	assert_string_equal(m[1].source, "/home/secret");
+	guest_plan_done(&g);
+}
+
+static void test_console(void **state)
+{
+	struct console c;
+	char text[64];
+	static char line[1000];
+
+	(void)state;
+	console_open(&c, -1);
+	assert_false(console_panic(&c, text, sizeof(text)));
+	memset(line, 'x', sizeof(line));
+	for (int k = 0; k < 1000; k++)
+		console_add(&c, line, sizeof(line));
+	assert_true(c.ring.len <= CONSOLE_MAX);
+	console_add(&c, "Kernel panic - not syncing: no \033[31mroot\r\n", 42);
+	assert_true(console_panic(&c, text, sizeof(text)));
+	assert_string_equal(text, "no ?[31mroot");
+	console_done(&c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_cpus),
+		cmocka_unit_test(test_argv),
+		cmocka_unit_test(test_virtiofsd_versions),
+		cmocka_unit_test(test_cpio),
+		cmocka_unit_test(test_modules),
+		cmocka_unit_test(test_qmp),
+		cmocka_unit_test(test_lies),
+		cmocka_unit_test(test_beyond_credit),
+		cmocka_unit_test(test_output_and_end),
+		cmocka_unit_test(test_input_credit),
+		cmocka_unit_test(test_check),
+		cmocka_unit_test(test_guest_plan),
+		cmocka_unit_test(test_console),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
