@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -19,6 +20,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/path.h"
 #include "base/proc.h"
 #include "isolation/hyperv-private.h"
@@ -93,16 +95,25 @@ static int pair(int ours[3], int theirs[3], int k)
 	return 0;
 }
 
+static void trace_output(int fd)
+{
+	char text[1024];
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+
+	if (n > 0)
+		log_trace("vm", "probe: QEMU said: %.*s", (int)n, text);
+}
+
 static bool probe_with(const struct isolation_host *h, const struct kernel *k, int ours[3], int theirs[3])
 {
 	char qemu[1024], *root = NULL, **argv = NULL;
 	_cleanup_close_ int kernel = open(k->path, O_RDONLY | O_CLOEXEC);
 	_cleanup_close_ int initrd = initrd_open(h, k, NULL);
-	_cleanup_close_ int lock = -1, pidfd = -1, null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	_cleanup_close_ int lock = -1, pidfd = -1, output = memfd_create("qemu-output", MFD_CLOEXEC);
 	struct vm_config c = {.name = "probe", .accel = "kvm", .memory_mib = PROBE_MIB, .cpus = 1, .kernel = kernel,
 		.initrd = initrd, .image = -1, .disk = -1, .agent = theirs[0], .qmp = theirs[1], .console = theirs[2], .share = -1};
 	int fds[VM_FDS_MAX];
-	struct confine place = {.program = VMM_PROGRAM, .fds = fds, .output = null, .kvm = true};
+	struct confine place = {.program = VMM_PROGRAM, .fds = fds, .output = output, .kvm = true};
 	pid_t pid;
 	bool ok = false;
 
@@ -115,6 +126,9 @@ static bool probe_with(const struct isolation_host *h, const struct kernel *k, i
 			ok = wait_for_agent(ours[0], pidfd);
 			pidfd_signal(pidfd, SIGKILL);
 			waitpid(pid, NULL, 0);
+			trace_output(output);
+		} else {
+			log_trace("vm", "probe: %s", e.msg);
 		}
 	}
 	strv_free(argv);

@@ -68,19 +68,35 @@ int confine_uid(const struct isolation_host *h, const char *id, uid_t *ret, int 
 
 /* ---- in the child ---- */
 
+/* A node of its own, as the host's may be for root or a group only. */
+static int make_kvm(const struct confine *c, struct err *e)
+{
+	_cleanup_free_ char *dev = path_join(c->root, "dev");
+	_cleanup_free_ char *kvm = path_join(c->root, "dev/kvm");
+	struct stat st;
+
+	if (!dev || !kvm)
+		return err_nomem(e);
+	if (stat("/dev/kvm", &st) < 0)
+		return err_errno(e, errno, "/dev/kvm");
+	if (mount("dev", dev, "tmpfs", MS_NOSUID | MS_NOEXEC, "size=64k,mode=755") < 0 || mknod(kvm, S_IFCHR | 0600, st.st_rdev) < 0 ||
+		chown(kvm, c->uid, c->uid) < 0 || mount(NULL, dev, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC, NULL) < 0)
+		return err_errno(e, errno, "make /dev/kvm for QEMU");
+	return 0;
+}
+
 static int enter_root(const struct confine *c, struct err *e)
 {
 	_cleanup_free_ char *proc = path_join(c->root, "proc");
-	_cleanup_free_ char *kvm = path_join(c->root, "dev/kvm");
 
-	if (!proc || !kvm)
+	if (!proc)
 		return err_nomem(e);
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return err_errno(e, errno, "make mounts private");
 	if (mount(c->root, c->root, NULL, MS_BIND, NULL) < 0)
 		return err_errno(e, errno, "bind %s", c->root);
-	if (c->kvm && mount("/dev/kvm", kvm, NULL, MS_BIND, NULL) < 0)
-		return err_errno(e, errno, "bind /dev/kvm");
+	if (c->kvm && make_kvm(c, e) < 0)
+		return -e->code;
 	if (mount("proc", proc, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "subset=pid") < 0)
 		return err_errno(e, errno, "mount /proc");
 	if (mount(NULL, c->root, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL) < 0)
@@ -90,7 +106,7 @@ static int enter_root(const struct confine *c, struct err *e)
 	return 0;
 }
 
-static int drop_user(const struct confine *c, gid_t gid, struct err *e)
+static int drop_user(const struct confine *c, struct err *e)
 {
 	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct none[2] = {0};
@@ -98,7 +114,7 @@ static int drop_user(const struct confine *c, gid_t gid, struct err *e)
 	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
 		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
 			return err_errno(e, errno, "drop capability %d", cap);
-	if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(c->uid, c->uid, c->uid) < 0)
+	if (setgroups(0, NULL) < 0 || setresgid(c->uid, c->uid, c->uid) < 0 || setresuid(c->uid, c->uid, c->uid) < 0)
 		return err_errno(e, errno, "become user %u", c->uid);
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 	if (syscall(SYS_capset, &h, none) < 0)
@@ -149,7 +165,6 @@ static int limit(const struct confine *c, struct err *e)
 static __attribute__((noreturn)) void child(const struct confine *c, int status)
 {
 	struct err e = ERR_INIT;
-	struct stat st = {.st_gid = c->uid};
 	sigset_t set;
 
 	sigemptyset(&set);
@@ -159,12 +174,10 @@ static __attribute__((noreturn)) void child(const struct confine *c, int status)
 	int r = order_fds(c, &status, &e);
 	if (r == 0)
 		r = limit(c, &e);
-	if (r == 0 && c->kvm && stat("/dev/kvm", &st) < 0)
-		r = err_errno(&e, errno, "/dev/kvm");
 	if (r == 0)
 		r = enter_root(c, &e);
 	if (r == 0)
-		r = drop_user(c, c->kvm ? st.st_gid : c->uid, &e);
+		r = drop_user(c, &e);
 	/* the parent may have ended before PDEATHSIG was set; then nobody reads this pipe */
 	struct pollfd p = {.fd = status};
 	if (r == 0 && poll(&p, 1, 0) == 1 && (p.revents & POLLERR))

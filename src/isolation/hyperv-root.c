@@ -130,9 +130,8 @@ static int fill(const char *root, const char *qemu, struct err *e)
 {
 	_cleanup_free_ char *proc = path_join(root, "proc");
 	_cleanup_free_ char *dev = path_join(root, "dev");
-	_cleanup_free_ char *kvm = path_join(root, "dev/kvm");
 
-	if (!proc || !dev || !kvm)
+	if (!proc || !dev)
 		return err_nomem(e);
 	int r = copy_in(root, qemu, VMM_PROGRAM, 0755, e);
 	if (r == 0)
@@ -145,10 +144,7 @@ static int fill(const char *root, const char *qemu, struct err *e)
 		r = copy_firmware(root, e);
 	if (r < 0)
 		return r;
-	if (mkdir(proc, 0755) < 0 || mkdir(dev, 0755) < 0)
-		return err_errno(e, errno, "make folders in %s", root);
-	_cleanup_close_ int fd = open(kvm, O_WRONLY | O_CREAT | O_CLOEXEC, 0000); /* what /dev/kvm is bound to */
-	return fd < 0 ? err_errno(e, errno, "make %s", kvm) : 0;
+	return mkdir(proc, 0755) < 0 || mkdir(dev, 0755) < 0 ? err_errno(e, errno, "make folders in %s", root) : 0;
 }
 
 static int key(const char *qemu, uint64_t *ret)

@@ -72,8 +72,10 @@ static void flush(struct stream *s)
 		}
 		done += (size_t)n;
 	}
-	memmove(s->pending.data, s->pending.data + done, s->pending.len - done);
-	s->pending.len -= done;
+	if (done) {
+		memmove(s->pending.data, s->pending.data + done, s->pending.len - done);
+		s->pending.len -= done;
+	}
 	if (!s->pending.len)
 		buf_done(&s->pending);
 	consumed(s, done);

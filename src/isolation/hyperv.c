@@ -321,6 +321,7 @@ static int hyperv_start(struct isolate *i, struct err *e)
 static int hyperv_probe(const struct isolation_host *host, struct err *e)
 {
 	char program[1024];
+	const char *accel, *notice;
 	struct kernel k;
 
 	if (geteuid() != 0)
@@ -332,7 +333,10 @@ static int hyperv_probe(const struct isolation_host *host, struct err *e)
 		r = err_set(e, ENOENT, "mkfs.ext4 not found: apt-get install e2fsprogs");
 	if (r == 0 && !proc_find_program("mkfs.erofs", program, sizeof(program)))
 		r = err_set(e, ENOENT, "mkfs.erofs not found: apt-get install erofs-utils");
-	return r < 0 ? r : accel_check(host, e);
+	if (r == 0)
+		r = accel_check(host, e);
+	/* who insists on KVM is told before anything is made that it does not work; this boots a guest once */
+	return r == 0 && host->accel && !strcmp(host->accel, "kvm") ? accel_choose(host, &k, &accel, &notice, e) : r;
 }
 
 static int hyperv_check(const struct isolation_host *host, const struct plan *p, struct err *e)
