@@ -84,6 +84,33 @@ int rm_rf(int dirfd, const char *path)
 	return rm_entry(dirfd, path, 0);
 }
 
+int tree_size(int dirfd, const char *path, uint64_t *ret)
+{
+	struct stat st;
+
+	if (fstatat(dirfd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	uint64_t total = (uint64_t)st.st_blocks * 512;
+	if (S_ISDIR(st.st_mode)) {
+		int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+		struct dirent *e;
+		if (!d)
+			return -errno;
+		while ((e = readdir(d))) {
+			uint64_t n = 0;
+			if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
+				continue;
+			int r = tree_size(fd, e->d_name, &n);
+			if (r < 0 && r != -ENOENT)
+				return r;
+			total += n;
+		}
+	}
+	*ret = total;
+	return 0;
+}
+
 char *path_join(const char *a, const char *b)
 {
 	while (*b == '/')

@@ -60,12 +60,28 @@ static void flush(struct client *k)
 		client_drop(k);
 }
 
+/* Handles the frames that are there, as far as its process takes input. */
+static void handle_frames(struct client *k)
+{
+	struct frame f;
+	int r = 0;
+
+	while (!k->dead && !k->stdin_blocked && (r = frame_next(&k->in, &f)) > 0)
+		request_handle(k, &f);
+	if (r == -EBADMSG)
+		client_drop(k);
+}
+
+void client_unblock(struct client *k)
+{
+	k->stdin_blocked = false;
+	handle_frames(k);
+	client_update(k);
+}
+
 static void on_client(void *data, int fd, uint32_t events)
 {
 	struct client *k = data;
-	struct frame f;
-	bool ended = false;
-	int r = 0;
 
 	if (events & EPOLLOUT) {
 		bool stalled = client_backlog(k) >= RELAY_BACKLOG_MAX;
@@ -74,13 +90,11 @@ static void on_client(void *data, int fd, uint32_t events)
 			relay_resume(k->container, k->proc);
 	}
 	if (!k->dead && events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
-		r = frame_fill(&k->in, fd);
-		ended = r == 0 || (r < 0 && r != -EAGAIN && r != -EINTR);
-		while (!k->dead && (r = frame_next(&k->in, &f)) > 0)
-			request_handle(k, &f);
+		int r = frame_fill(&k->in, fd);
+		handle_frames(k);
+		if (r == 0 || (r < 0 && r != -EAGAIN && r != -EINTR))
+			client_drop(k);
 	}
-	if (ended || r == -EBADMSG)
-		client_drop(k);
 	client_update(k);
 }
 

@@ -33,7 +33,7 @@ struct client {
 	int proc;		  /* whose streams; -1: none */
 	uint32_t streams;
 	bool last;		  /* close once `out` is sent */
-	bool stdin_blocked;	  /* the process does not read: do not read from the client */
+	bool stdin_blocked;	  /* the process does not read, or does not run yet: do not read from the client */
 	bool dead;
 };
 
@@ -61,6 +61,7 @@ void client_send_u32(struct client *k, uint8_t type, uint32_t v);
 void client_send_err(struct client *k, const struct err *e);
 void client_end(struct client *k);		  /* closes once everything is sent */
 void client_update(struct client *k);		  /* waits for what is now of interest */
+void client_unblock(struct client *k);		  /* its process takes input again */
 size_t client_backlog(const struct client *k);
 void client_drop(struct client *k);		  /* closes at once; freed by clients_sweep */
 void clients_sweep(struct container *c);

@@ -117,6 +117,7 @@ static void on_started(void *data, struct isolate_io *io, const struct err *e)
 			continue;
 		k->role = CLIENT_STREAM;
 		client_send_u32(k, MONITOR_STARTED, ISOLATE_MAIN);
+		client_unblock(k);
 	}
 }
 
@@ -204,8 +205,10 @@ static int begin(struct container *c, struct err *e)
 		if (!k)
 			return err_nomem(e);
 		k->role = CLIENT_STARTER;
+		k->stdin_blocked = true;
 		k->proc = ISOLATE_MAIN;
 		k->streams = run->client_streams;
+		client_update(k);
 	}
 	int r = requests_listen(c, e);
 	if (r == 0 && run->log_name)

@@ -42,6 +42,7 @@ static void request_exec(struct client *k, struct wire *w)
 		/* set first: a backend may report the start before it returns */
 		k->role = CLIENT_EXEC;
 		k->proc = EXEC_STARTING;
+		k->stdin_blocked = true;
 		r = k->container->ended ? err_set(&e, ESRCH, "container %s is not running", k->container->run->plan->name)
 					: isolate_exec(k->container->isolate, &process, &e);
 		if (r >= 0 && k->role == CLIENT_EXEC)
@@ -305,6 +306,7 @@ void requests_exec_started(struct container *c, int proc, struct isolate_io *io,
 	client_send_u32(k, MONITOR_STARTED, (uint32_t)proc);
 	if (!(k->streams & MONITOR_STDIN))
 		relay_input_end(relay_find(c, proc));
+	client_unblock(k);
 }
 
 void requests_exited(struct container *c, int proc, int status)

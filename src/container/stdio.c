@@ -149,10 +149,8 @@ static void input_flush(struct relay *r)
 static void unblock_clients(struct relay *r)
 {
 	for (struct client *k = r->container->clients; k; k = k->next) {
-		if (k->proc != r->proc || !k->stdin_blocked)
-			continue;
-		k->stdin_blocked = false;
-		client_update(k);
+		if (k->proc == r->proc && k->stdin_blocked && !r->pending.len)
+			client_unblock(k);
 	}
 }
 

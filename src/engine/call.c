@@ -42,11 +42,13 @@ int monitor_answer(int sock, struct buf *b, struct frame *ret, struct err *e)
 
 	if (n != sizeof(h))
 		return err_set(e, ECONNRESET, "the container's monitor has gone");
-	b->len = 0;
+	buf_done(b);
 	if (len > FRAME_MAX || buf_reserve(b, len) < 0)
 		return err_set(e, EBADMSG, "damaged answer of the container's monitor");
 	if (fd_read_full(sock, b->data, len) != (ssize_t)len)
 		return err_set(e, ECONNRESET, "the container's monitor has gone");
+	b->len = len;
+	b->data[len] = 0;
 	*ret = (struct frame){
 		.type = h[4], .stream = (uint16_t)(h[6] | h[7] << 8), .len = len, .payload = (const uint8_t *)b->data};
 	if (ret->type != MONITOR_FAILED)

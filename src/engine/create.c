@@ -52,6 +52,8 @@ static int merge_env(json_t *config, const json_t *image, struct err *e)
 		if (strchr(s, '='))
 			r = env_set(&env, s);
 	}
+	if (r == 0 && !env_get(env, "HOSTNAME") && !str_empty(json_str(config, "Hostname")))
+		r = strv_pushf(&env, "HOSTNAME=%s", json_str(config, "Hostname"));
 	if (r == 0 && json_flag(config, "Tty") && !env_get(env, "TERM"))
 		r = env_set(&env, "TERM=xterm");
 	return r < 0 ? err_nomem(e) : json_object_set_new(config, "Env", json_from_strv(env));
@@ -197,6 +199,7 @@ static int make_record(struct engine *g, const char *id, const json_t *body, con
 		return err_nomem(e);
 	json_object_del(config, "HostConfig");
 	json_object_del(config, "NetworkingConfig");
+	set_hostname(config, hc, id);
 	int r = hostconfig_check(hc, e);
 	if (r == 0)
 		r = merge_image(config, image->config, e);
@@ -217,7 +220,6 @@ static int make_record(struct engine *g, const char *id, const json_t *body, con
 	const char *mode = json_str(hc, "NetworkMode");
 	if (str_empty(mode) || !strcmp(mode, "default"))
 		json_object_set_new(hc, "NetworkMode", json_string("none"));
-	set_hostname(config, hc, id);
 	*ret = json_pack("{s:s, s:s, s:s, s:o, s:O, s:O, s:o}", "Id", id, "Created", clock_rfc3339(clock_real_ns(), time), "Image", image->id,
 		"Mounts", mounts, "Config", config, "HostConfig", hc, "Caisson", own);
 	return !*ret || split_command(config, *ret) < 0 ? err_nomem(e) : 0;

@@ -72,7 +72,7 @@ struct container_row steal_row(struct container_row *row);
 struct frame;
 /* Connects and sends one request frame. -ESRCH if the container is not running. */
 int monitor_call(const struct found *f, uint8_t op, const void *p, size_t n, int *ret_sock, struct err *e);
-/* The next frame of a connection, copied into *ret (payload malloc'd in *b). 0 at the end of the connection: -ECONNRESET. */
+/* The next frame of a connection; its payload is in *b, with a NUL behind it. At the end of the connection -ECONNRESET. */
 int monitor_answer(int sock, struct buf *b, struct frame *ret, struct err *e);
 /* A request that is answered by OK or FAILED. */
 int monitor_simple(const struct found *f, uint8_t op, const void *p, size_t n, struct err *e);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/path.h"
 #include "engine/engine-private.h"
 
 static const char *status_of(const struct found *f)
@@ -75,15 +76,32 @@ static json_t *graph_driver(struct engine *g, const struct found *f)
 		json_sprintf("%s/containers/%s/upper", g->root, f->row.id));
 }
 
+/* What the container has written, and that with its image. */
+static void add_sizes(struct engine *g, const struct found *f, json_t *o)
+{
+	_cleanup_image_ struct image image = {0};
+	bool vm = record_isolation(f->record) == ISOLATION_HYPERV;
+	_cleanup_free_ char *path = str_fmt("containers/%s/%s", f->row.id, vm ? "disk.ext4" : "upper");
+	struct err none;
+	uint64_t written = 0;
+
+	if (!path || tree_size(g->root_fd, path, &written) < 0)
+		return;
+	json_object_set_new(o, "SizeRw", json_integer((json_int_t)written));
+	if (image_find(g->db, f->row.image_id, &image, &none) == 0)
+		json_object_set_new(o, "SizeRootFs", json_integer((json_int_t)written + image.row.size));
+}
+
 int engine_inspect(struct engine *g, const char *ref, bool size, json_t **ret, struct err *e)
 {
 	_cleanup_(found_done) struct found f = {.run_dir = -1};
 	int r = container_find(g, ref, &f, e);
 
-	(void)size;
 	if (r < 0)
 		return r;
 	json_t *o = json_copy(f.record);
+	if (size)
+		add_sizes(g, &f, o);
 	json_object_del(o, "Caisson");
 	json_object_set_new(o, "Name", json_sprintf("/%s", f.row.name));
 	json_object_set_new(o, "State", container_state_json(&f));

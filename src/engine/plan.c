@@ -114,7 +114,15 @@ static int plan_tmpfs(struct plan_mount *m, const char *options)
 	return 0;
 }
 
-static int plan_mounts(const json_t *record, struct plan *p)
+/* Before the container is made a volume has no directory yet: any stands in for it, so that the rest can be checked. */
+static char *mount_source(const struct engine *g, const json_t *m)
+{
+	const char *source = json_str(m, "Source");
+
+	return strdup(str_empty(source) ? g->root : source);
+}
+
+static int plan_mounts(const struct engine *g, const json_t *record, struct plan *p)
 {
 	size_t i;
 	json_t *j;
@@ -134,7 +142,7 @@ static int plan_mounts(const json_t *record, struct plan *p)
 			continue;
 		}
 		m->type = PLAN_MOUNT_BIND;
-		m->source = copy_str(j, "Source");
+		m->source = mount_source(g, j);
 		m->recursive = true;
 		m->propagation = str_empty(propagation) ? NULL : strdup(propagation);
 		m->copy_up = json_flag(j, "CopyUp");
@@ -239,7 +247,7 @@ int engine_plan(struct engine *g, const json_t *record, struct plan *ret, struct
 	if (!str_empty(signal) && parse_signal(signal, &ret->stop_signal) < 0)
 		return err_set(e, EINVAL, "invalid signal: %s", signal);
 	plan_limits(hc, ret);
-	if (plan_strings(record, ret) < 0 || plan_root(g, record, ret) < 0 || plan_mounts(record, ret) < 0 ||
+	if (plan_strings(record, ret) < 0 || plan_root(g, record, ret) < 0 || plan_mounts(g, record, ret) < 0 ||
 		plan_devices(hc, ret) < 0 || netfiles_make(record, ret) < 0)
 		return err_nomem(e);
 	return plan_process(g, record, &ret->process, ret->privileged, e);

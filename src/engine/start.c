@@ -106,10 +106,8 @@ static int wait_started(int sock, const struct engine_start *opt, struct err *e)
 			return r;
 		if (f.type == MONITOR_STARTED)
 			return 0;
-		if (f.type == MONITOR_NOTICE && opt->notice) {
-			buf_add(&b, "", 1);
+		if (f.type == MONITOR_NOTICE && opt->notice)
 			opt->notice(opt->notice_data, b.data);
-		}
 	}
 }
 

@@ -10,7 +10,9 @@
 
 #include "base/fd.h"
 #include "base/str.h"
+#include "store/containers.h"
 #include "store/images.h"
+#include "store/volumes.h"
 
 enum {
 	BUSY_TIMEOUT_MS = 60000,
@@ -31,7 +33,7 @@ struct stmt {
 };
 
 /* migrations[n] leads from version n to n + 1; each is a NULL-terminated list of SQL texts. Never change one that was released. */
-static const char *const version_1[] = {images_schema, NULL};
+static const char *const version_1[] = {images_schema, containers_schema, volumes_schema, NULL};
 static const char *const *const migrations[] = {version_1};
 enum { VERSION = sizeof(migrations) / sizeof(migrations[0]) };
 
