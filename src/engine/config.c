@@ -110,9 +110,15 @@ static int read_config(struct engine *g, bool required, struct err *e)
 }
 
 /* Beside the program when it runs from where it was built, else where it was installed. */
-static int find_parts(struct engine *g)
+static int find_parts(struct engine *g, const struct engine_paths *paths)
 {
 	char exe[4096];
+
+	if (paths->libexec_dir && paths->data_dir) {
+		g->libexec_dir = strdup(paths->libexec_dir);
+		g->data_dir = strdup(paths->data_dir);
+		return g->libexec_dir && g->data_dir ? 0 : -ENOMEM;
+	}
 	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 32);
 
 	if (n > 0) {
@@ -167,10 +173,10 @@ static int open_dir(const char *path, int *ret_fd, struct err *e)
 	return r < 0 ? err_errno(e, r, "%s", path) : 0;
 }
 
-int engine_open(struct engine **ret, const char *root, const char *run, const char *config, struct err *e)
+int engine_open(struct engine **ret, const struct engine_paths *paths, struct err *e)
 {
 	struct engine *g = calloc(1, sizeof(*g));
-	bool required = !str_empty(config) || !str_empty(secure_getenv("CAISSON_CONFIG"));
+	bool required = !str_empty(paths->config) || !str_empty(secure_getenv("CAISSON_CONFIG"));
 
 	if (!g)
 		return err_nomem(e);
@@ -178,12 +184,12 @@ int engine_open(struct engine **ret, const char *root, const char *run, const ch
 	g->isolation = ISOLATION_PROCESS;
 	g->host.uid_base = 2000000;
 	g->host.uid_count = 65536;
-	g->root = choose(root, "CAISSON_ROOT", "/var/lib/caisson");
-	g->run = choose(run, "CAISSON_RUN", "/run/caisson");
-	g->config_file = choose(config, "CAISSON_CONFIG", CAISSON_SYSCONFDIR "/caisson/caisson.conf");
+	g->root = choose(paths->root, "CAISSON_ROOT", "/var/lib/caisson");
+	g->run = choose(paths->run, "CAISSON_RUN", "/run/caisson");
+	g->config_file = choose(paths->config, "CAISSON_CONFIG", CAISSON_SYSCONFDIR "/caisson/caisson.conf");
 	g->accel = strdup("auto");
 	int r = 0;
-	if (!g->root || !g->run || !g->config_file || !g->accel || find_parts(g) < 0)
+	if (!g->root || !g->run || !g->config_file || !g->accel || find_parts(g, paths) < 0)
 		r = err_nomem(e);
 	if (r == 0 && (absolute(&g->root) < 0 || absolute(&g->run) < 0 || absolute(&g->config_file) < 0))
 		r = err_errno(e, errno, "current directory");

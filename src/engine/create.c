@@ -269,28 +269,42 @@ static int make_directory(struct engine *g, const char *id, const json_t *record
 	return disk ? hyperv_disk_create(&g->host, disk, 0, e) : err_nomem(e);
 }
 
-static int insert(struct engine *g, const char *name, json_t *record, struct err *e)
+/* With a made-up name where the user gave none. */
+static int insert_named(struct db *db, const char *name, json_t *record, struct container_row *row, struct err *e)
 {
 	char generated[64];
+	int r = -EEXIST;
+
+	for (int tries = 0; r == -EEXIST && tries < (name ? 1 : 20); tries++) {
+		if (!name && name_generate(generated) < 0)
+			return err_set(e, EIO, "no random bytes");
+		row->name = (char *)(name ? name : generated);
+		json_object_set_new(record, "Name", json_sprintf("/%s", row->name));
+		_cleanup_free_ char *text = json_dumps(record, JSON_COMPACT);
+		row->record = text;
+		r = text ? containers_insert(db, row, e) : err_nomem(e);
+	}
+	return r;
+}
+
+/* The image must still be there when the row is: an rmi looks for rows in a transaction of its own. */
+static int insert(struct engine *g, const char *name, json_t *record, struct err *e)
+{
+	_cleanup_image_ struct image image = {0};
 	struct container_row row = {.created_ns = clock_real_ns(), .auto_remove = json_flag(json_object_get(record, "HostConfig"), "AutoRemove")};
 	struct db *db;
 	int r = engine_db(g, &db, e);
 
 	snprintf(row.id, sizeof(row.id), "%s", json_str(record, "Id"));
 	row.image_id = (char *)json_str(record, "Image");
-	for (int tries = 0; r == 0; tries++) {
-		if (!name && name_generate(generated) < 0)
-			return err_set(e, EIO, "no random bytes");
-		row.name = (char *)(name ? name : generated);
-		json_object_set_new(record, "Name", json_sprintf("/%s", row.name));
-		_cleanup_free_ char *text = json_dumps(record, JSON_COMPACT);
-		row.record = text;
-		r = text ? containers_insert(db, &row, e) : err_nomem(e);
-		if (r != -EEXIST || name || tries == 20)
-			break;
-		r = 0;
-	}
-	return r;
+	if (r == 0)
+		r = db_begin(db, e);
+	if (r < 0)
+		return r;
+	r = image_find(db, row.image_id, &image, e);
+	if (r == 0)
+		r = insert_named(db, name, record, &row, e);
+	return db_end(db, r, e);
 }
 
 static int check_name(struct engine *g, const char *name, struct err *e)

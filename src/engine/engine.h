@@ -30,8 +30,12 @@ struct engine {
 	struct isolation_host host;	   /* made of the above */
 };
 
-/* root, run, config may be NULL (environment, then default). Makes the directories. */
-int engine_open(struct engine **ret, const char *root, const char *run, const char *config, struct err *e);
+/* Where things are; NULL: what the environment says (CAISSON_ROOT, CAISSON_RUN, CAISSON_CONFIG), then what was installed or built. */
+struct engine_paths {
+	const char *root, *run, *config, *libexec_dir, *data_dir;
+};
+/* Makes the directories. */
+int engine_open(struct engine **ret, const struct engine_paths *paths, struct err *e);
 void engine_free(struct engine *g);
 /* The database is opened at first use; a process that goes on for long closes it in between. */
 void engine_close_db(struct engine *g);

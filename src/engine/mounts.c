@@ -230,6 +230,30 @@ static int add_anonymous(const json_t *volumes, json_t *mounts, struct err *e)
 	return 0;
 }
 
+static size_t depth(const json_t *m)
+{
+	size_t n = 0;
+
+	for (const char *p = json_str(m, "Destination"); *p; p++)
+		n += *p == '/';
+	return n;
+}
+
+/* A mount comes before those below it, whatever the order of the flags. */
+static json_t *sort_by_depth(const json_t *mounts)
+{
+	json_t *sorted = json_array(), *m;
+	size_t i, deepest = 0;
+
+	json_array_foreach((json_t *)mounts, i, m)
+		deepest = depth(m) > deepest ? depth(m) : deepest;
+	for (size_t d = 1; d <= deepest; d++)
+		json_array_foreach((json_t *)mounts, i, m)
+			if (depth(m) == d)
+				json_array_append(sorted, m);
+	return sorted;
+}
+
 int mounts_resolve(const json_t *config, const json_t *hc, json_t **ret, struct err *e)
 {
 	_cleanup_json_ json_t *mounts = json_array();
@@ -258,7 +282,7 @@ int mounts_resolve(const json_t *config, const json_t *hc, json_t **ret, struct 
 	}
 	r = add_anonymous(json_object_get(config, "Volumes"), mounts, e);
 	if (r == 0)
-		*ret = steal_ptr(mounts);
+		*ret = sort_by_depth(mounts);
 	return r;
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 
 #include "base/fd.h"
@@ -45,6 +46,8 @@ static char **monitor_args(struct engine *g, const struct found *f, uint32_t str
 	r |= strv_pushf(&v, "--run=%s", g->run);
 	if (access(g->config_file, F_OK) == 0)
 		r |= strv_pushf(&v, "--config=%s", g->config_file);
+	r |= strv_pushf(&v, "--libexec=%s", g->libexec_dir);
+	r |= strv_pushf(&v, "--data=%s", g->data_dir);
 	r |= strv_pushf(&v, "--streams=%u", streams);
 	if (json_flag(config, "StdinOnce"))
 		r |= strv_push(&v, "--stdin-once");
@@ -58,17 +61,36 @@ static char **monitor_args(struct engine *g, const struct found *f, uint32_t str
 	return v;
 }
 
+/*
+ * The monitor's program on a read-only mount of its own. A container can make a process of the monitor's show up inside as /proc/PID/exe (an
+ * interpreter line "#!/proc/self/exe" is enough): what it then opens for writing must not be the host's file (CVE-2019-5736).
+ */
+static int open_monitor(const char *program, struct err *e)
+{
+	struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV};
+	_cleanup_close_ int fd = open_tree(AT_FDCWD, program, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	if (fd < 0 || mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
+		return err_errno(e, errno, "%s", program);
+	return steal_fd(&fd);
+}
+
 static int spawn_monitor(struct engine *g, char **args, const int fds[3], struct err *e)
 {
 	_cleanup_free_ char *program = path_join(g->libexec_dir, "caisson-monitor");
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
 	sigset_t none, all;
+	char by_fd[32];
 	int moved[3];
 	pid_t pid;
 
 	if (!program)
 		return err_nomem(e);
+	_cleanup_close_ int exe = open_monitor(program, e);
+	if (exe < 0)
+		return exe;
+	snprintf(by_fd, sizeof(by_fd), "/proc/self/fd/%d", exe);
 	/* out of the way of the numbers they will have */
 	for (int i = 0; i < 3; i++)
 		moved[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 16);
@@ -86,7 +108,7 @@ static int spawn_monitor(struct engine *g, char **args, const int fds[3], struct
 	posix_spawn_file_actions_addchdir_np(&actions, "/");
 	for (int i = 0; i < 3; i++)
 		posix_spawn_file_actions_adddup2(&actions, moved[i], MONITOR_FD_LOCK + i);
-	int r = posix_spawn(&pid, program, &actions, &attr, args, environ);
+	int r = posix_spawn(&pid, by_fd, &actions, &attr, args, environ);
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attr);
 	for (int i = 0; i < 3; i++)

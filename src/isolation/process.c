@@ -31,7 +31,7 @@ struct child {
 
 struct process {
 	struct sandbox sandbox;
-	uint64_t oom_kills; /* seen before the last exit was reported */
+	uint64_t oom_kills; /* seen when the last exec ended */
 	struct child *children;
 };
 
@@ -62,21 +62,29 @@ static int exit_status(pid_t pid)
 	return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
 }
 
+/* For the workload: at any time; for an exec: since another one ended. */
+static bool oom_struck(struct process *p, int proc)
+{
+	struct sandbox_stats st;
+
+	if (sandbox_stats(&p->sandbox, &st) < 0 || st.oom_kills == UINT64_MAX)
+		return false;
+	bool struck = st.oom_kills > (proc == ISOLATE_MAIN ? 0 : p->oom_kills);
+	p->oom_kills = st.oom_kills;
+	return struck;
+}
+
 static void on_child_end(void *data, int fd, uint32_t events)
 {
 	struct child *c = data;
 	struct isolate *i = c->isolate;
 	struct process *p = i->backend;
 	struct isolate_exit x = {.status = exit_status(c->pid)};
-	struct sandbox_stats st;
 	int proc = c->proc;
 
 	(void)fd;
 	(void)events;
-	if (sandbox_stats(&p->sandbox, &st) == 0 && st.oom_kills != UINT64_MAX && st.oom_kills > p->oom_kills) {
-		x.oom = true;
-		p->oom_kills = st.oom_kills;
-	}
+	x.oom = oom_struck(p, proc);
 	for (struct child **at = &p->children; *at; at = &(*at)->next) {
 		if (*at == c) {
 			*at = c->next;

@@ -24,7 +24,8 @@
 enum { LOCK = 3, PLAN = 4, CLIENT = 5, PLAN_MAX = 16 * 1024 * 1024 };
 
 struct options {
-	const char *root, *run, *config, *id;
+	struct engine_paths paths;
+	const char *id;
 	enum isolation_kind kind;
 	uint32_t streams;
 	bool stdin_once, log;
@@ -63,6 +64,8 @@ static int parse_options(int argc, char **argv, struct options *o, struct err *e
 		{"root", required_argument, NULL, 'R'},
 		{"run", required_argument, NULL, 'r'},
 		{"config", required_argument, NULL, 'c'},
+		{"libexec", required_argument, NULL, 'x'},
+		{"data", required_argument, NULL, 'd'},
 		{"streams", required_argument, NULL, 's'},
 		{"stdin-once", no_argument, NULL, 'o'},
 		{"log", no_argument, NULL, 'l'},
@@ -78,13 +81,19 @@ static int parse_options(int argc, char **argv, struct options *o, struct err *e
 			r = isolation_parse(optarg, &o->kind, e);
 			break;
 		case 'R':
-			o->root = optarg;
+			o->paths.root = optarg;
 			break;
 		case 'r':
-			o->run = optarg;
+			o->paths.run = optarg;
 			break;
 		case 'c':
-			o->config = optarg;
+			o->paths.config = optarg;
+			break;
+		case 'x':
+			o->paths.libexec_dir = optarg;
+			break;
+		case 'd':
+			o->paths.data_dir = optarg;
 			break;
 		case 's':
 			r = parse_u32(optarg, &o->streams);
@@ -123,7 +132,7 @@ static int run(const struct options *o, struct err *e)
 
 	snprintf(log_name, sizeof(log_name), "%s-json.log", o->id);
 	snprintf(path, sizeof(path), "containers/%s", o->id);
-	int r = engine_open(&m.engine, o->root, o->run, o->config, e);
+	int r = engine_open(&m.engine, &o->paths, e);
 	if (r < 0)
 		return r;
 	r = read_plan(&plan, e);
@@ -160,6 +169,7 @@ int main(int argc, char **argv)
 	_cleanup_buf_ struct buf payload = {0}, frame = {0};
 
 	prctl(PR_SET_DUMPABLE, 0);
+	prctl(PR_SET_NAME, "caisson-monitor"); /* it was started by descriptor */
 	umask(0022);
 	for (int fd = LOCK; fd <= CLIENT; fd++)
 		fd_cloexec(fd, true);
