@@ -5,6 +5,7 @@
  * .modinfo section of its ELF file.
  */
 #include <elf.h>
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
@@ -134,6 +135,24 @@ static int read_module(const char *path, struct buf *b, struct err *e)
 	return r < 0 ? err_errno(e, r, "read %s", path) : 0;
 }
 
+/*
+ * Cuts the signature off the end (Documentation/admin-guide/module-signing.rst): the package's own was checked by apt, nobody else can write the
+ * initramfs, and an emulated CPU spends some 20 ms on each. Behind the signature stand 12 bytes, the last four its length, and the mark.
+ */
+void module_strip_signature(struct buf *b)
+{
+	static const char mark[] = "~Module signature appended~\n";
+	const size_t tail = 12 + strlen(mark);
+	uint32_t n;
+
+	if (b->len < tail || memcmp(b->data + b->len - strlen(mark), mark, strlen(mark)) != 0)
+		return;
+	memcpy(&n, b->data + b->len - strlen(mark) - sizeof(n), sizeof(n));
+	n = be32toh(n);
+	if (n <= b->len - tail)
+		b->len -= tail + n;
+}
+
 struct collect {
 	const char *tree, *to;
 	char **list; /* file names in load order */
@@ -159,6 +178,7 @@ static int collect_one(struct collect *c, const char *name, bool wanted, unsigne
 	int r = read_module(path, &b, e);
 	if (r < 0)
 		return r;
+	module_strip_signature(&b);
 	r = module_depends(b.data, b.len, &depends);
 	if (r < 0)
 		return err_errno(e, r, "kernel module %s", path);

@@ -19,6 +19,7 @@ uint64_t hash_add(uint64_t hash, const void *p, size_t n); /* FNV-1a; tells vers
 /* ---- hyperv-modules.c ---- */
 /* The names in "depends=" of a module's .modinfo; -ENOEXEC. Takes hostile bytes. */
 int module_depends(const void *elf, size_t n, char ***ret);
+void module_strip_signature(struct buf *b);
 /* Puts the modules a utility VM needs from `tree` into `to`, with the lists of agent.h. */
 int kernel_modules_collect(const char *tree, const char *to, struct err *e);
 

@@ -65,7 +65,7 @@ static void test_argv(void **state)
 	assert_true(has_pair(v, "-name", "guest=caisson-web"));
 	assert_true(has_pair(v, "-sandbox", "spawn=deny"));
 	assert_true(has_pair(v, "-object", "size=512M,share=on"));
-	assert_true(has_pair(v, "-append", "tsc_early_khz=2000000 lpj=4000000 tsc=reliable"));
+	assert_true(has_pair(v, "-append", "mitigations=off tsc_early_khz=2000000 lpj=4000000 tsc=reliable"));
 	assert_true(has_pair(v, "-blockdev", "node-name=image,read-only=on"));
 	assert_true(has_pair(v, "-device", "vhost-user-fs-device"));
 	assert_true(strv_has(v, "-no-reboot"));
@@ -118,6 +118,24 @@ static void test_modules(void **state)
 	assert_int_equal(module_depends(bad, sizeof(bad), &v), -ENOEXEC);
 	memset(bad + 16, 0xff, sizeof(bad) - 16);
 	assert_int_equal(module_depends(bad, sizeof(bad), &v), -ENOEXEC);
+}
+
+static void test_signature(void **state)
+{
+	static const char tail[] = "SIG\0\0\0\0\0\0\0\0\0\0\0\3~Module signature appended~\n";
+	static const char lies[] = "x\0\0\0\0\0\0\0\0\1\0\0\0~Module signature appended~\n";
+	_cleanup_buf_ struct buf b = {0}, bad = {0};
+
+	(void)state;
+	buf_adds(&b, "content");
+	buf_add(&b, tail, sizeof(tail) - 1);
+	module_strip_signature(&b);
+	assert_int_equal(b.len, 7);
+	module_strip_signature(&b);
+	assert_int_equal(b.len, 7);
+	buf_add(&bad, lies, sizeof(lies) - 1);
+	module_strip_signature(&bad);
+	assert_int_equal(bad.len, sizeof(lies) - 1);
 }
 
 static int parse(const char *line, struct err *e)
@@ -431,6 +449,7 @@ int main(void)
 		cmocka_unit_test(test_virtiofsd_versions),
 		cmocka_unit_test(test_cpio),
 		cmocka_unit_test(test_modules),
+		cmocka_unit_test(test_signature),
 		cmocka_unit_test(test_qmp),
 		cmocka_unit_test(test_lies),
 		cmocka_unit_test(test_beyond_credit),
