@@ -58,7 +58,8 @@ setup_file() {
 	run -0 caisson stop -t 20 py
 	is "$(field py .State.ExitCode)" 3
 	caisson start py
-	eventually 60 caisson exec py pgrep -x python3 || eventually 60 caisson exec py sh -c 'grep -q python3 /proc/1/cmdline'
+	twice() { [ "$(caisson logs py | grep -c received)" = 2 ]; }
+	eventually 60 twice
 	run -0 caisson kill py
 	eventually 10 status_is py exited
 	is "$(field py .State.ExitCode)" 137

@@ -58,7 +58,7 @@ teardown() {
 	has "$stderr" nosuch
 	run -125 --separate-stderr caisson run --isolation=maybe "$IMAGE" true
 	has "$stderr" "invalid isolation (maybe): use 'default', 'process' or 'hyperv'"
-	run -125 --separate-stderr caisson run
+	run -1 --separate-stderr caisson run
 	has "$stderr" 'requires at least 1 argument'
 	run -125 --separate-stderr caisson run --stop-signal NOPE "$IMAGE" true
 	has "$stderr" NOPE

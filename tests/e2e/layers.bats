@@ -18,7 +18,7 @@ setup_file() {
 }
 
 @test "hard links are one file, symbolic links keep their target" {
-	run -0 in_box sh -c 'cd /a; stat -c "%h %i" one two three | sort -u; readlink link dangling up; cat link'
+	run -0 in_box sh -c 'cd /a; stat -c "%h %i" one two three | sort -u; for l in link dangling up; do readlink $l; done; cat link'
 	matches "${lines[0]}" '^3 [0-9]+$'
 	is "$output" "${lines[0]}"$'\nkept/file\n/nowhere/at/all\n../../../../etc/passwd\nkept'
 }
@@ -36,12 +36,12 @@ setup_file() {
 }
 
 @test "file capabilities" {
-	run -0 caisson exec -u app box /a/capable grep CapEff /proc/self/status
+	run -0 caisson exec -u app box /a/busybox grep CapEff /proc/self/status
 	is "$output" $'CapEff:\t0000000000002000'
 }
 
 @test "writing, renaming and deleting what the image has" {
-	run -0 in_box sh -c 'cd /a; echo more >> one; cat two one; rm kept/file; ls kept; mv opaque moved && ls moved; rm -r becomes-dir; ls -d becomes-dir 2>&1'
+	run -0 in_box sh -c 'cd /a; echo more >> one; cat two one; rm kept/file; ls kept; mv opaque moved && ls moved; rm -r becomes-dir; ls -d becomes-dir 2>&1 || true'
 	has "$output" more
 	has "$output" visible
 	has "$output" 'No such file'

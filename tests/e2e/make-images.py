@@ -146,7 +146,7 @@ def layered(busybox):
     second.symlink("a/link", "kept/file", uid=1000, gid=1000).symlink("a/dangling", "/nowhere/at/all").symlink("a/up", "../../../../etc/passwd")
     second.add("a/setuid", b"#!/bin/sh\n", mode=0o4755, uid=1000).dir("a/sticky", 0o3777, gid=1234)
     second.add("a/fifo", type=tarfile.FIFOTYPE, mode=0o600).add("a/null", type=tarfile.CHRTYPE, mode=0o666, device=(1, 3))
-    second.text("a/xattr", "x\n", xattrs={"user.caisson": "value"}).add("a/capable", busybox, mode=0o755, xattrs={"security.capability": capability(1 << 13)})
+    second.text("a/xattr", "x\n", xattrs={"user.caisson": "value"}).add("a/busybox", busybox, mode=0o755, xattrs={"security.capability": capability(1 << 13)})
     second.text("a/" + "long" * 40, "long name\n").text("a/spaces and \u00fcml\u00e4uts", "odd name\n").add("a/empty")
     third = Layer("plain")
     third.whiteout("a/removed").text("a/replaced", "new\n").dir("a/opaque").opaque("a/opaque").text("a/opaque/visible", "new\n")

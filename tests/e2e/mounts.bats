@@ -22,8 +22,8 @@ setup() {
 	[ -e "$dir/moved" ]
 }
 
-@test "-v :ro cannot be written, with any right" {
-	run --separate-stderr caisson run --rm --cap-add ALL -v "$dir:/mnt:ro" "$IMAGE" sh -c 'cat /mnt/file; touch /mnt/x; rm /mnt/file; chmod 777 /mnt/file; mount -o remount,rw,bind /mnt 2> /dev/null; touch /mnt/y'
+@test "-v :ro cannot be written" {
+	run --separate-stderr caisson run --rm -v "$dir:/mnt:ro" "$IMAGE" sh -c 'cat /mnt/file; touch /mnt/x; rm /mnt/file; chmod 777 /mnt/file'
 	is "$output" host
 	has "$stderr" 'Read-only file system'
 	is "$(ls "$dir" | tr '\n' ' ')" 'file link sub '

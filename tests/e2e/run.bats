@@ -143,7 +143,7 @@ load lib
 }
 
 @test "SIGTERM and SIGINT of the command reach the container" {
-	caisson run --name proxy "$IMAGE" sh -c 'trap "exit 4" TERM; echo up; while :; do sleep 0.05; done' > "$BATS_TEST_TMPDIR/out" &
+	"$CAISSON" run --name proxy "$IMAGE" sh -c 'trap "exit 4" TERM; echo up; while :; do sleep 0.05; done' > "$BATS_TEST_TMPDIR/out" &
 	local pid=$!
 	eventually 20 grep -q up "$BATS_TEST_TMPDIR/out"
 	kill -TERM $pid
@@ -213,7 +213,7 @@ load lib
 	box
 	caisson create --name made "$IMAGE" true > /dev/null
 	run -0 --separate-stderr caisson ps
-	matches "${lines[0]}" '^CONTAINER ID +IMAGE +COMMAND +CREATED +STATUS +.*NAMES *$'
+	matches "${lines[0]}" '^CONTAINER ID +IMAGE +COMMAND +CREATED +STATUS +PORTS +NAMES +ISOLATION *$'
 	has "$output" box
 	hasnt "$output" made
 	run -0 --separate-stderr caisson ps -a
@@ -294,9 +294,9 @@ load lib
 }
 
 @test "two at once, each with its own output" {
-	caisson run --rm "$IMAGE" sh -c 'sleep 0.5; echo a' > "$BATS_TEST_TMPDIR/a" &
+	"$CAISSON" run --rm "$IMAGE" sh -c 'sleep 0.5; echo a' > "$BATS_TEST_TMPDIR/a" &
 	local a=$!
-	caisson run --rm "$IMAGE" sh -c 'sleep 0.5; echo b' > "$BATS_TEST_TMPDIR/b" &
+	"$CAISSON" run --rm "$IMAGE" sh -c 'sleep 0.5; echo b' > "$BATS_TEST_TMPDIR/b" &
 	local b=$!
 	wait $a
 	wait $b

@@ -42,7 +42,7 @@ private_kb() { awk '/^Private_(Clean|Dirty):/ { n += $2 } END { print n + 0 }' "
 @test "a stalled stdout stalls the writer: memory stays bounded, exec and kill work meanwhile" {
 	mkfifo "$E2E_DIR/pipe"
 	exec 7<> "$E2E_DIR/pipe" # a reader that never reads
-	caisson run --name stalled "$IMAGE" sh -c 'dd if=/dev/zero bs=1M count=400 && echo done > /done' > "$E2E_DIR/pipe" 2> /dev/null 3>&- 7>&- &
+	"$CAISSON" run --name stalled "$IMAGE" sh -c 'dd if=/dev/zero bs=1M count=400 && echo done > /done' > "$E2E_DIR/pipe" 2> /dev/null 3>&- 7>&- &
 	local client=$!
 	eventually 20 status_is stalled running
 	sleep 3
@@ -78,7 +78,7 @@ private_kb() { awk '/^Private_(Clean|Dirty):/ { n += $2 } END { print n + 0 }' "
 	box
 	mkfifo "$E2E_DIR/exec-pipe"
 	exec 7<> "$E2E_DIR/exec-pipe"
-	caisson exec box dd if=/dev/zero bs=1M count=100 > "$E2E_DIR/exec-pipe" 2> /dev/null 3>&- 7>&- &
+	"$CAISSON" exec box dd if=/dev/zero bs=1M count=100 > "$E2E_DIR/exec-pipe" 2> /dev/null 3>&- 7>&- &
 	local client=$!
 	sleep 2
 	run -0 timeout 20 "$CAISSON" exec box echo other
@@ -92,7 +92,7 @@ private_kb() { awk '/^Private_(Clean|Dirty):/ { n += $2 } END { print n + 0 }' "
 
 @test "input that nobody reads stalls the sender only" {
 	caisson run -d -i --name mute "$IMAGE" sleep 1000
-	timeout 3 "$CAISSON" attach mute < "$E2E_DIR/random" > /dev/null 2>&1 || true
+	timeout -s KILL 3 "$CAISSON" attach mute < "$E2E_DIR/random" > /dev/null 2>&1 || true
 	local kb
 	kb=$(private_kb "$(monitor_of mute)")
 	[ "$kb" -lt 8192 ] || fail "the monitor has $kb kB of private memory"

@@ -107,7 +107,7 @@ qemu() { helpers_of box qemu; }
 
 @test "a guest panic: exited within 2 s, the reason in inspect, the console in logs --vm" {
 	caisson run -d --name panic --privileged "$IMAGE" sleep 1000
-	caisson exec panic sh -c 'echo 1 > /proc/sys/kernel/sysrq; echo c > /proc/sysrq-trigger' > /dev/null 2>&1 &
+	"$CAISSON" exec panic sh -c 'echo 1 > /proc/sys/kernel/sysrq; echo c > /proc/sysrq-trigger' > /dev/null 2>&1 &
 	local client=$!
 	eventually 10 status_is panic exited
 	matches "$(field panic .State.Error)" 'panic'
@@ -121,7 +121,7 @@ qemu() { helpers_of box qemu; }
 	local how
 	for how in o b; do
 		caisson run -d --name off --privileged "$IMAGE" sleep 1000
-		caisson exec off sh -c "echo 1 > /proc/sys/kernel/sysrq; echo $how > /proc/sysrq-trigger" > /dev/null 2>&1 &
+		"$CAISSON" exec off sh -c "echo 1 > /proc/sys/kernel/sysrq; echo $how > /proc/sysrq-trigger" > /dev/null 2>&1 &
 		local client=$!
 		eventually 20 status_is off exited
 		[ -n "$(field off .State.Error)" ]
