@@ -110,15 +110,26 @@ static bool probe_with(const struct isolation_host *h, const struct kernel *k, i
 	_cleanup_close_ int kernel = open(k->path, O_RDONLY | O_CLOEXEC);
 	_cleanup_close_ int initrd = initrd_open(h, k, NULL);
 	_cleanup_close_ int lock = -1, pidfd = -1, output = memfd_create("qemu-output", MFD_CLOEXEC);
-	struct vm_config c = {.name = "probe", .accel = "kvm", .memory_mib = PROBE_MIB, .cpus = 1, .kernel = kernel,
-		.initrd = initrd, .image = -1, .disk = -1, .agent = theirs[0], .qmp = theirs[1], .console = theirs[2], .share = -1};
+	struct vm_config c = {.name = "probe",
+		.accel = "kvm",
+		.memory_mib = PROBE_MIB,
+		.cpus = 1,
+		.kernel = kernel,
+		.initrd = initrd,
+		.image = -1,
+		.disk = -1,
+		.agent = theirs[0],
+		.qmp = theirs[1],
+		.console = theirs[2],
+		.share = -1};
 	int fds[VM_FDS_MAX];
 	struct confine place = {.program = VMM_PROGRAM, .fds = fds, .output = output, .kvm = true};
 	pid_t pid;
 	bool ok = false;
 
-	if (kernel >= 0 && initrd >= 0 && qemu_find(h, qemu, sizeof(qemu), NULL) == 0 && vmm_root(h, qemu, &root, NULL) == 0 &&
-		confine_uid(h, "probe", &place.uid, &lock, NULL) == 0 && vm_argv(&c, &argv, fds, &place.nfds) == 0) {
+	if (kernel >= 0 && initrd >= 0 && qemu_find(h, qemu, sizeof(qemu), NULL) == 0 &&
+		vmm_root(h, qemu, &root, NULL) == 0 && confine_uid(h, "probe", &place.uid, &lock, NULL) == 0 &&
+		vm_argv(&c, &argv, fds, &place.nfds) == 0) {
 		struct err e = ERR_INIT;
 		place.root = root;
 		place.argv = argv;
@@ -201,7 +212,9 @@ static int open_kvm(struct err *e)
 	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 
 	if (fd < 0)
-		return err_errno(e, errno, "/dev/kvm cannot be used (accel=kvm); is virtualization on in the firmware, the module kvm loaded?");
+		return err_errno(e, errno,
+			"/dev/kvm cannot be used (accel=kvm); is virtualization on in the firmware, the module kvm "
+			"loaded?");
 	close(fd);
 	return 0;
 }
@@ -229,7 +242,8 @@ int accel_choose(const struct isolation_host *h, const struct kernel *k, const c
 	if (r < 0 || !strcmp(want, "tcg"))
 		return r;
 	if (access("/dev/kvm", F_OK) < 0) { /* only auto comes here: accel_check has opened it for kvm */
-		*ret_notice = "no /dev/kvm: using emulation, which is slow and no security boundary (set accel=tcg to silence this)";
+		*ret_notice = "no /dev/kvm: using emulation, which is slow and no security boundary (set accel=tcg to "
+			      "silence this)";
 		return 0;
 	}
 	r = verdict(h, k, &boots, e);
@@ -238,9 +252,12 @@ int accel_choose(const struct isolation_host *h, const struct kernel *k, const c
 	if (boots)
 		*ret = "kvm";
 	else if (!strcmp(want, "kvm"))
-		return err_set(e, ENODEV, "/dev/kvm opens but a guest does not boot with it within %d s: set accel=tcg or accel=auto", PROBE_MS / 1000);
+		return err_set(e, ENODEV,
+			"/dev/kvm opens but a guest does not boot with it within %d s: set accel=tcg or accel=auto",
+			PROBE_MS / 1000);
 	else
-		*ret_notice = "/dev/kvm does not boot a guest: using emulation, which is slow and no security boundary (set accel=tcg to silence this)";
+		*ret_notice = "/dev/kvm does not boot a guest: using emulation, which is slow and no security boundary "
+			      "(set accel=tcg to silence this)";
 	return 0;
 }
 

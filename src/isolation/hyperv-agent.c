@@ -17,59 +17,19 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "base/proc.h"
-#include "isolation/hyperv-private.h"
+#include "isolation/hyperv-peer.h"
 #include "proto/agent.h"
 
 enum { CONTROL_MAX = 1 << 20, SETTLE_MS = 2000, QUIET_MS = 200 };
-
-/* A process in the guest: asked for, running, or ended with output still on its way. */
-struct process {
-	struct process *next;
-	struct peer *peer;
-	int proc;
-	bool tty, open_stdin;
-	bool started;
-	bool ended;
-	int status;
-	bool oom;
-	struct stream *streams[3];
-	struct source *settle; /* the latest time for reporting the end */
-};
-
-struct request {
-	struct request *next;
-	uint32_t number;
-	peer_reply_fn *fn;
-	void *data;
-};
-
-struct peer {
-	struct loop *loop;
-	int fd;
-	struct source *source;
-	struct peer_events events;
-	void *data;
-	struct frame_reader in;
-	struct buf out, control;
-	size_t sent; /* of out */
-	uint16_t turn; /* the stream that sent last */
-	bool greeted, dead;
-	uint64_t pings, pongs;
-	uint32_t next_request;
-	struct process *processes;
-	struct request *requests;
-};
 
 struct loop *peer_loop(struct peer *p)
 {
 	return p->loop;
 }
 
-static struct process *find(struct peer *p, uint32_t proc)
+struct process *peer_find(struct peer *p, uint32_t proc)
 {
 	for (struct process *c = p->processes; c; c = c->next)
 		if ((uint32_t)c->proc == proc)
@@ -79,7 +39,7 @@ static struct process *find(struct peer *p, uint32_t proc)
 
 static struct stream *find_stream(struct peer *p, uint16_t id)
 {
-	struct process *c = find(p, id / 4);
+	struct process *c = peer_find(p, id / 4);
 
 	return c && id % 4 < 3 ? c->streams[id % 4] : NULL;
 }
@@ -163,16 +123,6 @@ void peer_send(struct peer *p, uint8_t type, uint16_t stream, const void *payloa
 void peer_kick(struct peer *p)
 {
 	peer_flush(p);
-}
-
-static int send_now(struct peer *p, uint8_t type, const struct buf *b)
-{
-	if (p->dead)
-		return -EPIPE;
-	int r = frame_add(&p->control, type, 0, b->data, b->len);
-	if (r >= 0)
-		peer_flush(p);
-	return r;
 }
 
 /* ---- in ---- */
@@ -261,7 +211,7 @@ static const char *on_hello(struct peer *p, struct wire *w)
 
 static const char *on_started(struct peer *p, struct wire *w)
 {
-	struct process *c = find(p, wire_u32(w));
+	struct process *c = peer_find(p, wire_u32(w));
 	struct isolate_io io;
 
 	wire_u32(w);
@@ -276,7 +226,7 @@ static const char *on_started(struct peer *p, struct wire *w)
 
 static const char *on_failed(struct peer *p, struct wire *w)
 {
-	struct process *c = find(p, wire_u32(w));
+	struct process *c = peer_find(p, wire_u32(w));
 	struct err e;
 
 	if (agent_err_decode(w, &e) < 0 || !c || c->started)
@@ -319,7 +269,7 @@ static void settle_in(struct process *c, uint64_t ms)
 
 void peer_stream_settled(struct peer *p, uint16_t id)
 {
-	struct process *c = find(p, id / 4);
+	struct process *c = peer_find(p, id / 4);
 
 	if (c && c->ended && settled(c))
 		settle_in(c, 0);
@@ -328,7 +278,7 @@ void peer_stream_settled(struct peer *p, uint16_t id)
 /* The end is told when its output is where its reader finds it, but not much later: a reader may stall, and a child may keep an exec's pipes open. */
 static const char *on_exited(struct peer *p, struct wire *w)
 {
-	struct process *c = find(p, wire_u32(w));
+	struct process *c = peer_find(p, wire_u32(w));
 	uint32_t status = wire_u32(w), oom = wire_u32(w);
 
 	if (w->bad || !c || !c->started || c->ended || status > 255)
@@ -377,7 +327,9 @@ static const char *on_stream_frame(struct peer *p, const struct frame *f)
 	struct wire w = {.p = f->payload, .left = f->len};
 
 	if (!s) { /* of a process that we have forgotten already: its last frames cross with our own; data was within its credit */
-		return find(p, f->stream / 4) || f->stream / 4 > AGENT_PROC_MAX ? "the agent names a stream that is not open" : NULL;
+		return peer_find(p, f->stream / 4) || f->stream / 4 > AGENT_PROC_MAX
+			       ? "the agent names a stream that is not open"
+			       : NULL;
 	}
 	switch (f->type) {
 	case AGENT_DATA:
@@ -386,7 +338,9 @@ static const char *on_stream_frame(struct peer *p, const struct frame *f)
 		return NULL;
 	case AGENT_CREDIT: {
 		uint32_t n = wire_u32(&w);
-		return w.bad || (!s->output && stream_credit(s, n) < 0) || s->output ? "the agent grants credit it does not have" : NULL;
+		return w.bad || (!s->output && stream_credit(s, n) < 0) || s->output
+			       ? "the agent grants credit it does not have"
+			       : NULL;
 	}
 	case AGENT_EOF:
 		if (!s->output || s->eof)
@@ -436,17 +390,16 @@ static const char *on_frame(struct peer *p, const struct frame *f)
 	}
 }
 
-/* One read and the frames in it: 1, 0 nothing there, or lost. */
-static int read_some(struct peer *p)
+bool peer_read_some(struct peer *p)
 {
 	struct frame f;
 	int r = frame_fill(&p->in, p->fd), n;
 
 	if (r == -EAGAIN)
-		return 0;
+		return false;
 	if (r <= 0) {
 		lose(p, NULL);
-		return 0;
+		return false;
 	}
 	while (!p->dead && (n = frame_next(&p->in, &f)) != 0) {
 		const char *wrong = n < 0 ? "the agent sends what is no frame" : on_frame(p, &f);
@@ -455,7 +408,7 @@ static int read_some(struct peer *p)
 	}
 	if (p->control.len > CONTROL_MAX)
 		lose(p, "the agent does not read what it is sent");
-	return p->dead ? 0 : 1;
+	return !p->dead;
 }
 
 static void on_port(void *data, int fd, uint32_t events)
@@ -464,7 +417,7 @@ static void on_port(void *data, int fd, uint32_t events)
 
 	(void)fd;
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-		read_some(p);
+		peer_read_some(p);
 	if (!p->dead)
 		peer_flush(p);
 }
@@ -513,146 +466,4 @@ void peer_free(struct peer *p)
 	buf_done(&p->out);
 	buf_done(&p->control);
 	free(p);
-}
-
-static int add_process(struct peer *p, int proc, const struct plan_process *process, struct err *e)
-{
-	struct process *c = calloc(1, sizeof(*c));
-
-	if (!c)
-		return err_nomem(e);
-	*c = (struct process){.peer = p, .proc = proc, .tty = process->tty, .open_stdin = process->open_stdin, .next = p->processes};
-	p->processes = c;
-	return 0;
-}
-
-int peer_start(struct peer *p, const struct plan *plan, bool share, struct err *e)
-{
-	_cleanup_buf_ struct buf b = {0}, encoded = {0};
-	uint8_t entropy[64];
-
-	int r = random_bytes(entropy, sizeof(entropy));
-	if (r >= 0)
-		r = plan_encode(plan, &encoded);
-	if (r >= 0)
-		r = wire_add_u64(&b, (uint64_t)clock_real_ns());
-	if (r >= 0)
-		r = wire_add_bytes(&b, entropy, sizeof(entropy));
-	if (r >= 0)
-		r = wire_add_u32(&b, share ? AGENT_HAS_SHARE : 0);
-	if (r >= 0)
-		r = wire_add_str(&b, share ? VM_SHARE_TAG : "");
-	if (r >= 0)
-		r = wire_add_bytes(&b, encoded.data, encoded.len);
-	if (r < 0)
-		return err_errno(e, r, "encode the plan for the VM");
-	r = add_process(p, ISOLATE_MAIN, &plan->process, e);
-	if (r < 0)
-		return r;
-	r = send_now(p, AGENT_START, &b);
-	return r < 0 ? err_errno(e, r, "send the plan to the VM") : 0;
-}
-
-int peer_exec(struct peer *p, int proc, const struct plan_process *process, struct err *e)
-{
-	_cleanup_buf_ struct buf b = {0}, encoded = {0};
-
-	if (proc > AGENT_PROC_MAX)
-		return err_set(e, EAGAIN, "a container in a VM can run %d execs in its life", AGENT_PROC_MAX);
-	int r = plan_process_encode(process, &encoded);
-	if (r >= 0)
-		r = wire_add_u32(&b, (uint32_t)proc);
-	if (r >= 0)
-		r = wire_add_bytes(&b, encoded.data, encoded.len);
-	if (r < 0)
-		return err_errno(e, r, "encode the process for the VM");
-	r = add_process(p, proc, process, e);
-	if (r < 0)
-		return r;
-	r = send_now(p, AGENT_EXEC, &b);
-	return r < 0 ? err_errno(e, r, "send the process to the VM") : 0;
-}
-
-int peer_signal(struct peer *p, int proc, int sig)
-{
-	_cleanup_buf_ struct buf b = {0};
-	struct process *c = find(p, (uint32_t)proc);
-
-	if (!c || c->ended)
-		return -ESRCH;
-	int r = wire_add_u32(&b, (uint32_t)proc);
-	if (r >= 0)
-		r = wire_add_u32(&b, (uint32_t)sig);
-	return r < 0 ? r : send_now(p, AGENT_SIGNAL, &b);
-}
-
-int peer_resize(struct peer *p, int proc, unsigned rows, unsigned cols)
-{
-	_cleanup_buf_ struct buf b = {0};
-	struct process *c = find(p, (uint32_t)proc);
-
-	if (!c || !c->tty)
-		return -ENOTTY;
-	int r = wire_add_u32(&b, (uint32_t)proc);
-	if (r >= 0)
-		r = wire_add_u32(&b, rows);
-	if (r >= 0)
-		r = wire_add_u32(&b, cols);
-	return r < 0 ? r : send_now(p, AGENT_RESIZE, &b);
-}
-
-int peer_request(struct peer *p, uint8_t op, const void *payload, size_t n, peer_reply_fn *fn, void *data, struct err *e)
-{
-	_cleanup_buf_ struct buf b = {0};
-	struct request *q = calloc(1, sizeof(*q));
-
-	if (!q)
-		return err_nomem(e);
-	*q = (struct request){.number = ++p->next_request, .fn = fn, .data = data, .next = p->requests};
-	int r = wire_add_u32(&b, q->number);
-	if (r >= 0 && n)
-		r = buf_add(&b, payload, n);
-	if (r >= 0)
-		r = send_now(p, op, &b);
-	if (r < 0) {
-		free(q);
-		return err_errno(e, r, "ask the VM");
-	}
-	p->requests = q;
-	return 0;
-}
-
-void peer_ping(struct peer *p)
-{
-	_cleanup_buf_ struct buf b = {0};
-
-	if (wire_add_u64(&b, ++p->pings) >= 0)
-		send_now(p, AGENT_PING, &b);
-}
-
-bool peer_answered(struct peer *p)
-{
-	for (int i = 0; i < 64 && p->pongs < p->pings && read_some(p); i++)
-		;
-	return p->pongs == p->pings;
-}
-
-void peer_drain(struct peer *p)
-{
-	while (!p->dead && read_some(p))
-		;
-}
-
-bool peer_ending(struct peer *p, int proc)
-{
-	struct process *c = find(p, (uint32_t)proc);
-
-	return c && c->ended;
-}
-
-void peer_shutdown(struct peer *p)
-{
-	struct buf none = {0};
-
-	send_now(p, AGENT_SHUTDOWN, &none);
 }

@@ -63,7 +63,8 @@ int confine_uid(const struct isolation_host *h, const char *id, uid_t *ret, int 
 		if (r != -EWOULDBLOCK && r != -EAGAIN)
 			return err_errno(e, r, "lock %s/%s", path, name);
 	}
-	return err_set(e, EAGAIN, "all %u users for virtual machines are taken: widen 'vm-uids =' in the configuration", h->uid_count);
+	return err_set(e, EAGAIN, "all %u users for virtual machines are taken: widen 'vm-uids =' in the configuration",
+		h->uid_count);
 }
 
 /* ---- in the child ---- */
@@ -79,8 +80,9 @@ static int make_kvm(const struct confine *c, struct err *e)
 		return err_nomem(e);
 	if (stat("/dev/kvm", &st) < 0)
 		return err_errno(e, errno, "/dev/kvm");
-	if (mount("dev", dev, "tmpfs", MS_NOSUID | MS_NOEXEC, "size=64k,mode=755") < 0 || mknod(kvm, S_IFCHR | 0600, st.st_rdev) < 0 ||
-		chown(kvm, c->uid, c->uid) < 0 || mount(NULL, dev, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC, NULL) < 0)
+	if (mount("dev", dev, "tmpfs", MS_NOSUID | MS_NOEXEC, "size=64k,mode=755") < 0 ||
+		mknod(kvm, S_IFCHR | 0600, st.st_rdev) < 0 || chown(kvm, c->uid, c->uid) < 0 ||
+		mount(NULL, dev, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC, NULL) < 0)
 		return err_errno(e, errno, "make /dev/kvm for QEMU");
 	return 0;
 }
@@ -101,7 +103,8 @@ static int enter_root(const struct confine *c, struct err *e)
 		return err_errno(e, errno, "mount /proc");
 	if (mount(NULL, c->root, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL) < 0)
 		return err_errno(e, errno, "make %s read-only", c->root);
-	if (chdir(c->root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+	if (chdir(c->root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||
+		chdir("/") < 0)
 		return err_errno(e, errno, "pivot_root to %s", c->root);
 	return 0;
 }
@@ -197,7 +200,8 @@ int confine_spawn(const struct confine *c, pid_t *ret, int *ret_pidfd, struct er
 	int p[2];
 	struct err from_child;
 	struct clone_args args = {
-		.flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_PIDFD,
+		.flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP |
+			 CLONE_PIDFD,
 		.pidfd = (uint64_t)(uintptr_t)&pidfd,
 		.exit_signal = SIGCHLD,
 	};

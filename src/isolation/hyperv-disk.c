@@ -19,7 +19,8 @@ static int make_file_system(const char *path, uint64_t size, struct err *e)
 	_cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	/* the tables are zero in a sparse file already; a journal of 16 MiB is what ext4 takes for small disks */
 	char *argv[] = {(char *)"mkfs.ext4", (char *)"-q", (char *)"-F", (char *)"-m", (char *)"0", (char *)"-E",
-		(char *)"lazy_itable_init=1,lazy_journal_init=1,nodiscard", (char *)"-J", (char *)"size=16", (char *)path, NULL};
+		(char *)"lazy_itable_init=1,lazy_journal_init=1,nodiscard", (char *)"-J", (char *)"size=16",
+		(char *)path, NULL};
 
 	if (fd < 0 || ftruncate(fd, (off_t)size) < 0)
 		return err_errno(e, errno, "make %s", path);
@@ -89,7 +90,8 @@ int hyperv_disk_create(const struct isolation_host *h, const char *path, uint64_
 	if (!size)
 		size = (uint64_t)HYPERV_DISK_DEFAULT_GIB << 30;
 	if (size < (uint64_t)DISK_MIN_MIB << 20)
-		return err_set(e, EINVAL, "disk of %llu bytes: at least %dm is needed", (unsigned long long)size, DISK_MIN_MIB);
+		return err_set(e, EINVAL, "disk of %llu bytes: at least %dm is needed", (unsigned long long)size,
+			DISK_MIN_MIB);
 	_cleanup_close_ int from = open_template(h, size, e);
 	if (from < 0)
 		return from;

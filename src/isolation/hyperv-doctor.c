@@ -37,7 +37,8 @@ static void look_kernel(struct doctor *d, const struct isolation_host *h)
 	tell(d, "guest kernel", true, true, k.version);
 	if (h->kernel || kernel_candidate(newest, sizeof(newest), &e) < 0 || !strcmp(newest, k.version))
 		return;
-	snprintf(text, sizeof(text), "%.100s is installed from apt's list as %.100s: run 'caisson kernel update'", k.version, newest);
+	snprintf(text, sizeof(text), "%.100s is installed from apt's list as %.100s: run 'caisson kernel update'",
+		k.version, newest);
 	tell(d, "guest kernel is current", false, false, text);
 }
 
@@ -49,9 +50,11 @@ static void look_kvm(struct doctor *d, const struct isolation_host *h)
 		tell(d, "acceleration", false, true, e.msg);
 	else if (access("/dev/kvm", R_OK | W_OK) < 0)
 		tell(d, "acceleration", false, false,
-			"no usable /dev/kvm: emulation (TCG), which is slow and no hardware boundary; turn on virtualization in the firmware");
+			"no usable /dev/kvm: emulation (TCG), which is slow and no hardware boundary; turn on "
+			"virtualization in the firmware");
 	else
-		tell(d, "acceleration", true, false, "/dev/kvm opens; whether a guest boots with it is tried at the first start");
+		tell(d, "acceleration", true, false,
+			"/dev/kvm opens; whether a guest boots with it is tried at the first start");
 }
 
 static void look_program(struct doctor *d, const char *name, const char *package)

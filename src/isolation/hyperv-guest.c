@@ -81,13 +81,15 @@ static int check_mounts(const struct plan *p, struct err *e)
 			continue;
 		if (m->propagation && *m->propagation && !strstr(m->propagation, "private"))
 			return err_set(e, ENOTSUP,
-				"mount %s: propagation %s is not possible with --isolation=hyperv: mounts of a virtual machine do not reach the host's kernel",
+				"mount %s: propagation %s is not possible with --isolation=hyperv: mounts of a virtual "
+				"machine do not reach the host's kernel",
 				m->target, m->propagation);
 		if (stat(m->source, &st) < 0)
 			continue; /* the engine says what is missing, and may yet make it */
 		if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
 			return err_set(e, ENOTSUP,
-				"mount %s: %s is a socket, pipe or device, which is not possible with --isolation=hyperv: its other end is on the host's kernel",
+				"mount %s: %s is a socket, pipe or device, which is not possible with "
+				"--isolation=hyperv: its other end is on the host's kernel",
 				m->target, m->source);
 	}
 	return 0;
@@ -104,13 +106,15 @@ int guest_plan_check(const struct plan *p, struct err *e)
 		{p->host_ipc, "--ipc=host", "the container has its own kernel"},
 		{p->host_uts, "--uts=host", "the container has its own kernel, and so its own name"},
 		{p->devices_len > 0, "--device", "devices of the host belong to the host's kernel"},
-		{p->oom_kill_disable, "--oom-kill-disable", "the virtual machine would hang when its memory is used up"},
+		{p->oom_kill_disable, "--oom-kill-disable",
+			"the virtual machine would hang when its memory is used up"},
 		{!str_empty(p->cpuset_cpus), "--cpuset-cpus", "a virtual machine's CPUs are not the host's"},
 		{p->rootfs != NULL, "a root directory", "only images can be the root of a virtual machine"},
 	};
 
 	for (size_t i = 0; i < sizeof(cannot) / sizeof(*cannot); i++)
 		if (cannot[i].set)
-			return err_set(e, ENOTSUP, "%s is not possible with --isolation=hyperv: %s", cannot[i].what, cannot[i].why);
+			return err_set(e, ENOTSUP, "%s is not possible with --isolation=hyperv: %s", cannot[i].what,
+				cannot[i].why);
 	return check_mounts(p, e);
 }

@@ -31,8 +31,8 @@ int cpio_add(struct buf *b, const char *name, mode_t mode, dev_t dev, const void
 	if (n > UINT32_MAX)
 		return -EFBIG;
 	/* magic ino mode uid gid nlink mtime filesize devmajor devminor rdevmajor rdevminor namesize check */
-	int r = buf_addf(b, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x", 0u, (unsigned)mode, 0u, 0u, 1u, 0u,
-		(unsigned)n, 0u, 0u, major(dev), minor(dev), (unsigned)strlen(name) + 1, 0u);
+	int r = buf_addf(b, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x", 0u, (unsigned)mode, 0u, 0u,
+		1u, 0u, (unsigned)n, 0u, 0u, major(dev), minor(dev), (unsigned)strlen(name) + 1, 0u);
 	if (r >= 0)
 		r = buf_add(b, name, strlen(name) + 1);
 	if (r >= 0)
@@ -77,8 +77,8 @@ static int add_modules(struct buf *b, const struct kernel *k, struct err *e)
 
 static int build(const struct isolation_host *h, const struct kernel *k, struct buf *b, struct err *e)
 {
-	static const char *const dirs[] = {"dev", "proc", "sys", "run", "tmp", "etc", AGENT_MODULES + 1, AGENT_IMAGE + 1,
-		AGENT_DISK + 1, AGENT_SHARE + 1};
+	static const char *const dirs[] = {"dev", "proc", "sys", "run", "tmp", "etc", AGENT_MODULES + 1,
+		AGENT_IMAGE + 1, AGENT_DISK + 1, AGENT_SHARE + 1};
 	_cleanup_free_ char *agent = path_join(h->libexec_dir, "caisson-agent");
 	_cleanup_free_ char *init = path_join(h->libexec_dir, "caisson-init");
 	int r = 0;
@@ -106,7 +106,8 @@ static int mix_file(uint64_t *hash, const char *path)
 
 	if (stat(path, &st) < 0)
 		return -errno;
-	uint64_t v[] = {st.st_dev, st.st_ino, (uint64_t)st.st_size, (uint64_t)st.st_mtim.tv_sec, (uint64_t)st.st_mtim.tv_nsec};
+	uint64_t v[] = {
+		st.st_dev, st.st_ino, (uint64_t)st.st_size, (uint64_t)st.st_mtim.tv_sec, (uint64_t)st.st_mtim.tv_nsec};
 	*hash = hash_add(*hash, v, sizeof(v));
 	return 0;
 }
@@ -156,7 +157,8 @@ int initrd_open(const struct isolation_host *h, const struct kernel *k, struct e
 	int r = build(h, k, &b, e);
 	if (r < 0)
 		return r;
-	r = file_replace(AT_FDCWD, path, b.data, b.len, 0644); /* by rename: two that build at once both leave a whole file */
+	r = file_replace(
+		AT_FDCWD, path, b.data, b.len, 0644); /* by rename: two that build at once both leave a whole file */
 	if (r < 0)
 		return err_errno(e, r, "write %s", path);
 	fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -158,8 +158,8 @@ static int only_entry(const char *path, const char *suffix, char *ret, size_t si
 /* apt-get download writes into its working directory, so a shell changes to it first. */
 static int download(const char *dir, const char *package, struct err *e)
 {
-	char *argv[] = {(char *)"sh", (char *)"-c", (char *)"cd \"$1\" && exec apt-get download -q \"$2\"", (char *)"sh",
-		(char *)dir, (char *)package, NULL};
+	char *argv[] = {(char *)"sh", (char *)"-c", (char *)"cd \"$1\" && exec apt-get download -q \"$2\"",
+		(char *)"sh", (char *)dir, (char *)package, NULL};
 	int r = run(argv, NULL, e);
 
 	return r < 0 ? err_wrap(e, "download %s (is apt's list fresh? run 'apt-get update')", package) : 0;

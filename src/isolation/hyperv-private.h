@@ -37,21 +37,21 @@ int virtiofsd_find(const struct isolation_host *h, char *ret, size_t size, struc
 int accel_choose(const struct isolation_host *h, const struct kernel *k, const char **ret, const char **ret_notice,
 	struct err *e);
 int accel_check(const struct isolation_host *h, struct err *e); /* accel=kvm and no usable /dev/kvm; boots nothing */
-uint64_t accel_tsc_khz(const struct isolation_host *h); /* of this host, measured once per boot; 0: unknown */
+uint64_t accel_tsc_khz(const struct isolation_host *h);         /* of this host, measured once per boot; 0: unknown */
 
 /* ---- hyperv-qemu.c ---- */
 /* Everything that makes a command line; descriptors are those of the parent. */
 struct vm_config {
-	const char *name;	/* of the container */
+	const char *name; /* of the container */
 	const char *accel;
 	uint64_t memory_mib;
 	unsigned cpus;
 	uint64_t tsc_khz;
 	int kernel, initrd, image, disk; /* image, disk: -1 for none */
 	int agent, qmp, console;
-	int share;		/* connected to virtiofsd, or -1 */
+	int share; /* connected to virtiofsd, or -1 */
 };
-uint64_t vm_memory_mib(uint64_t limit);		  /* of the VM, for a workload that may use `limit` bytes (0: no limit) */
+uint64_t vm_memory_mib(uint64_t limit); /* of the VM, for a workload that may use `limit` bytes (0: no limit) */
 unsigned vm_cpus(uint64_t nanocpus, unsigned host_cpus);
 #define VM_SHARE_TAG "caisson"
 /* argv for QEMU; descriptors named in it are those of fds[] as confine_spawn numbers them: fds[k] becomes CONFINE_FD + k. */
@@ -62,14 +62,14 @@ int vm_argv(const struct vm_config *c, char ***ret, int *fds, size_t *ret_nfds);
 /* A uid of its own, held by a locked file in run_dir/uids until the descriptor is closed. */
 int confine_uid(const struct isolation_host *h, const char *id, uid_t *ret, int *ret_lock, struct err *e);
 struct confine {
-	const char *root;	/* vmm_root's */
-	const char *program;	/* path inside that root */
+	const char *root;    /* vmm_root's */
+	const char *program; /* path inside that root */
 	char *const *argv;
 	uid_t uid;
 	const int *fds;
 	size_t nfds;
-	int output;		/* stdout and stderr */
-	bool kvm;		/* /dev/kvm is to be seen */
+	int output; /* stdout and stderr */
+	bool kvm;   /* /dev/kvm is to be seen */
 	int oom_score_adj;
 };
 /* Runs QEMU with nothing but this; *ret_pidfd is the caller's. Dies with the caller. */
@@ -93,7 +93,7 @@ int share_argv(const char *program, const char *help, const char *source, int fd
 /* The serial console: the last CONSOLE_MAX bytes, also in the file console.log. */
 enum { CONSOLE_MAX = 64 * 1024 };
 struct console {
-	int dir;		/* of console.log; borrowed */
+	int dir; /* of console.log; borrowed */
 	int file;
 	size_t written;
 	struct buf ring;
@@ -101,12 +101,13 @@ struct console {
 #define CONSOLE_FILE "console.log"
 void console_open(struct console *c, int dir);
 void console_add(struct console *c, const char *p, size_t n);
-bool console_panic(const struct console *c, char *ret, size_t size); /* the text behind "Kernel panic - not syncing: " */
+bool console_panic(
+	const struct console *c, char *ret, size_t size); /* the text behind "Kernel panic - not syncing: " */
 void console_done(struct console *c);
 
 /* ---- hyperv-qmp.c ---- */
 struct qmp;
-typedef void qmp_fn(void *data, const struct err *e); /* e NULL: done */
+typedef void qmp_fn(void *data, const struct err *e);  /* e NULL: done */
 int qmp_new(struct loop *l, int fd, struct qmp **ret); /* fd is owned from here */
 int qmp_run(struct qmp *q, const char *command, qmp_fn *fn, void *data);
 void qmp_free(struct qmp *q);
@@ -118,23 +119,23 @@ int qmp_parse(const char *line, size_t n, struct err *e);
 struct stream {
 	struct peer *peer;
 	uint16_t id;
-	bool output;		/* from the guest */
-	int fd;			/* our end; -1: closed */
+	bool output; /* from the guest */
+	int fd;      /* our end; -1: closed */
 	struct source *source;
-	uint32_t credit;	/* output: the guest may still send this; input: we may */
-	uint32_t consumed;	/* output: taken and not yet granted anew */
-	struct buf pending;	/* output: received and not yet written */
-	bool eof;		/* output: EOF was received; input: EOF was sent */
-	bool ready;		/* input: there may be something to read */
-	bool gone;		/* the other side does not read (output: ours; input: the guest's) */
+	uint32_t credit;    /* output: the guest may still send this; input: we may */
+	uint32_t consumed;  /* output: taken and not yet granted anew */
+	struct buf pending; /* output: received and not yet written */
+	bool eof;           /* output: EOF was received; input: EOF was sent */
+	bool ready;         /* input: there may be something to read */
+	bool gone;          /* the other side does not read (output: ours; input: the guest's) */
 };
 struct stream *stream_new(struct peer *p, uint16_t id, bool output, int fd);
 void stream_free(struct stream *s);
-int stream_data(struct stream *s, const void *p, size_t n);  /* -EPROTO beyond the credit */
-int stream_credit(struct stream *s, uint32_t n);	     /* -EPROTO beyond the window */
+int stream_data(struct stream *s, const void *p, size_t n); /* -EPROTO beyond the credit */
+int stream_credit(struct stream *s, uint32_t n);            /* -EPROTO beyond the window */
 void stream_eof(struct stream *s);
 void stream_close(struct stream *s);
-void stream_hurry(struct stream *s);			     /* its process has ended: make room for all that is outstanding */
+void stream_hurry(struct stream *s); /* its process has ended: make room for all that is outstanding */
 bool stream_flushed(const struct stream *s);
 /* input: the next DATA frame into *b if there is credit and data: 1, 0 nothing, -Exxx. */
 int stream_take(struct stream *s, struct buf *b);
@@ -146,26 +147,30 @@ struct peer_events {
 	void (*started)(void *data, int proc, struct isolate_io *io);
 	void (*failed)(void *data, int proc, const struct err *e);
 	void (*exited)(void *data, int proc, int status, bool oom);
-	void (*lost)(void *data, const char *reason); /* the port is closed (NULL), or why it is not listened to any more; then nothing comes but ends */
+	void (*lost)(void *data,
+		const char *
+			reason); /* the port is closed (NULL), or why it is not listened to any more; then nothing comes but ends */
 };
 struct peer;
 typedef void peer_reply_fn(void *data, struct wire *w, const struct err *e);
-int peer_new(struct loop *l, int fd, const struct peer_events *ev, void *data, struct peer **ret); /* fd is owned from here */
+int peer_new(struct loop *l, int fd, const struct peer_events *ev, void *data,
+	struct peer **ret); /* fd is owned from here */
 void peer_free(struct peer *p);
 int peer_start(struct peer *p, const struct plan *plan, bool share, struct err *e);
 int peer_exec(struct peer *p, int proc, const struct plan_process *process, struct err *e);
 int peer_signal(struct peer *p, int proc, int sig);
 int peer_resize(struct peer *p, int proc, unsigned rows, unsigned cols);
-int peer_request(struct peer *p, uint8_t op, const void *payload, size_t n, peer_reply_fn *fn, void *data, struct err *e);
+int peer_request(
+	struct peer *p, uint8_t op, const void *payload, size_t n, peer_reply_fn *fn, void *data, struct err *e);
 void peer_ping(struct peer *p);
-bool peer_answered(struct peer *p); /* every PING has its PONG; reads what has arrived first */
-void peer_drain(struct peer *p);    /* takes what has arrived; ends with lost() once the port is closed */
+bool peer_answered(struct peer *p);         /* every PING has its PONG; reads what has arrived first */
+void peer_drain(struct peer *p);            /* takes what has arrived; ends with lost() once the port is closed */
 bool peer_ending(struct peer *p, int proc); /* the process has ended and `exited` is still to come */
 void peer_shutdown(struct peer *p);
-bool peer_flush(struct peer *p);    /* writes what the port takes; true: nothing is left */
+bool peer_flush(struct peer *p); /* writes what the port takes; true: nothing is left */
 /* for streams */
 void peer_send(struct peer *p, uint8_t type, uint16_t stream, const void *payload, size_t n); /* control */
-void peer_kick(struct peer *p);	    /* an input stream may have data */
+void peer_kick(struct peer *p); /* an input stream may have data */
 struct loop *peer_loop(struct peer *p);
 void peer_stream_settled(struct peer *p, uint16_t id);
 
@@ -178,23 +183,25 @@ struct vm {
 	int console_fd, output_fd; /* our ends of the serial console, and of QEMU's stderr */
 	struct source *qemu_watch, *virtiofsd_watch, *console_watch, *output_watch;
 	struct console console;
-	struct buf output;	/* QEMU's words, for the reason of a failure */
+	struct buf output; /* QEMU's words, for the reason of a failure */
 	struct qmp *qmp;
-	struct peer *peer;	/* freed by the owner: it may outlive QEMU while its readers take the last output */
+	struct peer *peer; /* freed by the owner: it may outlive QEMU while its readers take the last output */
 	void (*ended)(void *data);
 	void *ended_data;
 };
 /* What stays the same for a second try. */
 struct vm_parts {
-	const char *root;	/* vmm_root's */
+	const char *root; /* vmm_root's */
 	uid_t uid;
 	struct vm_config config; /* all but agent, qmp, console, share */
 };
 struct vm_events {
-	void (*ended)(void *data);	   /* QEMU, or the virtiofsd it cannot live without, has ended; both are collected by vm_stop */
+	void (*ended)(
+		void *data); /* QEMU, or the virtiofsd it cannot live without, has ended; both are collected by vm_stop */
 	struct peer_events peer;
 };
-int vm_start(struct vm *vm, struct isolate *i, const struct vm_parts *parts, const struct vm_events *ev, void *data, struct err *e);
+int vm_start(struct vm *vm, struct isolate *i, const struct vm_parts *parts, const struct vm_events *ev, void *data,
+	struct err *e);
 void vm_kill(struct vm *vm);
 /* Collects what is left of both processes (killing them) and writes why the VM ended into ret, as far as it can be told. */
 void vm_stop(struct vm *vm, char *ret, size_t size);

@@ -47,10 +47,10 @@ static void add(struct args *a, const char *s)
 		a->r = strv_push(&a->v, s);
 }
 
-#define addf(a, ...)                                                                                         \
-	do {                                                                                                 \
-		if ((a)->r >= 0)                                                                             \
-			(a)->r = strv_pushf(&(a)->v, __VA_ARGS__);                                           \
+#define addf(a, ...)                                               \
+	do {                                                       \
+		if ((a)->r >= 0)                                   \
+			(a)->r = strv_pushf(&(a)->v, __VA_ARGS__); \
 	} while (0)
 
 /* The number that the descriptor has in QEMU. */
@@ -99,8 +99,9 @@ static void add_kernel(struct args *a, const struct vm_config *c)
 {
 	_cleanup_buf_ struct buf line = {0};
 
-	a->r = a->r < 0 ? a->r : buf_adds(&line, "console=ttyS0 panic=-1 reboot=t quiet no_timer_check random.trust_cpu=on "
-						 "cryptomgr.notests audit=0 nowatchdog rcupdate.rcu_expedited=1");
+	a->r = a->r < 0 ? a->r
+			: buf_adds(&line, "console=ttyS0 panic=-1 reboot=t quiet no_timer_check random.trust_cpu=on "
+					  "cryptomgr.notests audit=0 nowatchdog rcupdate.rcu_expedited=1");
 	/* an emulated CPU does not speculate */
 	if (a->r >= 0 && c->accel[0] == 't')
 		a->r = buf_adds(&line, " mitigations=off");
@@ -122,8 +123,10 @@ static void add_disk(struct args *a, int fd, const char *id, bool readonly)
 		return;
 	int set = fdset(a, fd);
 	add(a, "-blockdev");
-	addf(a, "driver=raw,node-name=%s,read-only=%s,discard=unmap,file.driver=file,file.filename=/dev/fdset/%d,file.locking=off", id,
-		readonly ? "on" : "off", set);
+	addf(a,
+		"driver=raw,node-name=%s,read-only=%s,discard=unmap,file.driver=file,file.filename=/dev/fdset/"
+		"%d,file.locking=off",
+		id, readonly ? "on" : "off", set);
 	add(a, "-device");
 	addf(a, "virtio-blk-device,drive=%s,serial=%s", id, id);
 }
@@ -136,8 +139,8 @@ int vm_argv(const struct vm_config *c, char ***ret, int *fds, size_t *ret_nfds)
 	add(&a, "-name");
 	addf(&a, "guest=caisson-%s", c->name);
 	add_machine(&a, c);
-	for (const char *const *p = (const char *const[]){"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-L",
-		     "/usr/share/qemu", "-global", "virtio-mmio.force-legacy=false", "-sandbox",
+	for (const char *const *p = (const char *const[]){"-nodefaults", "-no-user-config", "-no-reboot", "-display",
+		     "none", "-L", "/usr/share/qemu", "-global", "virtio-mmio.force-legacy=false", "-sandbox",
 		     "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny", NULL};
 		*p; p++)
 		add(&a, *p);

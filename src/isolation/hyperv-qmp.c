@@ -11,10 +11,9 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
-#include "base/json.h"
 #include "isolation/hyperv-private.h"
 
-enum { LINE_MAX_BYTES = 64 * 1024, COMMANDS_MAX = 64 };
+enum { LINE_BYTES_MAX = 64 * 1024, COMMANDS_MAX = 64 };
 
 struct command {
 	qmp_fn *fn;
@@ -29,20 +28,143 @@ struct qmp {
 	unsigned first, count;
 };
 
+/* ---- just enough of JSON (RFC 8259): the members of one object, values skipped by their shape ---- */
+
+struct scan {
+	const char *p, *end;
+};
+
+static void skip_space(struct scan *s)
+{
+	while (s->p < s->end && strchr(" \t\r\n", *s->p) && *s->p)
+		s->p++;
+}
+
+/* A string's bytes as they stand between the quotes. */
+static bool take_string(struct scan *s, const char **ret, size_t *ret_len)
+{
+	skip_space(s);
+	if (s->p == s->end || *s->p != '"')
+		return false;
+	*ret = ++s->p;
+	for (; s->p < s->end && *s->p != '"'; s->p++)
+		if (*s->p == '\\' && ++s->p == s->end)
+			return false;
+	if (s->p == s->end)
+		return false;
+	*ret_len = (size_t)(s->p++ - *ret);
+	return true;
+}
+
+/* Anything up to the comma or bracket that ends it. */
+static bool skip_value(struct scan *s)
+{
+	const char *text;
+	size_t n;
+	unsigned depth = 0;
+
+	for (skip_space(s); s->p < s->end; s->p++) {
+		if (*s->p == '"') {
+			if (!take_string(s, &text, &n))
+				return false;
+			s->p--;
+		} else if (*s->p == '{' || *s->p == '[') {
+			depth++;
+		} else if (*s->p == '}' || *s->p == ']') {
+			if (!depth)
+				return true;
+			depth--;
+		} else if (*s->p == ',' && !depth) {
+			return true;
+		}
+	}
+	return false;
+}
+
+typedef void member_fn(void *data, const char *key, size_t n, struct scan value);
+
+static bool for_members(struct scan *s, member_fn *fn, void *data)
+{
+	const char *key;
+	size_t n;
+
+	skip_space(s);
+	if (s->p == s->end || *s->p++ != '{')
+		return false;
+	skip_space(s);
+	if (s->p < s->end && *s->p == '}') {
+		s->p++;
+		return true;
+	}
+	for (;;) {
+		if (!take_string(s, &key, &n))
+			return false;
+		skip_space(s);
+		if (s->p == s->end || *s->p++ != ':')
+			return false;
+		struct scan value = *s;
+		if (!skip_value(s))
+			return false;
+		value.end = s->p;
+		fn(data, key, n, value);
+		if (*s->p == '}') {
+			s->p++;
+			return true;
+		}
+		if (*s->p++ != ',')
+			return false;
+	}
+}
+
+static bool is(const char *key, size_t n, const char *name)
+{
+	return n == strlen(name) && !memcmp(key, name, n);
+}
+
+static void on_error_member(void *data, const char *key, size_t n, struct scan value)
+{
+	struct err *e = data;
+	const char *text;
+	size_t len;
+
+	if (!is(key, n, "desc") || !take_string(&value, &text, &len))
+		return;
+	err_set(e, EIO, "QEMU: %.*s", (int)(len < 400 ? len : 400), text);
+	for (char *c = e->msg; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 127)
+			*c = '?';
+}
+
+struct answer {
+	struct err *e;
+	bool is_answer;
+};
+
+static void on_member(void *data, const char *key, size_t n, struct scan value)
+{
+	struct answer *a = data;
+
+	if (is(key, n, "error")) {
+		err_set(a->e, EIO, "QEMU: unknown error");
+		for_members(&value, on_error_member, a->e);
+		a->is_answer = true;
+	} else if (is(key, n, "return")) {
+		a->is_answer = true;
+	}
+}
+
 int qmp_parse(const char *line, size_t n, struct err *e)
 {
-	_cleanup_json_ json_t *o = json_parse(line, n, "QMP answer", e);
+	struct scan s = {line, line + n};
+	struct answer a = {.e = e};
 
-	if (!o || !json_is_object(o))
+	if (!for_members(&s, on_member, &a))
 		return -EBADMSG;
-	json_t *error = json_object_get(o, "error");
-	if (error) {
-		const char *text = json_str(error, "desc");
-		err_set(e, EIO, "QEMU: %.400s", text ? text : "unknown error");
-		return 1;
-	}
-	return json_object_get(o, "return") ? 1 : 0;
+	skip_space(&s);
+	return s.p != s.end ? -EBADMSG : a.is_answer;
 }
+
+/* ---- the conversation ---- */
 
 static void fail_all(struct qmp *q, const char *why)
 {
@@ -89,7 +211,7 @@ static int take_lines(struct qmp *q)
 		if (r < 0)
 			return r;
 	}
-	return q->in.len > LINE_MAX_BYTES ? -EMSGSIZE : 0;
+	return q->in.len > LINE_BYTES_MAX ? -EMSGSIZE : 0;
 }
 
 static void on_readable(void *data, int fd, uint32_t events)

@@ -68,8 +68,7 @@ static int copy_libraries(const char *root, const char *program, struct err *e)
 	if (r) /* a static program has none */
 		return r < 0 ? r : 0;
 	_cleanup_strv_ char **lines = out.data ? strv_split(out.data, "\n") : NULL;
-	strv_foreach(line, lines)
-	{
+	strv_foreach (line, lines) {
 		char *path = strstr(line, "=> /");
 		if (!path)
 			continue;
@@ -107,7 +106,8 @@ static int copy_modules(const char *root, struct err *e)
 
 static int copy_firmware(const char *root, struct err *e)
 {
-	static const char *const names[] = {"bios-microvm.bin", "qboot.rom", "linuxboot_dma.bin", "linuxboot.bin", "pvh.bin", "kvmvapic.bin"};
+	static const char *const names[] = {
+		"bios-microvm.bin", "qboot.rom", "linuxboot_dma.bin", "linuxboot.bin", "pvh.bin", "kvmvapic.bin"};
 	static const char *const dirs[] = {"/usr/share/seabios", "/usr/share/qemu"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
@@ -156,7 +156,8 @@ static int key(const char *qemu, uint64_t *ret)
 	for (size_t i = 0; i < 3; i++) {
 		if (stat(i < 2 ? files[i] : qemu, &st) < 0)
 			return -errno;
-		uint64_t v[] = {st.st_dev, st.st_ino, (uint64_t)st.st_size, (uint64_t)st.st_mtim.tv_sec, (uint64_t)st.st_mtim.tv_nsec};
+		uint64_t v[] = {st.st_dev, st.st_ino, (uint64_t)st.st_size, (uint64_t)st.st_mtim.tv_sec,
+			(uint64_t)st.st_mtim.tv_nsec};
 		hash = hash_add(hash, v, sizeof(v));
 	}
 	*ret = hash;

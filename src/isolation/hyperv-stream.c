@@ -37,7 +37,8 @@ static void consumed(struct stream *s, size_t n)
 	s->consumed += (uint32_t)n;
 	if (s->consumed < GRANT_STEP || s->eof)
 		return;
-	uint8_t v[4] = {(uint8_t)s->consumed, (uint8_t)(s->consumed >> 8), (uint8_t)(s->consumed >> 16), (uint8_t)(s->consumed >> 24)};
+	uint8_t v[4] = {(uint8_t)s->consumed, (uint8_t)(s->consumed >> 8), (uint8_t)(s->consumed >> 16),
+		(uint8_t)(s->consumed >> 24)};
 	s->credit += s->consumed;
 	s->consumed = 0;
 	peer_send(s->peer, AGENT_CREDIT, s->id, v, sizeof(v));

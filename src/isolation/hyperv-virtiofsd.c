@@ -25,7 +25,8 @@
 #ifndef MS_REC
 enum { MS_REC = 1 << 14, MS_PRIVATE = 1 << 18 };
 #endif
-int mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data); /* sys/mount.h clashes with linux/mount.h */
+int mount(const char *source, const char *target, const char *type, unsigned long flags,
+	const void *data); /* sys/mount.h clashes with linux/mount.h */
 
 enum { BINDS_MAX = 512 };
 #define SOCKET_NAME "share.sock"
@@ -63,7 +64,8 @@ int share_argv(const char *program, const char *help, const char *source, int fd
 		if (r >= 0)
 			r = strv_push(&v, "-o");
 		if (r >= 0)
-			r = strv_pushf(&v, "source=%s,cache=auto,timeout=0,announce_submounts,xattr,sandbox=namespace", source);
+			r = strv_pushf(&v, "source=%s,cache=auto,timeout=0,announce_submounts,xattr,sandbox=namespace",
+				source);
 	}
 	if (r < 0)
 		return r;
@@ -256,8 +258,8 @@ int share_start(const struct isolation_host *h, const struct plan *p, int contai
 		return err_errno(e, r, "make the socket to virtiofsd");
 	if (share_argv(program, help.data ? help.data : "", where, listener, &argv) < 0)
 		return err_nomem(e);
-	struct share_child c = {.plan = p, .where = where, .program = program, .argv = argv, .listener = listener,
-		.output = output};
+	struct share_child c = {
+		.plan = p, .where = where, .program = program, .argv = argv, .listener = listener, .output = output};
 	r = spawn(&c, ret_pid, ret_pidfd, e);
 	if (r == 0)
 		*ret_sock = steal_fd(&sock);

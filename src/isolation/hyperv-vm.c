@@ -86,8 +86,7 @@ void vm_sweep(int container_dir)
 	if (file_read(container_dir, PIDS_FILE, 4096, &b) < 0 || !b.data)
 		return;
 	_cleanup_strv_ char **lines = strv_split(b.data, "\n");
-	strv_foreach(line, lines)
-	{
+	strv_foreach (line, lines) {
 		unsigned long long want;
 		uint64_t start;
 		int pid;
@@ -198,22 +197,30 @@ static int watch(struct vm *vm)
 	vm->qemu_watch = loop_add_fd(l, vm->qemu_fd, EPOLLIN, on_end, vm);
 	if (vm->virtiofsd > 0)
 		vm->virtiofsd_watch = loop_add_fd(l, vm->virtiofsd_fd, EPOLLIN, on_end, vm);
-	return vm->console_watch && vm->output_watch && vm->qemu_watch && (vm->virtiofsd <= 0 || vm->virtiofsd_watch) ? 0 : -ENOMEM;
+	return vm->console_watch && vm->output_watch && vm->qemu_watch && (vm->virtiofsd <= 0 || vm->virtiofsd_watch)
+		       ? 0
+		       : -ENOMEM;
 }
 
-int vm_start(struct vm *vm, struct isolate *i, const struct vm_parts *parts, const struct vm_events *ev, void *data, struct err *e)
+int vm_start(struct vm *vm, struct isolate *i, const struct vm_parts *parts, const struct vm_events *ev, void *data,
+	struct err *e)
 {
 	struct ends q = {-1, -1, -1, -1, -1};
 
-	*vm = (struct vm){.isolate = i, .qemu_fd = -1, .virtiofsd_fd = -1, .console_fd = -1, .output_fd = -1,
-		.ended = ev->ended, .ended_data = data};
+	*vm = (struct vm){.isolate = i,
+		.qemu_fd = -1,
+		.virtiofsd_fd = -1,
+		.console_fd = -1,
+		.output_fd = -1,
+		.ended = ev->ended,
+		.ended_data = data};
 	console_open(&vm->console, i->container_dir);
 	int r = open_ends(vm, &q, ev, data);
 	if (r < 0)
 		err_errno(e, r, "make the VM's sockets");
 	if (r == 0 && share_needed(i->plan))
-		r = share_start(i->host, i->plan, i->container_dir, q.output, &vm->virtiofsd,
-			&vm->virtiofsd_fd, &q.share, e);
+		r = share_start(
+			i->host, i->plan, i->container_dir, q.output, &vm->virtiofsd, &vm->virtiofsd_fd, &q.share, e);
 	if (r == 0)
 		r = spawn_qemu(vm, parts, &q, e);
 	if (r == 0) {

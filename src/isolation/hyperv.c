@@ -40,7 +40,7 @@
 enum {
 	TRIES = 2,
 	TICK_MS = 1000,
-	BOOT_CPU_MS = 12000,  /* times the number of the try: emulated, a boot takes about 4 s of CPU time */
+	BOOT_CPU_MS = 12000, /* times the number of the try: emulated, a boot takes about 4 s of CPU time */
 	BOOT_WALL_MS = 180000,
 	START_CPU_MS = 60000, /* may fill a volume with the image's files */
 	SILENT_CPU_MS = 5000,
@@ -61,10 +61,10 @@ struct hyperv {
 	int uid_lock;
 	struct source *tick;
 	unsigned ticks;
-	uint64_t began_ms;     /* of this boot */
-	uint64_t ping_cpu_ms;  /* QEMU's CPU time at the last PING */
+	uint64_t began_ms;    /* of this boot */
+	uint64_t ping_cpu_ms; /* QEMU's CPU time at the last PING */
 	bool paused, killed;
-	char reason[200];      /* why we ended the VM; empty: we did not */
+	char reason[200]; /* why we ended the VM; empty: we did not */
 };
 
 static int boot(struct hyperv *h, struct err *e);
@@ -412,7 +412,8 @@ static int ask(struct isolate *i, uint8_t op, peer_reply_fn *fn, struct asked in
 		return err_nomem(e);
 	*a = init;
 	a->hyperv = h;
-	int r = h->paused ? err_set(e, EBUSY, "container %s is paused", i->plan->name) : peer_request(h->vm.peer, op, NULL, 0, fn, a, e);
+	int r = h->paused ? err_set(e, EBUSY, "container %s is paused", i->plan->name)
+			  : peer_request(h->vm.peer, op, NULL, 0, fn, a, e);
 	if (r < 0)
 		free(a);
 	return r;
@@ -507,8 +508,8 @@ static int hyperv_update(struct isolate *i, const struct plan *p, struct err *e)
 	struct guest_plan g;
 
 	if (p->memory && vm_memory_mib(p->memory) > h->parts.config.memory_mib)
-		return err_set(e, EINVAL, "the VM of container %s has %llu MiB: a higher memory limit needs a restart", i->plan->name,
-			(unsigned long long)h->parts.config.memory_mib);
+		return err_set(e, EINVAL, "the VM of container %s has %llu MiB: a higher memory limit needs a restart",
+			i->plan->name, (unsigned long long)h->parts.config.memory_mib);
 	int r = guest_plan_make(p, &g, e);
 	if (r == 0 && (plan_encode(&g.plan, &encoded) < 0 || wire_add_bytes(&b, encoded.data, encoded.len) < 0))
 		r = err_nomem(e);

@@ -19,9 +19,9 @@
 typedef void hyperv_notice_fn(void *data, const char *text);
 
 struct kernel {
-	char version[128];	/* "6.1.0-56-cloud-amd64", or the file's name for a kernel of the user's */
-	char path[2048];	/* of the kernel's image */
-	char dir[2048];		/* where its modules/ and initrd-*.img are */
+	char version[128]; /* "6.1.0-56-cloud-amd64", or the file's name for a kernel of the user's */
+	char path[2048];   /* of the kernel's image */
+	char dir[2048];    /* where its modules/ and initrd-*.img are */
 };
 
 /* host->kernel, or the newest that was unpacked. -ENOENT: "no guest kernel: run 'caisson kernel update'". */
@@ -38,10 +38,10 @@ enum { HYPERV_DISK_DEFAULT_GIB = 10 };
 int hyperv_disk_create(const struct isolation_host *h, const char *path, uint64_t size, struct err *e);
 
 struct hyperv_need {
-	const char *what;	/* "qemu", "guest kernel", ... */
+	const char *what; /* "qemu", "guest kernel", ... */
 	bool ok;
-	bool required;		/* without it nothing in hyperv mode starts */
-	char text[512];		/* what was found; or what is missing, and the remedy */
+	bool required;  /* without it nothing in hyperv mode starts */
+	char text[512]; /* what was found; or what is missing, and the remedy */
 };
 typedef void hyperv_need_fn(void *data, const struct hyperv_need *need);
 /* Calls fn for each thing that hyperv needs; boots nothing. Returns whether all that is required is there. */

@@ -47,8 +47,19 @@ static bool has_pair(char *const *v, const char *a, const char *b)
 
 static void test_argv(void **state)
 {
-	struct vm_config c = {.name = "web", .accel = "tcg", .memory_mib = 512, .cpus = 2, .tsc_khz = 2000000, .kernel = 30,
-		.initrd = 31, .image = 32, .disk = 33, .agent = 34, .qmp = 35, .console = 36, .share = 37};
+	struct vm_config c = {.name = "web",
+		.accel = "tcg",
+		.memory_mib = 512,
+		.cpus = 2,
+		.tsc_khz = 2000000,
+		.kernel = 30,
+		.initrd = 31,
+		.image = 32,
+		.disk = 33,
+		.agent = 34,
+		.qmp = 35,
+		.console = 36,
+		.share = 37};
 	_cleanup_strv_ char **v = NULL, **kvm = NULL;
 	int fds[VM_FDS_MAX];
 	size_t n;
@@ -225,7 +236,7 @@ static void guest_sends_u32(struct fake *f, uint8_t type, uint16_t stream, unsig
 		wire_add_u32(&b, v[k]);
 	guest_sends(f, type, stream, b.data, b.len);
 }
-#define SEND(f, type, stream, ...)                                                                           \
+#define SEND(f, type, stream, ...) \
 	guest_sends_u32(f, type, stream, sizeof((uint32_t[]){__VA_ARGS__}) / 4, (uint32_t[]){__VA_ARGS__})
 
 static void greet(struct fake *f)
@@ -280,9 +291,9 @@ static void test_lies(void **state)
 		uint16_t stream;
 		uint32_t v[3];
 	} lies[] = {
-		{false, AGENT_STARTED, 0, {0, 1}},	 /* before the greeting */
-		{true, AGENT_STARTED, 0, {0, 1}},	 /* twice */
-		{true, AGENT_STARTED, 0, {7, 1}},	 /* not asked for */
+		{false, AGENT_STARTED, 0, {0, 1}}, /* before the greeting */
+		{true, AGENT_STARTED, 0, {0, 1}},  /* twice */
+		{true, AGENT_STARTED, 0, {7, 1}},  /* not asked for */
 		{true, AGENT_EXITED, 0, {9, 0, 0}},
 		{true, AGENT_EXITED, 0, {0, 256, 0}},
 		{true, AGENT_REPLY, 0, {1, 0}},
@@ -405,9 +416,10 @@ static void test_check(void **state)
 /* The guest's plan names nothing of the host. */
 static void test_guest_plan(void **state)
 {
-	struct plan_mount m[2] = {
-		{.type = PLAN_MOUNT_TMPFS, .target = (char *)"/t"}, {.target = (char *)"/x", .source = (char *)"/home/secret"}};
-	struct plan p = {.image_erofs = (char *)"/var/image", .disk = (char *)"/var/disk", .mounts = m, .mounts_len = 2};
+	struct plan_mount m[2] = {{.type = PLAN_MOUNT_TMPFS, .target = (char *)"/t"},
+		{.target = (char *)"/x", .source = (char *)"/home/secret"}};
+	struct plan p = {
+		.image_erofs = (char *)"/var/image", .disk = (char *)"/var/disk", .mounts = m, .mounts_len = 2};
 	struct guest_plan g;
 	struct err e = ERR_INIT;
 

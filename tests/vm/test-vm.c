@@ -18,10 +18,10 @@
 #include "base/proc.h"
 #include "vm.h"
 
-#define assert_contains(b, text)                                                                             \
-	do {                                                                                                 \
-		if (!(b).data || !strstr((b).data, text))                                                    \
-			fail_msg("'%s' is not in '%s'", text, (b).data ? (b).data : "");                     \
+#define assert_contains(b, text)                                                         \
+	do {                                                                             \
+		if (!(b).data || !strstr((b).data, text))                                \
+			fail_msg("'%s' is not in '%s'", text, (b).data ? (b).data : ""); \
 	} while (0)
 
 enum { BOOT_S = 60 };
@@ -143,7 +143,8 @@ static void check_root(pid_t pid)
 /* Nothing that QEMU has open is a path another could use, or a file of the host beside its own. */
 static void check_fds(pid_t pid)
 {
-	static const char *const fine[] = {"socket:", "pipe:", "anon_inode:", "/memfd:", "/var/tmp/caisson", "/var/lib/caisson", NULL};
+	static const char *const fine[] = {
+		"socket:", "pipe:", "anon_inode:", "/memfd:", "/var/tmp/caisson", "/var/lib/caisson", NULL};
 	char path[300], to[256];
 	struct dirent *de;
 
@@ -178,8 +179,8 @@ static void check_confinement(const struct vm_run *r)
 	for (const char *const *n = namespaces; *n; n++)
 		check_namespace(pid, *n);
 	for (const char *const *s = (const char *const[]){"CapInh:\t0000000000000000", "CapPrm:\t0000000000000000",
-		     "CapEff:\t0000000000000000", "CapBnd:\t0000000000000000", "CapAmb:\t0000000000000000", "NoNewPrivs:\t1",
-		     "Seccomp:\t2", "Groups:\t \n", "Uid:\t2000", NULL};
+		     "CapEff:\t0000000000000000", "CapBnd:\t0000000000000000", "CapAmb:\t0000000000000000",
+		     "NoNewPrivs:\t1", "Seccomp:\t2", "Groups:\t \n", "Uid:\t2000", NULL};
 		*s; s++)
 		check_status(pid, *s);
 	check_root(pid);
@@ -202,8 +203,7 @@ static void on_ps(void *data, char *const *lines, const struct err *e)
 	bool found = false;
 
 	assert_null(e);
-	strv_foreach(l, lines)
-	{
+	strv_foreach (l, lines) {
 		found = found || strstr(l, "sleep");
 	}
 	assert_true(found);
@@ -272,7 +272,8 @@ static void test_disk_survives(void **state)
 
 static void test_share(void **state)
 {
-	struct vm_run *r = vm_new("cat /rw/a /ro/a; echo new > /rw/b; chmod 640 /rw/b; chown 12:34 /rw/b; echo x > /ro/c && exit 1; sleep 1000");
+	struct vm_run *r = vm_new("cat /rw/a /ro/a; echo new > /rw/b; chmod 640 /rw/b; chown 12:34 /rw/b; echo x > "
+				  "/ro/c && exit 1; sleep 1000");
 	char path[4200];
 	struct stat st;
 	struct err e = ERR_INIT;

@@ -19,11 +19,11 @@
 struct isolation_host vm_host;
 static char state[64], run_dir[80], image[96];
 
-#define SKIP(...)                                                                                            \
-	do {                                                                                                 \
-		printf("1..0 # SKIP " __VA_ARGS__);                                                          \
-		printf("\n");                                                                                \
-		exit(77);                                                                                    \
+#define SKIP(...)                                   \
+	do {                                        \
+		printf("1..0 # SKIP " __VA_ARGS__); \
+		printf("\n");                       \
+		exit(77);                           \
 	} while (0)
 
 static void run(const char *command)
@@ -69,15 +69,20 @@ void vm_setup(void)
 	chmod(state, 0755);
 	snprintf(run_dir, sizeof(run_dir), "%s/run", state);
 	mkdir(run_dir, 0755);
-	vm_host = (struct isolation_host){.state_dir = state, .run_dir = run_dir, .libexec_dir = libexec ? libexec : ".",
-		.data_dir = state, .accel = getenv("CAISSON_TEST_ACCEL") ? getenv("CAISSON_TEST_ACCEL") : "tcg", .uid_base = 2000000,
+	vm_host = (struct isolation_host){.state_dir = state,
+		.run_dir = run_dir,
+		.libexec_dir = libexec ? libexec : ".",
+		.data_dir = state,
+		.accel = getenv("CAISSON_TEST_ACCEL") ? getenv("CAISSON_TEST_ACCEL") : "tcg",
+		.uid_base = 2000000,
 		.uid_count = 1000};
 	find_kernel();
 	if (isolation_probe(ISOLATION_HYPERV, &vm_host, &e) < 0)
 		SKIP("%s", e.msg);
 	snprintf(image, sizeof(image), "%s/image.erofs", state);
 	snprintf(command, sizeof(command),
-		"set -e; cd %s; mkdir -p root/bin root/etc root/tmp root/data; cp \"$(command -v busybox)\" root/bin/; chroot root /bin/busybox "
+		"set -e; cd %s; mkdir -p root/bin root/etc root/tmp root/data; cp \"$(command -v busybox)\" root/bin/; "
+		"chroot root /bin/busybox "
 		"--install -s /bin; echo 'root:x:0:0::/:/bin/sh' > root/etc/passwd; mkfs.erofs -T0 image.erofs root",
 		state);
 	run(command);
@@ -246,7 +251,8 @@ void vm_begin(struct vm_run *r)
 	r->plan.process.open_stdin = r->input || r->plan.process.open_stdin;
 	make_disk(r);
 	assert(loop_new(&r->loop) == 0);
-	assert(isolate_new(ISOLATION_HYPERV, &vm_host, &r->plan, r->dir_fd, r->loop, &events, r, &r->isolate, &r->start_error) == 0);
+	assert(isolate_new(ISOLATION_HYPERV, &vm_host, &r->plan, r->dir_fd, r->loop, &events, r, &r->isolate,
+		       &r->start_error) == 0);
 	if (isolate_start(r->isolate, &r->start_error) < 0)
 		r->started = r->ended = true;
 }

@@ -13,11 +13,11 @@ struct vm_run {
 	struct loop *loop;
 	char dir[4096];
 	int dir_fd;
-	struct isolate_io io;	   /* of the workload; out and err are read into the buffers */
+	struct isolate_io io; /* of the workload; out and err are read into the buffers */
 	struct buf out, err;
-	const char *input;	   /* what is written to stdin, then it is closed */
+	const char *input; /* what is written to stdin, then it is closed */
 	size_t input_len, input_done;
-	bool stalled;		   /* do not read the output */
+	bool stalled; /* do not read the output */
 	bool started, ended;
 	struct err start_error;
 	struct isolate_exit exit;
@@ -40,7 +40,7 @@ struct vm_run *vm_new(const char *script);
 void vm_begin(struct vm_run *r);
 /* Runs the loop until *done or `seconds` are over; returns *done. */
 bool vm_until(struct vm_run *r, const bool *done, unsigned seconds);
-void vm_finish(struct vm_run *r);   /* isolate_free: what is left is ended */
+void vm_finish(struct vm_run *r);      /* isolate_free: what is left is ended */
 void vm_start_again(struct vm_run *r); /* with the same disk */
 void vm_free(struct vm_run *r);
 void vm_exec(struct vm_run *r, const char *script);
