@@ -35,33 +35,32 @@
 
 enum { MOVED_FD = 200 }; /* descriptors wait here while those below are put in order */
 
+/* One byte of the file stands for each uid; the kernel frees its lock with the last copy of the descriptor, however the holder ends. */
 int confine_uid(const struct isolation_host *h, const char *id, uid_t *ret, int *ret_lock, struct err *e)
 {
-	_cleanup_free_ char *path = path_join(h->run_dir, "uids");
-	int r = path ? mkdir_p(AT_FDCWD, path, 0700) : -ENOMEM;
+	_cleanup_free_ char *path = path_join(h->run_dir, "vm-uids");
 
 	if (!h->uid_count)
 		return err_set(e, EINVAL, "no users for virtual machines: set 'vm-uids =' in the configuration");
-	if (r < 0)
-		return err_errno(e, r, "make %s/uids", h->run_dir);
-	_cleanup_close_ int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0)
+	if (!path)
+		return err_nomem(e);
+	_cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
 		return err_errno(e, errno, "open %s", path);
 	/* start somewhere that depends on the container, so that many that start at once seldom try the same one */
 	uint32_t first = (uint32_t)(hash_add(HASH_INIT, id, strlen(id)) % h->uid_count);
 	for (uint32_t k = 0; k < h->uid_count; k++) {
-		uint32_t n = (first + k) % h->uid_count;
-		char name[16];
+		uint32_t n = (uint32_t)(((uint64_t)first + k) % h->uid_count);
+		struct flock l = {
+			.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = h->uid_base + (off_t)n, .l_len = 1};
 
-		snprintf(name, sizeof(name), "%u", n);
-		r = fd_lock_file(dir, name, true, false);
-		if (r >= 0) {
+		if (fcntl(fd, F_OFD_SETLK, &l) == 0) {
 			*ret = h->uid_base + n;
-			*ret_lock = r;
+			*ret_lock = steal_fd(&fd);
 			return 0;
 		}
-		if (r != -EWOULDBLOCK && r != -EAGAIN)
-			return err_errno(e, r, "lock %s/%s", path, name);
+		if (errno != EAGAIN && errno != EACCES)
+			return err_errno(e, errno, "lock %s", path);
 	}
 	return err_set(e, EAGAIN, "all %u users for virtual machines are taken: widen 'vm-uids =' in the configuration",
 		h->uid_count);

@@ -59,7 +59,7 @@ enum { CONFINE_FD = 10, VM_FDS_MAX = 8 };
 int vm_argv(const struct vm_config *c, char ***ret, int *fds, size_t *ret_nfds);
 
 /* ---- hyperv-confine.c ---- */
-/* A uid of its own, held by a locked file in run_dir/uids until the descriptor is closed. */
+/* A uid of its own, held by a lock in run_dir/vm-uids until the descriptor is closed. */
 int confine_uid(const struct isolation_host *h, const char *id, uid_t *ret, int *ret_lock, struct err *e);
 struct confine {
 	const char *root;    /* vmm_root's */

@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -396,6 +398,31 @@ static void test_input_credit(void **state)
 	fake_free(f);
 }
 
+static void test_uids(void **state)
+{
+	char dir[] = "/tmp/caisson-test-XXXXXX", path[64];
+	struct isolation_host h = {.uid_base = 5000, .uid_count = 2};
+	struct err e = ERR_INIT;
+	uid_t a, b, c;
+	int la, lb, lc;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	h.run_dir = dir;
+	assert_int_equal(confine_uid(&h, "x", &a, &la, &e), 0);
+	assert_int_equal(confine_uid(&h, "x", &b, &lb, &e), 0);
+	assert_int_equal(a + b, 10001);
+	assert_int_equal(confine_uid(&h, "x", &c, &lc, &e), -EAGAIN);
+	close(la);
+	assert_int_equal(confine_uid(&h, "y", &c, &lc, &e), 0);
+	assert_int_equal(c, a);
+	close(lb);
+	close(lc);
+	snprintf(path, sizeof(path), "%s/vm-uids", dir);
+	unlink(path);
+	rmdir(dir);
+}
+
 static void test_check(void **state)
 {
 	struct plan_mount m = {.target = (char *)"/x", .source = (char *)"/dev/null"};
@@ -467,6 +494,7 @@ int main(void)
 		cmocka_unit_test(test_beyond_credit),
 		cmocka_unit_test(test_output_and_end),
 		cmocka_unit_test(test_input_credit),
+		cmocka_unit_test(test_uids),
 		cmocka_unit_test(test_check),
 		cmocka_unit_test(test_guest_plan),
 		cmocka_unit_test(test_console),

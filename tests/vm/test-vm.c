@@ -369,6 +369,24 @@ static void test_pause(void **state)
 	vm_free(r);
 }
 
+/* The VM is larger than what the workload may use, which its cgroup enforces. */
+static void test_memory_limit(void **state)
+{
+	struct vm_run *r = vm_new("dd if=/dev/zero of=/dev/null bs=40M count=1 && echo fits; exec dd if=/dev/zero "
+				  "of=/dev/null bs=90M count=1");
+
+	(void)state;
+	r->plan.memory = r->plan.memory_swap = 64 << 20;
+	vm_begin(r);
+	assert_true(vm_until(r, &r->ended, BOOT_S));
+	assert_string_equal(r->start_error.msg, "");
+	assert_contains(r->out, "fits\n");
+	assert_int_equal(r->exit.status, 137);
+	assert_true(r->exit.oom);
+	assert_string_equal(r->exit.reason, "");
+	vm_free(r);
+}
+
 static void test_tty(void **state)
 {
 	struct vm_run *r = vm_new("stty size; read x; echo got $x; exit 4");
@@ -403,6 +421,7 @@ int main(void)
 		cmocka_unit_test(test_stalled),
 		cmocka_unit_test(test_disk_survives),
 		cmocka_unit_test(test_share),
+		cmocka_unit_test(test_memory_limit),
 		cmocka_unit_test(test_tty),
 		cmocka_unit_test(test_pause),
 		cmocka_unit_test(test_panic),
