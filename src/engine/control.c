@@ -181,6 +181,8 @@ int engine_remove(struct engine *g, const char *ref, bool force, bool volumes, s
 	}
 	r = container_hold(g, f.row.id, &run_dir, &lock, e);
 	if (r == 0)
+		r = container_sweep(g, f.row.id, f.record, e);
+	if (r == 0)
 		r = container_delete(g, &f.row, f.record, volumes, e);
 	if (lock >= 0)
 		run_dir_remove(g, f.row.id);

@@ -60,6 +60,8 @@ int container_settle(struct engine *g, struct container_row *row, struct found *
 int container_dir(struct engine *g, const char *id, int *ret_fd); /* ROOT/containers/ID */
 /* Takes the container's lock, making its run directory; -EBUSY if it runs. */
 int container_hold(struct engine *g, const char *id, int *ret_run_dir, int *ret_lock, struct err *e);
+/* Ends and removes what a run that nobody holds any more has left: processes, cgroups. */
+int container_sweep(struct engine *g, const char *id, const json_t *record, struct err *e);
 /* Files, row and (if asked) anonymous volumes of a container that does not run. */
 int container_delete(struct engine *g, const struct container_row *row, const json_t *record, bool volumes, struct err *e);
 

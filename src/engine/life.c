@@ -74,6 +74,15 @@ static int reread(struct engine *g, struct container_row *row, struct err *e)
 	return 0;
 }
 
+int container_sweep(struct engine *g, const char *id, const json_t *record, struct err *e)
+{
+	_cleanup_close_ int dir = -1;
+
+	container_dir(g, id, &dir);
+	int r = isolation_sweep(record_isolation(record), &g->host, id, json_str(json_object_get(record, "HostConfig"), "CgroupParent"), dir);
+	return r < 0 ? err_errno(e, r, "container %.12s: end what its killed monitor left", id) : 0;
+}
+
 /* Its monitor is dead and nobody holds it: ends what it left and writes down that it has ended. */
 static int put_right(struct engine *g, struct container_row *row, int run_dir, struct err *e)
 {
@@ -83,12 +92,9 @@ static int put_right(struct engine *g, struct container_row *row, int run_dir, s
 
 	log_trace("engine", "container %s: its monitor is gone", row->name);
 	if (run_dir >= 0) {
-		_cleanup_close_ int dir = -1;
-		container_dir(g, row->id, &dir);
-		int r = isolation_sweep(record_isolation(record), &g->host, row->id,
-			json_str(json_object_get(record, "HostConfig"), "CgroupParent"), dir);
+		int r = container_sweep(g, row->id, record, e);
 		if (r < 0)
-			return err_errno(e, r, "container %s: end what its killed monitor left", row->name);
+			return r;
 		if (state_read(run_dir, &live) == 0 && live.started_ns)
 			row->started_ns = live.started_ns;
 	}

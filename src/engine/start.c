@@ -142,6 +142,8 @@ static int start_held(struct engine *g, struct found *f, int lock, const struct 
 
 	int r = isolation_probe(record_isolation(f->record), &g->host, e);
 	if (r == 0)
+		r = container_sweep(g, f->row.id, f->record, e); /* the run directory of a killed monitor may have been deleted */
+	if (r == 0)
 		r = engine_plan(g, f->record, &plan, e);
 	plan.process.rows = opt->rows;
 	plan.process.cols = opt->cols;
