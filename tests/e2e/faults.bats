@@ -193,6 +193,7 @@ restarts() { # restarts NAME: it can be started, used and stopped
 
 @test "a run directory that is gone, as after a reboot: exited, and it starts again" {
 	up rebooted
+	sleep 0.3
 	kill -9 "$(monitor_of rebooted)"
 	sleep 0.5
 	rm -rf "$CAISSON_RUN/containers"

@@ -90,13 +90,13 @@ other() { [ "$MODE" = process ] && echo hyperv || echo process; }
 
 @test "both kinds run side by side from one image" {
 	skip_in process "done once, in hyperv"
-	caisson run -d --name p --isolation=process "$IMAGE" sleep 1000
-	caisson run -d --name h --isolation=hyperv "$IMAGE" sleep 1000
+	caisson run -d --name pp --isolation=process "$IMAGE" sleep 1000
+	caisson run -d --name hh --isolation=hyperv "$IMAGE" sleep 1000
 	run -0 --separate-stderr caisson ps --format '{{.Names}} {{.Isolation}}'
-	has "$output" 'p process'
-	has "$output" 'h hyperv'
-	[ "$(caisson exec p cat /proc/sys/kernel/random/boot_id)" != "$(caisson exec h cat /proc/sys/kernel/random/boot_id)" ]
-	caisson rm -f p h
+	has "$output" 'pp process'
+	has "$output" 'hh hyperv'
+	[ "$(caisson exec pp cat /proc/sys/kernel/random/boot_id)" != "$(caisson exec hh cat /proc/sys/kernel/random/boot_id)" ]
+	caisson rm -f pp hh
 }
 
 @test "nothing is left behind" {

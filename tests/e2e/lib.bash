@@ -71,7 +71,10 @@ eventually() {
 	local end=$((SECONDS + $1 + 1))
 	shift
 	until "$@" > /dev/null 2>&1; do
-		[ "$SECONDS" -lt "$end" ] || fail "still not after a while: $*"
+		if [ "$SECONDS" -ge "$end" ]; then
+			fail "still not after a while: $*"
+			return 1
+		fi
 		sleep 0.1
 	done
 }

@@ -12,7 +12,7 @@ setup() {
 }
 
 @test "-v of a directory, read-write: both sides see the same" {
-	run -0 caisson run --rm -v "$dir:/mnt" "$IMAGE" sh -c 'cat /mnt/file /mnt/link; stat -c "%u:%g %a" /mnt/file; stat -c %a /mnt/sub; echo new > /mnt/new; chown 1000:1234 /mnt/new; chmod 604 /mnt/new; mkdir /mnt/d; ln -s new /mnt/l; mv /mnt/file /mnt/moved'
+	run -0 --separate-stderr caisson run --rm -v "$dir:/mnt" "$IMAGE" sh -c 'cat /mnt/file /mnt/link; stat -c "%u:%g %a" /mnt/file; stat -c %a /mnt/sub; echo new > /mnt/new; chown 1000:1234 /mnt/new; chmod 604 /mnt/new; mkdir /mnt/d; ln -s new /mnt/l; mv /mnt/file /mnt/moved'
 	is "$output" $'host\nhost\n1000:1234 640\n2775'
 	is "$(cat "$dir/new")" new
 	is "$(stat -c '%u:%g %a' "$dir/new")" '1000:1234 604'
@@ -31,7 +31,7 @@ setup() {
 }
 
 @test "-v of a single file" {
-	run -0 caisson run --rm -v "$dir/file:/etc/injected" "$IMAGE" sh -c 'cat /etc/injected; echo inside > /etc/injected'
+	run -0 --separate-stderr caisson run --rm -v "$dir/file:/etc/injected" "$IMAGE" sh -c 'cat /etc/injected; echo inside > /etc/injected'
 	is "$output" host
 	is "$(cat "$dir/file")" inside
 	run --separate-stderr caisson run --rm -v "$dir/file:/etc/injected:ro" "$IMAGE" sh -c 'echo no > /etc/injected'
@@ -54,29 +54,29 @@ setup() {
 	run --separate-stderr caisson run --rm --user 1001 -v "$dir:/mnt" "$IMAGE" sh -c 'cat /mnt/file; touch /mnt/x; id -u'
 	is "$output" 1001
 	has "$stderr" 'Permission denied'
-	run -0 caisson run --rm --user app -v "$dir:/mnt" "$IMAGE" cat /mnt/file
+	run -0 --separate-stderr caisson run --rm --user app -v "$dir:/mnt" "$IMAGE" cat /mnt/file
 	is "$output" host
 }
 
 @test "a directory that is not there is made; a relative source is relative to here" {
 	cd "$BATS_TEST_TMPDIR"
-	run -0 caisson run --rm -v "$dir/made/deep:/mnt" "$IMAGE" touch /mnt/x
+	run -0 --separate-stderr caisson run --rm -v "$dir/made/deep:/mnt" "$IMAGE" touch /mnt/x
 	[ -e "$dir/made/deep/x" ]
-	run -0 caisson run --rm -v ./share:/mnt "$IMAGE" cat /mnt/file
+	run -0 --separate-stderr caisson run --rm -v ./share:/mnt "$IMAGE" cat /mnt/file
 	is "$output" host
 }
 
 @test "two shares, one inside the other, and one below a tmpfs" {
 	mkdir "$dir/other"
 	echo other > "$dir/other/o"
-	run -0 caisson run --rm -v "$dir:/mnt" -v "$dir/other:/mnt/sub:ro" --tmpfs /t -v "$dir/other:/t/in" "$IMAGE" sh -c 'cat /mnt/file /mnt/sub/o /t/in/o'
+	run -0 --separate-stderr caisson run --rm -v "$dir:/mnt" -v "$dir/other:/mnt/sub:ro" --tmpfs /t -v "$dir/other:/t/in" "$IMAGE" sh -c 'cat /mnt/file /mnt/sub/o /t/in/o'
 	is "$output" $'host\nother\nother'
 }
 
 @test "named volumes: filled from the image, kept, shared, removed" {
-	run -0 caisson run --rm -v vol:/data "$IMAGES/config" sh -c 'cat /data/seed; stat -c "%u:%g %a" /data; echo more > /data/more'
+	run -0 --separate-stderr caisson run --rm -v vol:/data "$IMAGES/config" sh -c 'cat /data/seed; stat -c "%u:%g %a" /data; echo more > /data/more'
 	is "$output" $'from the image\n1000:1234 750'
-	run -0 caisson run --rm -v vol:/elsewhere "$IMAGE" cat /elsewhere/seed /elsewhere/more
+	run -0 --separate-stderr caisson run --rm -v vol:/elsewhere "$IMAGE" cat /elsewhere/seed /elsewhere/more
 	is "$output" $'from the image\nmore'
 	run -0 caisson volume ls -q
 	has "$output" vol
@@ -86,7 +86,7 @@ setup() {
 }
 
 @test "the image's VOLUME is an anonymous volume, which goes with --rm" {
-	run -0 caisson run -d --name anonymous "$IMAGES/config" sleep 1000
+	run -0 --separate-stderr caisson run -d --name anonymous "$IMAGES/config" sleep 1000
 	run -0 field anonymous 'range .Mounts}}{{.Type}} {{.Destination}}{{end'
 	is "$output" 'volume /data'
 	caisson rm -f -v anonymous
@@ -98,14 +98,14 @@ setup() {
 }
 
 @test "--mount, in docker's syntax" {
-	run -0 caisson run --rm --mount "type=bind,source=$dir,target=/mnt,readonly" --mount type=tmpfs,target=/t,tmpfs-size=1m "$IMAGE" sh -c 'cat /mnt/file; touch /mnt/x 2> /dev/null || echo ro; touch /t/x && echo rw'
+	run -0 --separate-stderr caisson run --rm --mount "type=bind,source=$dir,target=/mnt,readonly" --mount type=tmpfs,target=/t,tmpfs-size=1m "$IMAGE" sh -c 'cat /mnt/file; touch /mnt/x 2> /dev/null || echo ro; touch /t/x && echo rw'
 	is "$output" $'host\nro\nrw'
 	run -125 --separate-stderr caisson run --rm --mount "type=bind,source=$dir/nosuch,target=/mnt" "$IMAGE" true
 	has "$stderr" "$dir/nosuch"
 }
 
 @test "a mount's target in the image is no way out: links are resolved inside the root" {
-	run -0 caisson run --rm -v "$dir:/a/dangling" "$IMAGES/layers" cat /nowhere/at/all/file
+	run -0 --separate-stderr caisson run --rm -v "$dir:/a/dangling" "$IMAGES/layers" cat /nowhere/at/all/file
 	is "$output" host
 	hasnt "$(cat /proc/self/mountinfo)" "$dir"
 	[ ! -e /nowhere ]
