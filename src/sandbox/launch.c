@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/keyctl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <termios.h>
 
 #include "base/fd.h"
@@ -92,23 +94,27 @@ int launch_open_tty(int pts, const struct plan_process *p, int *ret_master, int 
  * reached by /proc/self/fd. */
 static int take_stdio(const struct launch *l, struct err *e)
 {
-	int in[3] = {l->io->in, l->io->out, l->io->err}, sock = fcntl(l->sock, F_DUPFD_CLOEXEC, 10);
+	struct sandbox_io io = *l->io;
+	int sock = l->sock;
 
-	for (int i = 0; i < 3; i++) {
-		int fd = fcntl(l->tty >= 0 ? l->tty : in[i], F_DUPFD_CLOEXEC, 10);
-		if (fd < 0)
-			return err_errno(e, errno, "take over stdio");
-		in[i] = fd;
-	}
-	for (int i = 0; i < 3; i++)
-		if (dup2(in[i], i) < 0)
-			return err_errno(e, errno, "take over stdio");
-	if (sock < 0 || dup3(sock, SOCK_FD, O_CLOEXEC) < 0 || close_range(SOCK_FD + 1, ~0u, 0) < 0)
-		return err_errno(e, errno, "close the descriptors");
+	if (l->tty >= 0)
+		io = (struct sandbox_io){l->tty, l->tty, l->tty};
+	int r = fd_keep(0, (int *const[]){&io.in, &io.out, &io.err, &sock}, 4);
+	if (r < 0)
+		return err_errno(e, r, "take over stdio");
 	if (setsid() < 0 && errno != EPERM)
 		return err_errno(e, errno, "setsid");
 	if (l->tty >= 0 && ioctl(0, TIOCSCTTY, 0) < 0)
 		return err_errno(e, errno, "make the terminal the controlling one");
+	return 0;
+}
+
+/* The caller's keys are not for the container. Where the call is not there or not allowed, it is not for the
+ * workload either. */
+static int leave_keyring(struct err *e)
+{
+	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS && errno != EPERM)
+		return err_errno(e, errno, "make a session keyring");
 	return 0;
 }
 
@@ -265,6 +271,8 @@ int launch(const struct launch *l, struct err *e)
 	struct user u;
 	int r = take_stdio(l, e);
 
+	if (r == 0)
+		r = leave_keyring(e);
 	if (r == 0)
 		r = rlimit_apply(l->process->rlimits, e);
 	if (r < 0)

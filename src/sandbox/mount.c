@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 
 #include "base/fd.h"
 #include "base/path.h"
@@ -118,6 +120,17 @@ static int make_file(int rootfd, const char *path, int links)
 	return next ? make_file(rootfd, next, links + 1) : -ENOMEM;
 }
 
+/* As docker's runtime: what is mounted over /proc would hide its masks, or what others trust in it. */
+static bool may_cover(int target, const char *path)
+{
+	static const char *const fakes[] = {"/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo", "/proc/stat",
+		"/proc/swaps", "/proc/uptime", "/proc/loadavg", "/proc/slabinfo", "/proc/sys/kernel/ns_last_pid",
+		"/proc/sys/crypto/fips_enabled", NULL};
+	struct statfs fs;
+
+	return str_in(path, fakes) || (fstatfs(target, &fs) == 0 && fs.f_type != PROC_SUPER_MAGIC);
+}
+
 int mount_target(int rootfd, const char *path, bool dir, struct err *e)
 {
 	struct stat st;
@@ -138,6 +151,8 @@ int mount_target(int rootfd, const char *path, bool dir, struct err *e)
 			"mount point %s: not a directory: are you trying to mount a directory onto a file "
 			"(or vice-versa)?",
 			path);
+	if (!may_cover(fd, path))
+		return err_set(e, EPERM, "\"%s\" cannot be mounted because it is inside /proc", path);
 	return steal_fd(&fd);
 }
 

@@ -96,7 +96,7 @@ static int first_process(struct setup *s, struct launch *l, struct err *e)
 	if (r == 0)
 		r = setup_sources(s, e);
 	if (r == 0)
-		r = setup_isolate(e);
+		r = setup_isolate(s, e);
 	if (r == 0)
 		r = setup_root(s, e);
 	if (r == 0)
@@ -220,7 +220,8 @@ static int joined_process(struct launch *l, struct err *e)
 static int join(const struct sandbox *s, const struct cgroup *cg, struct launch *l, struct err *e)
 {
 	int flags = (int)namespace_flags(l->plan) | (l->plan->host_cgroupns ? 0 : CLONE_NEWCGROUP);
-	int r = 0;
+	struct sandbox_io io = *l->io;
+	int pidfd = s->pidfd, r = 0;
 
 	/* from here on the container's processes could see this one: neither its memory nor its /proc/PID/exe
 	 * are for them */
@@ -232,7 +233,14 @@ static int join(const struct sandbox *s, const struct cgroup *cg, struct launch 
 		r = cgroup_join_v1(cg, e);
 	if (r == 0)
 		r = set_oom_score(l->plan, e);
-	if (r == 0 && setns(s->pidfd, flags) < 0)
+	/* a workload that may trace others reaches what is open here: nothing of the host comes along */
+	if (r == 0) {
+		r = fd_keep(0, (int *const[]){&io.in, &io.out, &io.err, &l->sock, &pidfd}, 5);
+		if (r < 0)
+			err_errno(e, r, "close the descriptors");
+	}
+	l->io = &io;
+	if (r == 0 && setns(pidfd, flags) < 0)
 		r = err_errno(e, errno, "join the container's namespaces");
 	if (r < 0)
 		return r;
@@ -266,7 +274,7 @@ int sandbox_exec(const struct sandbox *s, const struct plan *p, const struct pla
 		struct launch l = {.plan = p, .process = proc, .io = io, .tty = -1, .sock = sock[1]};
 		struct err mistake = ERR_INIT;
 		if (join(s, &cg, &l, &mistake) < 0)
-			die(sock[1], &mistake);
+			die(l.sock, &mistake);
 		_exit(0);
 	}
 	close(sock[1]);

@@ -126,12 +126,16 @@ static int attach_file(struct setup *s, int mfd, const char *path, struct err *e
 	return target < 0 ? target : r < 0 ? err_errno(e, r, "mount on %s", path) : 0;
 }
 
+/* Only what the image itself has there is copied, not what is mounted there by now. */
 static int copy_up(struct setup *s, const struct plan_mount *m, int source, struct err *e)
 {
 	uint64_t attrs = (m->readonly ? MOUNT_ATTR_RDONLY : 0) | (m->nosuid ? MOUNT_ATTR_NOSUID : 0) |
 			 (m->nodev ? MOUNT_ATTR_NODEV : 0) | (m->noexec ? MOUNT_ATTR_NOEXEC : 0);
-	_cleanup_close_ int from = fd_open_in_root(s->root, m->target, O_RDONLY | O_DIRECTORY, 0);
+	_cleanup_close_ int image = mount_clone(s->root, "", false);
 
+	if (image < 0)
+		return err_errno(e, image, "open the root");
+	_cleanup_close_ int from = fd_open_in_root(image, m->target, O_RDONLY | O_DIRECTORY, 0);
 	if (from >= 0) {
 		int r = setup_copy_up(from, source, e);
 		if (r < 0)
@@ -190,21 +194,34 @@ static int attach_tmpfs(struct setup *s, const struct plan_mount *m, struct err 
 	return mfd < 0 ? mfd : mount_at(s->root, m->target, mfd, e);
 }
 
+/* The files of the network, where the plan has nothing of its own on just that place. */
+static int attach_files(struct setup *s, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < 3; i++) {
+		const struct plan *p = s->plan;
+		bool taken = s->files[i] < 0;
+		char path[32];
+		snprintf(path, sizeof(path), "/etc/%s", file_names[i]);
+		for (size_t k = 0; k < p->mounts_len; k++)
+			taken |= !strcmp(p->mounts[k].target, path);
+		if (!taken)
+			r = attach_file(s, s->files[i], path, e);
+	}
+	return r;
+}
+
 int setup_binds(struct setup *s, struct err *e)
 {
 	const struct plan *p = s->plan;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < 3; i++) {
-		char path[32];
-		if (s->files[i] < 0)
-			continue;
-		snprintf(path, sizeof(path), "/etc/%s", file_names[i]);
-		r = attach_file(s, s->files[i], path, e);
-	}
 	for (size_t i = 0; r == 0 && i < p->mounts_len; i++)
 		r = p->mounts[i].type == PLAN_MOUNT_BIND ? attach_bind(s, &p->mounts[i], s->binds[i], e)
 							 : attach_tmpfs(s, &p->mounts[i], e);
+	if (r == 0)
+		r = attach_files(s, e);
 	if (r == 0 && s->init >= 0)
 		r = attach_file(s, s->init, SETUP_INIT_PATH, e);
 	return r;

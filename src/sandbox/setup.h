@@ -1,8 +1,8 @@
 /*
  * The container's view of the file system, made by its first process before it becomes the workload.
  *
- *   setup_sources   what comes from outside (binds, cgroups, init) is taken as detached mounts while the
- * host's mounts still propagate setup_isolate   every mount becomes private: from here on nothing leaks
+ *   setup_sources   what comes from outside (binds, cgroups, init) is taken as detached mounts while the host's mounts still propagate
+ *   setup_isolate   every mount becomes private: from here on nothing leaks
  *   setup_root      overlay or directory, attached over "/" where no path look-up of ours sees it
  *   setup_system    /proc /dev /sys and what is below them
  *   setup_binds     the plan's own mounts, and the files of the network
@@ -26,6 +26,7 @@ struct setup {
 	const struct cgroup *cgroup;
 	const char *init_path;
 	int root;      /* the new root's mount, attached */
+	bool chrooted; /* the caller's "/" is not that of its mount namespace */
 	int proc, dev; /* the mounts in it */
 	int *binds;    /* detached sources, as plan->mounts; -1 for others */
 	int init;      /* the init program, as a read-only mount */
@@ -34,7 +35,7 @@ struct setup {
 };
 
 int setup_sources(struct setup *s, struct err *e);
-int setup_isolate(struct err *e);
+int setup_isolate(struct setup *s, struct err *e);
 int setup_root(struct setup *s, struct err *e);
 int setup_system(struct setup *s, struct err *e);
 int setup_binds(struct setup *s, struct err *e);
