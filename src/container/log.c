@@ -23,7 +23,7 @@ int log_writer_new(int dirfd, const char *name, struct log_writer **ret, struct 
 
 	if (!w)
 		return err_nomem(e);
-	w->fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
+	w->fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (w->fd < 0) {
 		free(w);
 		return err_errno(e, errno, "open the log %s", name);

@@ -15,7 +15,7 @@ enum log_stream { LOG_STDOUT = 0, LOG_STDERR = 1 };
 
 struct log_writer;
 
-/* Appends to `name` in dirfd (mode 0640). */
+/* Appends to `name` in dirfd (mode 0600). */
 int log_writer_new(int dirfd, const char *name, struct log_writer **ret, struct err *e);
 /* Adds output as it comes; unfinished lines are kept until their end or log_writer_free. Errors are remembered, not returned: a full disk
  * must not stop the container. */
