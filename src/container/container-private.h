@@ -13,6 +13,7 @@ struct relay;
 
 enum client_role {
 	CLIENT_IDLE,	/* no request yet, or one that was answered */
+	CLIENT_ASKER,	/* waits for an answer that the backend will give */
 	CLIENT_STARTER, /* waits for the start; its streams are attached already */
 	CLIENT_STREAM,	/* attached to a relay */
 	CLIENT_WAITER,	/* gets EXITED at the end */
@@ -47,6 +48,7 @@ struct container {
 	int listener;
 	struct source *listen_source;
 	struct source *stop_timer, *finish_timer, *running_timer;
+	uint64_t stop_due;	  /* of stop_timer, on the monotonic clock in ms */
 	struct state state;
 	bool ended;		  /* the main process has ended */
 	bool finished;		  /* ... and that is recorded */
@@ -68,6 +70,7 @@ void clients_sweep(struct container *c);
 
 /* ---- requests.c ---- */
 int requests_listen(struct container *c, struct err *e);
+void requests_unlisten(struct container *c); /* those who have connected already are still answered */
 void request_handle(struct client *k, const struct frame *f); /* one frame of a client */
 void requests_exec_started(struct container *c, int proc, struct isolate_io *io, const struct err *e);
 void requests_exited(struct container *c, int proc, int status); /* tells those who wait for that process */

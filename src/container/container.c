@@ -34,12 +34,11 @@ static void finish(struct container *c)
 	source_remove(&c->finish_timer);
 	source_remove(&c->stop_timer);
 	source_remove(&c->running_timer);
-	source_remove(&c->listen_source);
 	relays_free(c);
 	log_writer_free(steal_ptr(c->log));
 	isolate_free(steal_ptr(c->isolate));
 	run->hooks.ended(run->hooks.data, &end);
-	close_fd(&c->listener);
+	requests_unlisten(c);
 	close(lock);
 	c->finished = true;
 	if (!end.started) {
@@ -169,6 +168,18 @@ static void on_stop_timeout(void *data)
 	container_kill(c);
 }
 
+/* Of several who ask for a stop the most impatient counts. */
+static void kill_in(struct container *c, uint64_t ms)
+{
+	uint64_t due = clock_mono_ms() + ms;
+
+	if (c->stop_timer && c->stop_due <= due)
+		return;
+	source_remove(&c->stop_timer);
+	c->stop_timer = loop_add_timer(c->loop, ms, on_stop_timeout, c);
+	c->stop_due = due;
+}
+
 void container_stop(struct container *c, int sig, uint32_t seconds)
 {
 	struct err e = ERR_INIT;
@@ -178,8 +189,8 @@ void container_stop(struct container *c, int sig, uint32_t seconds)
 	/* a container that is still starting has no process that could be asked */
 	if (seconds == 0 || isolate_signal(c->isolate, ISOLATE_MAIN, sig, &e) < 0)
 		container_kill(c);
-	else if (seconds != UINT32_MAX && !c->stop_timer)
-		c->stop_timer = loop_add_timer(c->loop, (uint64_t)seconds * 1000, on_stop_timeout, c);
+	else if (seconds != UINT32_MAX)
+		kill_in(c, (uint64_t)seconds * 1000);
 }
 
 void container_kill(struct container *c)

@@ -21,6 +21,13 @@ static void answer(struct client *k, int r, const struct err *e)
 	client_end(k);
 }
 
+static void refuse(struct client *k)
+{
+	struct err e = ERR_INIT;
+
+	answer(k, err_set(&e, ESRCH, "container %s is not running", k->container->run->plan->name), &e);
+}
+
 static void request_attach(struct client *k, struct wire *w)
 {
 	k->streams = wire_u32(w);
@@ -147,6 +154,7 @@ static void request_ps(struct client *k, struct wire *w)
 	struct pending *p = pending_new(k);
 
 	(void)w;
+	k->role = CLIENT_ASKER;
 	int r = p ? isolate_ps(k->container->isolate, on_ps, p, &e) : err_nomem(&e);
 	if (r < 0) {
 		free(p);
@@ -178,6 +186,7 @@ static void request_stats(struct client *k, struct wire *w)
 	struct pending *p = pending_new(k);
 
 	(void)w;
+	k->role = CLIENT_ASKER;
 	int r = p ? isolate_stats(k->container->isolate, on_stats, p, &e) : err_nomem(&e);
 	if (r < 0) {
 		free(p);
@@ -251,13 +260,18 @@ void request_handle(struct client *k, const struct frame *f)
 		stream_frame(k, f);
 		return;
 	}
-	if (k->container->finished) {
+	if (f->type >= sizeof(requests) / sizeof(*requests) || !requests[f->type]) {
+		client_drop(k);
+		return;
+	}
+	bool for_end = f->type == MONITOR_WAIT || f->type == MONITOR_STOP || f->type == MONITOR_KILL;
+	if (k->container->finished && for_end) {
 		client_send_u32(k, MONITOR_EXITED, (uint32_t)k->container->exit.status);
 		client_end(k);
 		return;
 	}
-	if (f->type >= sizeof(requests) / sizeof(*requests) || !requests[f->type]) {
-		client_drop(k);
+	if (!k->container->isolate && !for_end) {
+		refuse(k);
 		return;
 	}
 	requests[f->type](k, &w);
@@ -283,6 +297,16 @@ int requests_listen(struct container *c, struct err *e)
 	return c->listen_source ? 0 : err_nomem(e);
 }
 
+void requests_unlisten(struct container *c)
+{
+	int sock;
+
+	source_remove(&c->listen_source);
+	while (c->listener >= 0 && (sock = accept4(c->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
+		client_new(c, sock);
+	close_fd(&c->listener);
+}
+
 void requests_exec_started(struct container *c, int proc, struct isolate_io *io, const struct err *e)
 {
 	struct client *k = c->clients;
@@ -294,8 +318,11 @@ void requests_exec_started(struct container *c, int proc, struct isolate_io *io,
 		err_nomem(&own);
 		e = &own;
 	}
-	if (!k || k->dead)
+	if (!k || k->dead) {
+		if (!e) /* nobody will ever write to it */
+			relay_input_end(relay_find(c, proc));
 		return;
+	}
 	if (e) {
 		client_send_err(k, e);
 		client_end(k);
@@ -314,6 +341,10 @@ void requests_exited(struct container *c, int proc, int status)
 	for (struct client *k = c->clients; k; k = k->next) {
 		if (k->dead)
 			continue;
+		if (proc == ISOLATE_MAIN && (k->role == CLIENT_ASKER || k->role == CLIENT_EXEC)) {
+			refuse(k);
+			continue;
+		}
 		bool concerned = k->role == CLIENT_STREAM ? k->proc == proc || proc == ISOLATE_MAIN
 							  : k->role == CLIENT_WAITER && proc == ISOLATE_MAIN;
 		if (!concerned)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -94,8 +95,8 @@ static void output_end(struct output *o)
 			client_send(k, MONITOR_EOF, o->stream, NULL, 0);
 }
 
-/* Reads once. false: nothing there now, or the end. */
-static bool output_read(struct output *o)
+/* Reads once. How much; 0: nothing there now, or the end. */
+static size_t output_read(struct output *o)
 {
 	static char data[MONITOR_DATA_MAX];
 	struct relay *r = o->relay;
@@ -103,17 +104,17 @@ static bool output_read(struct output *o)
 	uint32_t bit = o->stream == 2 ? MONITOR_STDERR : MONITOR_STDOUT;
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return false;
+		return 0;
 	if (n <= 0) { /* a terminal's end is EIO */
 		output_end(o);
-		return false;
+		return 0;
 	}
 	if (r->log)
 		log_writer_add(r->log, o->log_stream, data, (size_t)n);
 	for (struct client *k = r->container->clients; k; k = k->next)
 		if (k->proc == r->proc && !k->dead && k->streams & bit)
 			client_send(k, MONITOR_DATA, o->stream, data, (size_t)n);
-	return true;
+	return (size_t)n;
 }
 
 /* Writes what is pending. */
@@ -255,12 +256,27 @@ void relay_resume(struct container *c, int proc)
 		update_sources(r);
 }
 
+/* What the pipe holds now and not more: a process that was left behind may go on writing. */
+static void output_drain(struct output *o)
+{
+	int held = 0;
+
+	if (o->fd < 0 || ioctl(o->fd, FIONREAD, &held) < 0)
+		held = 0;
+	for (size_t left = (size_t)held, n; left; left -= n < left ? n : left) {
+		n = output_read(o);
+		if (!n)
+			return;
+	}
+	if (o->fd >= 0)
+		output_read(o); /* the end, if it is there */
+}
+
 void relay_drain(struct relay *r)
 {
 	r->draining = true;
 	for (int i = 0; i < 2; i++)
-		while (r->out[i].fd >= 0 && output_read(&r->out[i]))
-			;
+		output_drain(&r->out[i]);
 	update_sources(r);
 }
 

@@ -1,12 +1,29 @@
 /* Requests to a container's monitor. */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/fd.h"
 #include "engine/engine-private.h"
 #include "proto/agent.h"
 #include "proto/frame.h"
 #include "proto/monitor.h"
+
+/* A monitor that has just ended must not end us with SIGPIPE. */
+static int send_all(int sock, const char *p, size_t n)
+{
+	while (n) {
+		ssize_t k = send(sock, p, n, MSG_NOSIGNAL);
+		if (k < 0 && errno != EINTR)
+			return -errno;
+		if (k > 0) {
+			p += k;
+			n -= (size_t)k;
+		}
+	}
+	return 0;
+}
 
 int monitor_call(const struct found *f, uint8_t op, const void *p, size_t n, int *ret_sock, struct err *e)
 {
@@ -20,13 +37,19 @@ int monitor_call(const struct found *f, uint8_t op, const void *p, size_t n, int
 		sock = unix_connect(f->run_dir, MONITOR_SOCKET);
 		if (sock != -ENOENT && sock != -ECONNREFUSED)
 			break;
+		if (f->live.monitor > 0 && kill(f->live.monitor, 0) < 0)
+			break;
 		usleep(5000);
 	}
+	if (sock == -ENOENT || sock == -ECONNREFUSED)
+		return err_set(e, ESRCH, "container %s is not running", f->row.id);
 	if (sock < 0)
 		return err_errno(e, sock, "container %s: cannot reach its monitor", f->row.name);
 	int r = frame_add(&b, op, 0, p, n);
 	if (r == 0)
-		r = fd_write_all(sock, b.data, b.len);
+		r = send_all(sock, b.data, b.len);
+	if (r == -EPIPE || r == -ECONNRESET)
+		return err_set(e, ESRCH, "container %s is not running", f->row.id);
 	if (r < 0)
 		return err_errno(e, r, "container %s: cannot ask its monitor", f->row.name);
 	*ret_sock = steal_fd(&sock);

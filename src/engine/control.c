@@ -9,7 +9,7 @@
 #include "proto/frame.h"
 #include "proto/monitor.h"
 
-enum { STOP_SECONDS = 10 };
+enum { STOP_SECONDS = 10, REMOVE_TRIES = 10 };
 
 /* A request of u32 fields. */
 static int pack(struct buf *b, const uint32_t *v, size_t n, struct err *e)
@@ -160,33 +160,44 @@ int engine_wait(struct engine *g, const char *ref, int *ret_status, struct err *
 	return r;
 }
 
+/* Takes a container for its removal, ending it if it runs. 1: it has gone by itself. */
+static int take_for_removal(struct engine *g, const char *ref, bool force, struct found *f, int *ret_lock, struct err *e)
+{
+	char id[65] = "";
+
+	for (int tries = 0; tries < REMOVE_TRIES; tries++) {
+		int status, r = container_take(g, *id ? id : ref, force, f, ret_lock, e);
+		if (r < 0)
+			return r == -ENOENT && *id ? 1 : r;
+		if (!f->running)
+			return 0;
+		if (!force)
+			return err_set(e, EBUSY,
+				"You cannot remove a running container %s. Stop the container before attempting removal or force remove", f->row.id);
+		r = monitor_wait(f, MONITOR_KILL, NULL, 0, &status, e);
+		if (r < 0 && r != -ESRCH)
+			return r;
+		memcpy(id, f->row.id, sizeof(id));
+		found_done(f);
+		*f = (struct found){.run_dir = -1};
+	}
+	return err_set(e, EBUSY, "container %s: it does not end, or is started again and again", ref);
+}
+
 int engine_remove(struct engine *g, const char *ref, bool force, bool volumes, struct err *e)
 {
 	_cleanup_(found_done) struct found f = {.run_dir = -1};
-	_cleanup_close_ int run_dir = -1, lock = -1;
-	int status;
+	_cleanup_close_ int lock = -1;
 
-	int r = container_find(g, ref, &f, e);
-	if (r < 0)
-		return r;
-	if (f.running) {
-		if (!force)
-			return err_set(e, EBUSY,
-				"You cannot remove a running container %s. Stop the container before attempting removal or force remove", f.row.id);
-		r = monitor_wait(&f, MONITOR_KILL, NULL, 0, &status, e);
-		if (r < 0 && r != -ESRCH)
-			return r;
-		if (f.row.auto_remove)
-			return 0;
-	}
-	r = container_hold(g, f.row.id, &run_dir, &lock, e);
+	intents_sweep(g);
+	int r = take_for_removal(g, ref, force, &f, &lock, e);
 	if (r == 0)
 		r = container_sweep(g, f.row.id, f.record, e);
 	if (r == 0)
 		r = container_delete(g, &f.row, f.record, volumes, e);
-	if (lock >= 0)
+	if (r < 0 && lock >= 0)
 		run_dir_remove(g, f.row.id);
-	return r;
+	return r < 0 ? r : 0;
 }
 
 int engine_rename(struct engine *g, const char *ref, const char *name, struct err *e)

@@ -330,6 +330,7 @@ static int check_name(struct engine *g, const char *name, struct err *e)
 int engine_create(struct engine *g, const char *name, const json_t *body, char ret_id[65], json_t **ret_warnings, struct err *e)
 {
 	_cleanup_(image_done) struct image image = {0};
+	_cleanup_(intent_done) struct intent intent = {.fd = -1};
 	_cleanup_json_ json_t *record = NULL;
 	const char *ref = json_str(body, "Image");
 	char id[65];
@@ -350,16 +351,24 @@ int engine_create(struct engine *g, const char *name, const json_t *body, char r
 		return r;
 	json_object_set_new(record, "Name", json_sprintf("/%s", name ? name : ""));
 	r = check_plan(g, record, e);
+	if (r < 0)
+		return r;
+	intents_sweep(g);
+	r = mounts_name_volumes(json_object_get(record, "Mounts"), e);
 	if (r == 0)
-		r = make_directory(g, id, record, e);
+		r = intent_begin(g, id, record, &intent, e);
+	if (r < 0)
+		return r;
+	r = make_directory(g, id, record, e);
 	if (r == 0)
 		r = mounts_prepare(g, json_object_get(record, "Mounts"), e);
 	if (r == 0)
 		r = insert(g, name, record, e);
 	if (r < 0) {
-		container_discard(g, id, record);
+		intent_undo(g, &intent);
 		return r;
 	}
+	intent_forget(g, &intent);
 	memcpy(ret_id, id, sizeof(id));
 	if (ret_warnings)
 		*ret_warnings = json_array();

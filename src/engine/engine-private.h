@@ -27,6 +27,11 @@ int mounts_prepare(struct engine *g, json_t *mounts, struct err *e);
 /* Makes the volume unless it is there. 1: new, 0: it existed. */
 int volume_ensure(struct engine *g, const char *name, bool anonymous, const json_t *labels, struct err *e);
 
+/* Gives the anonymous ones among a container's Mounts their names. */
+int mounts_name_volumes(json_t *mounts, struct err *e);
+/* Removes a volume, whether its row or its directory was made or not; it stays if a container uses it. */
+void volume_discard(struct engine *g, const char *name);
+
 /* ---- security.c ---- */
 /* SecurityOpt -> {"NoNewPrivileges": bool, "Seccomp": "" (default) | "unconfined" | JSON text}. */
 int security_resolve(const json_t *hc, json_t **ret, struct err *e);
@@ -58,17 +63,36 @@ void found_done(struct found *f);
 int container_find(struct engine *g, const char *ref, struct found *ret, struct err *e);
 int container_settle(struct engine *g, struct container_row *row, struct found *ret, struct err *e); /* the same for a row already read */
 int container_dir(struct engine *g, const char *id, int *ret_fd); /* ROOT/containers/ID */
-/* Takes the container's lock, making its run directory; -EBUSY if it runs. */
-int container_hold(struct engine *g, const char *id, int *ret_run_dir, int *ret_lock, struct err *e);
+/*
+ * Finds it and, unless it runs, takes its lock: nobody starts or removes it until the lock is closed. *ret_lock is -1 if it runs.
+ * damaged: ret->record may be NULL, else that is an error.
+ */
+int container_take(struct engine *g, const char *ref, bool damaged, struct found *ret, int *ret_lock, struct err *e);
 /* Ends and removes what a run that nobody holds any more has left: processes, cgroups. */
 int container_sweep(struct engine *g, const char *id, const json_t *record, struct err *e);
-/* Files, row and (if asked) anonymous volumes of a container that does not run. */
+/* Files, row, run directory and (if asked) anonymous volumes of a container whose lock the caller has. */
 int container_delete(struct engine *g, const struct container_row *row, const json_t *record, bool volumes, struct err *e);
 
-/* Takes back what engine_create made of a container that has no row. */
-void container_discard(struct engine *g, const char *id, const json_t *record);
-void run_dir_remove(struct engine *g, const char *id);
+/* The files of a container that has no row. */
+void container_discard(struct engine *g, const char *id);
+void run_dir_remove(struct engine *g, const char *id); /* the caller has the lock in it */
 struct container_row steal_row(struct container_row *row);
+
+/*
+ * ---- intent.c: what a killed command would leave behind ----
+ *
+ * A creation and a removal name it beforehand in ROOT/intents/ID, which they lock: the anonymous volumes, one a line. If its lock is free and the
+ * container has no row, its directories and these volumes go; the next creation or removal does that.
+ */
+struct intent {
+	char id[65];
+	int fd; /* -1: none */
+};
+int intent_begin(struct engine *g, const char *id, const json_t *record, struct intent *ret, struct err *e); /* record NULL: no volumes */
+void intent_undo(struct engine *g, struct intent *i); /* removes what it names */
+void intent_forget(struct engine *g, struct intent *i); /* the container is complete */
+void intent_done(struct intent *i);
+void intents_sweep(struct engine *g);
 
 /* ---- call.c: requests to a monitor ---- */
 struct frame;

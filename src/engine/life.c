@@ -9,6 +9,7 @@
  *   any        lock held, no state     about to start, or its end is being recorded
  *   any        lock free               its monitor was killed: what is left is swept, the row says "exited" from now on
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -55,7 +56,28 @@ void run_dir_remove(struct engine *g, const char *id)
 	char path[96];
 
 	snprintf(path, sizeof(path), "containers/%s", id);
-	rm_rf(g->run_fd, path);
+	_cleanup_close_ int dir = open_run_dir(g, id);
+	int copy = dir < 0 ? -1 : fcntl(dir, F_DUPFD_CLOEXEC, 3);
+	_cleanup_closedir_ DIR *d = copy < 0 ? NULL : fdopendir(copy);
+	struct dirent *entry;
+
+	if (!d)
+		return;
+	while ((entry = readdir(d)))
+		if (strcmp(entry->d_name, STATE_LOCK) != 0 && strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			rm_rf(dir, entry->d_name);
+	/* the lock last: from then on another command may make one of its own here, and the directory stays */
+	unlinkat(dir, STATE_LOCK, 0);
+	unlinkat(g->run_fd, path, AT_REMOVEDIR);
+}
+
+static int make_run_dir(struct engine *g, const char *id, struct err *e)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "containers/%s", id);
+	int r = mkdir_p(g->run_fd, path, 0700);
+	return r < 0 ? err_errno(e, r, "make %s/%s", g->run, path) : 0;
 }
 
 /* The row as it is now, in place of the one in *row. */
@@ -83,40 +105,43 @@ int container_sweep(struct engine *g, const char *id, const json_t *record, stru
 	return r < 0 ? err_errno(e, r, "container %.12s: end what its killed monitor left", id) : 0;
 }
 
-/* Its monitor is dead and nobody holds it: ends what it left and writes down that it has ended. */
+/* Its monitor is dead and the caller has its lock: ends what it left and writes down that it has ended. */
 static int put_right(struct engine *g, struct container_row *row, int run_dir, struct err *e)
 {
 	_cleanup_json_ json_t *record = json_loads(row->record, 0, NULL);
-	struct db *db;
 	struct state live = {0};
+	struct err full;
+	struct db *db;
 
 	log_trace("engine", "container %s: its monitor is gone", row->name);
-	if (run_dir >= 0) {
-		int r = container_sweep(g, row->id, record, e);
-		if (r < 0)
-			return r;
-		if (state_read(run_dir, &live) == 0 && live.started_ns)
-			row->started_ns = live.started_ns;
-	}
-	bool ran = row->status == CONTAINER_RUNNING || live.phase >= STATE_RUNNING;
-	int r = engine_db(g, &db, e);
+	int r = container_sweep(g, row->id, record, e);
+	if (r == 0)
+		r = engine_db(g, &db, e);
 	if (r < 0)
 		return r;
-	if (ran && row->auto_remove) {
+	bool tried = state_read(run_dir, &live) != -ENOENT;
+	if (row->auto_remove && (tried || row->status == CONTAINER_RUNNING)) {
 		r = container_delete(g, row, record, true, e);
-		run_dir_remove(g, row->id);
 		return r < 0 ? r : err_set(e, ENOENT, "No such container: %s", row->name);
 	}
-	if (ran) {
+	if (live.phase >= STATE_RUNNING || row->status == CONTAINER_RUNNING) {
+		if (live.started_ns)
+			row->started_ns = live.started_ns;
 		row->status = CONTAINER_EXITED;
 		row->exit_code = DIED_STATUS;
 		row->pid = 0;
 		row->finished_ns = clock_real_ns();
 		free(row->error);
 		row->error = strdup("the container's monitor was killed");
-		r = containers_set_state(db, row, e);
+		r = containers_set_state(db, row, &full);
+		/* on a full disk what is known must do, or nothing could be removed from it */
+		if (r == -ENOSPC || r == -EIO)
+			r = 0;
+		else if (r < 0)
+			*e = full;
 	}
-	run_dir_remove(g, row->id);
+	if (r == 0)
+		run_dir_remove(g, row->id);
 	return r;
 }
 
@@ -127,14 +152,12 @@ static int settle_once(struct engine *g, struct container_row *row, struct found
 	f->running = false;
 	f->run_dir = open_run_dir(g, row->id);
 	if (f->run_dir == -ENOENT) {
-		if (row->status != CONTAINER_RUNNING)
-			return 1;
-		/* it may have ended since the row was read */
+		/* the row was read earlier: only now it tells of the end that removed the directory */
 		int r = reread(g, row, e);
 		if (r < 0 || row->status != CONTAINER_RUNNING)
 			return r < 0 ? r : 1;
-		r = put_right(g, row, -1, e);
-		return r < 0 ? r : 1;
+		/* the host went down; whoever locks the directory that is made now puts it right */
+		return make_run_dir(g, row->id, e);
 	}
 	if (f->run_dir < 0)
 		return err_errno(e, f->run_dir, "run directory of container %s", row->name);
@@ -150,15 +173,21 @@ static int settle_once(struct engine *g, struct container_row *row, struct found
 	}
 	if (lock != -EWOULDBLOCK)
 		return err_errno(e, lock, "lock of container %s", row->name);
-	if (state_read(f->run_dir, &f->live) < 0)
-		return 1; /* about to start, or about to be gone */
-	if (kill(f->live.monitor, 0) < 0 && errno == ESRCH)
+	int state = state_read(f->run_dir, &f->live);
+	if (state == -ENOENT) { /* about to start, or its end is recorded */
+		int r = reread(g, row, e);
+		return r < 0 ? r : 1;
+	}
+	if (state < 0) /* damaged, but somebody holds it: its socket tells */
+		f->live = (struct state){.phase = STATE_RUNNING};
+	else if (kill(f->live.monitor, 0) < 0 && errno == ESRCH)
 		return 0; /* another command is putting it right */
 	f->running = true;
 	return 1;
 }
 
-int container_settle(struct engine *g, struct container_row *row, struct found *ret, struct err *e)
+/* The same without a look at the record, which may be damaged: then ret->record is NULL. */
+static int settle(struct engine *g, struct container_row *row, struct found *ret, struct err *e)
 {
 	struct found f = {.run_dir = -1};
 	int r = 0;
@@ -168,20 +197,17 @@ int container_settle(struct engine *g, struct container_row *row, struct found *
 			usleep(WAIT_US);
 		r = settle_once(g, row, &f, e);
 	}
-	if (r > 0) {
-		f.record = json_loads(row->record, 0, NULL);
-		f.row = steal_row(row);
-		if (f.record) {
-			*ret = f;
-			return 0;
-		}
-		r = err_set(e, EBADMSG, "container %s: its record is damaged", f.row.name);
+	if (r <= 0) {
+		found_done(&f);
+		return r ? r : err_set(e, EBUSY, "container %s: busy", row->name);
 	}
-	found_done(&f);
-	return r ? r : err_set(e, EBUSY, "container %s: busy", row->name);
+	f.record = json_loads(row->record, 0, NULL);
+	f.row = steal_row(row);
+	*ret = f;
+	return 0;
 }
 
-int container_find(struct engine *g, const char *ref, struct found *ret, struct err *e)
+static int find(struct engine *g, const char *ref, struct found *ret, struct err *e)
 {
 	struct container_row row = {0};
 	struct db *db;
@@ -190,9 +216,33 @@ int container_find(struct engine *g, const char *ref, struct found *ret, struct 
 	if (r == 0)
 		r = containers_find(db, *ref == '/' ? ref + 1 : ref, &row, e);
 	if (r == 0)
-		r = container_settle(g, &row, ret, e);
+		r = settle(g, &row, ret, e);
 	container_row_done(&row);
 	return r;
+}
+
+static int check_record(struct found *f, struct err *e)
+{
+	if (f->record)
+		return 0;
+	err_set(e, EBADMSG, "container %s: its record is damaged: remove it with rm -f", f->row.name);
+	found_done(f);
+	*f = (struct found){.run_dir = -1};
+	return -EBADMSG;
+}
+
+int container_settle(struct engine *g, struct container_row *row, struct found *ret, struct err *e)
+{
+	int r = settle(g, row, ret, e);
+
+	return r < 0 ? r : check_record(ret, e);
+}
+
+int container_find(struct engine *g, const char *ref, struct found *ret, struct err *e)
+{
+	int r = find(g, ref, ret, e);
+
+	return r < 0 ? r : check_record(ret, e);
 }
 
 struct container_row steal_row(struct container_row *row)
@@ -203,46 +253,56 @@ struct container_row steal_row(struct container_row *row)
 	return r;
 }
 
-int container_hold(struct engine *g, const char *id, int *ret_run_dir, int *ret_lock, struct err *e)
+/* One try to lock a container that was found not to run. -EAGAIN: look at it again. */
+static int hold_once(struct engine *g, const char *id, int *ret_lock, struct err *e)
 {
-	char path[96];
-
-	snprintf(path, sizeof(path), "containers/%s", id);
-	for (int tries = 0; tries < WAIT_TRIES; tries++) {
-		struct state s;
-		int r = mkdir_p(g->run_fd, path, 0700);
-		if (r < 0)
-			return err_errno(e, r, "make %s/%s", g->run, path);
-		_cleanup_close_ int dir = open_run_dir(g, id);
-		if (dir == -ENOENT)
-			continue;
-		if (dir < 0)
-			return err_errno(e, dir, "open %s/%s", g->run, path);
-		int lock = fd_lock_file(dir, STATE_LOCK, true, false);
-		if (lock >= 0) {
-			*ret_run_dir = steal_fd(&dir);
-			*ret_lock = lock;
-			return 0;
-		}
-		if (lock == -EWOULDBLOCK && state_read(dir, &s) == 0 && kill(s.monitor, 0) == 0)
-			return err_set(e, EBUSY, "container %.12s is running", id);
-		if (lock != -EWOULDBLOCK && lock != -ENOENT)
-			return err_errno(e, lock, "lock %s/%s", g->run, path);
-		usleep(WAIT_US);
-	}
-	return err_set(e, EBUSY, "container %.12s: another command holds it", id);
+	struct state s;
+	int r = make_run_dir(g, id, e);
+	if (r < 0)
+		return r;
+	_cleanup_close_ int dir = open_run_dir(g, id);
+	if (dir < 0)
+		return dir == -ENOENT ? -EAGAIN : err_errno(e, dir, "open the run directory of container %.12s", id);
+	_cleanup_close_ int lock = fd_lock_file(dir, STATE_LOCK, true, false);
+	if (lock == -EWOULDBLOCK || lock == -ENOENT)
+		return -EAGAIN;
+	if (lock < 0)
+		return err_errno(e, lock, "lock container %.12s", id);
+	/* it ran meanwhile, and its monitor was killed */
+	if (state_read(dir, &s) != -ENOENT)
+		return -EAGAIN;
+	*ret_lock = steal_fd(&lock);
+	return 0;
 }
 
-/* Anonymous volumes of a removed container. */
-static void remove_volumes(struct engine *g, const json_t *record)
+int container_take(struct engine *g, const char *ref, bool damaged, struct found *ret, int *ret_lock, struct err *e)
 {
-	size_t i;
-	json_t *m;
-	struct err none;
-
-	json_array_foreach(json_object_get(record, "Mounts"), i, m)
-		if (json_flag(m, "Anonymous"))
-			engine_volume_remove(g, json_str(m, "Name"), true, &none);
+	for (int tries = 0; tries < WAIT_TRIES; tries++) {
+		_cleanup_(found_done) struct found f = {.run_dir = -1};
+		if (tries)
+			usleep(WAIT_US);
+		int r = damaged ? find(g, ref, &f, e) : container_find(g, ref, &f, e);
+		if (r < 0)
+			return r;
+		*ret_lock = -1;
+		if (!f.running) {
+			r = hold_once(g, f.row.id, ret_lock, e);
+			if (r == -EAGAIN)
+				continue;
+			if (r == 0)
+				r = reread(g, &f.row, e);
+			if (r == -ENOENT)
+				run_dir_remove(g, f.row.id);
+		}
+		if (r < 0) {
+			close_fd(ret_lock);
+			return r;
+		}
+		*ret = f;
+		f = (struct found){.run_dir = -1};
+		return 0;
+	}
+	return err_set(e, EBUSY, "container %s: another command holds it", ref);
 }
 
 static int remove_files(struct engine *g, const char *id, struct err *e)
@@ -256,24 +316,28 @@ static int remove_files(struct engine *g, const char *id, struct err *e)
 
 int container_delete(struct engine *g, const struct container_row *row, const json_t *record, bool volumes, struct err *e)
 {
+	_cleanup_(intent_done) struct intent intent = {.fd = -1};
+	struct err none;
 	struct db *db;
 	int r = engine_db(g, &db, e);
 
+	if (r < 0)
+		return r;
+	/* a full disk that has no room for the note must not keep files on it */
+	intent_begin(g, row->id, volumes ? record : NULL, &intent, &none);
 	/* files first: a command that is killed in between leaves a container that can be removed again */
-	if (r == 0)
-		r = remove_files(g, row->id, e);
+	r = remove_files(g, row->id, e);
 	if (r == 0)
 		r = containers_delete(db, row->id, e);
-	if (r >= 0 && volumes)
-		remove_volumes(g, record);
+	if (r >= 0)
+		intent_undo(g, &intent);
 	return r < 0 ? r : 0;
 }
 
-void container_discard(struct engine *g, const char *id, const json_t *record)
+void container_discard(struct engine *g, const char *id)
 {
 	struct err none;
 
 	remove_files(g, id, &none);
-	if (record)
-		remove_volumes(g, record);
+	run_dir_remove(g, id);
 }

@@ -77,7 +77,7 @@ int engine_container_ended(struct engine *g, const char *id, bool started, int s
 		row.oom = oom;
 		r = set_string(&row.error, error) < 0 ? err_nomem(e) : containers_set_state(db, &row, e);
 	}
-	run_dir_remove(g, id);
+	run_dir_remove(g, id); /* if it is still there */
 	engine_close_db(g);
 	return r;
 }

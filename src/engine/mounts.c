@@ -286,25 +286,33 @@ int mounts_resolve(const json_t *config, const json_t *hc, json_t **ret, struct 
 	return r;
 }
 
+int mounts_name_volumes(json_t *mounts, struct err *e)
+{
+	char generated[65];
+	size_t i;
+	json_t *m;
+
+	json_array_foreach(mounts, i, m)
+	{
+		if (strcmp(json_str(m, "Type"), "volume") != 0 || !str_empty(json_str(m, "Name")))
+			continue;
+		if (random_id(generated) < 0)
+			return err_set(e, EIO, "no random bytes");
+		json_object_set_new(m, "Name", json_string(generated));
+		json_object_set_new(m, "Anonymous", json_true());
+	}
+	return 0;
+}
+
 static int prepare_volume(struct engine *g, json_t *m, struct err *e)
 {
 	const char *name = json_str(m, "Name");
-	char generated[65];
-	bool anonymous = str_empty(name);
+	int r = volume_ensure(g, name, json_flag(m, "Anonymous"), NULL, e);
 
-	if (anonymous) {
-		if (random_id(generated) < 0)
-			return err_set(e, EIO, "no random bytes");
-		name = generated;
-	}
-	int r = volume_ensure(g, name, anonymous, NULL, e);
 	if (r < 0)
 		return r;
 	json_object_set_new(m, "Source", json_sprintf("%s/volumes/%s/_data", g->root, name));
-	json_object_set_new(m, "Name", json_string(name));
 	json_object_set_new(m, "Driver", json_string("local"));
-	if (anonymous)
-		json_object_set_new(m, "Anonymous", json_true());
 	return 0;
 }
 

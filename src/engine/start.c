@@ -172,17 +172,14 @@ static int start_held(struct engine *g, struct found *f, int lock, const struct 
 int engine_start(struct engine *g, const char *ref, const struct engine_start *opt, int *ret_client, struct err *e)
 {
 	_cleanup_(found_done) struct found f = {.run_dir = -1};
-	_cleanup_close_ int run_dir = -1, lock = -1, client = -1;
+	_cleanup_close_ int lock = -1, client = -1;
 	uint32_t streams = ret_client ? opt->streams : 0;
 
-	int r = container_find(g, ref, &f, e);
+	int r = container_take(g, ref, false, &f, &lock, e);
 	if (r < 0)
 		return r;
 	if (f.running)
-		return ret_client ? engine_attach(g, ref, streams, ret_client, e) : 0;
-	r = container_hold(g, f.row.id, &run_dir, &lock, e);
-	if (r < 0)
-		return r;
+		return ret_client ? engine_attach(g, f.row.id, streams, ret_client, e) : 0;
 	r = start_held(g, &f, lock, opt, streams, &client, e);
 	if (r < 0) {
 		run_dir_remove(g, f.row.id);

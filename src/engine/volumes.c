@@ -18,12 +18,16 @@ int volume_ensure(struct engine *g, const char *name, bool anonymous, const json
 	if (!name_valid(name))
 		return err_set(e, EINVAL, "create %s: \"%s\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed",
 			name, name);
+	/* the row first: a directory that no row names would never go */
+	int r = engine_db(g, &db, e);
+	int added = r < 0 ? r : volumes_insert(db, &row, e);
+	if (added < 0)
+		return added;
 	snprintf(path, sizeof(path), "volumes/%s/_data", name);
-	int r = mkdir_p(g->root_fd, path, 0755);
-	if (r < 0)
-		return err_errno(e, r, "create volume %s", name);
-	r = engine_db(g, &db, e);
-	return r < 0 ? r : volumes_insert(db, &row, e);
+	r = mkdir_p(g->root_fd, path, 0755);
+	if (r < 0 && added)
+		volumes_delete(db, name, e);
+	return r < 0 ? err_errno(e, r, "create volume %s", name) : added;
 }
 
 static json_t *volume_json(struct engine *g, const struct volume_row *row)
@@ -116,27 +120,41 @@ static int find_use(void *data, const struct container_row *row, struct err *e)
 	return 0;
 }
 
+static int remove_volume(struct engine *g, struct db *db, const char *name, struct err *e)
+{
+	struct use use = {.name = name};
+	char path[300];
+	int r = containers_each(db, find_use, &use, e);
+
+	if (r < 0)
+		return r;
+	if (*use.id)
+		return err_set(e, EBUSY, "remove %s: volume is in use - [%s]", name, use.id);
+	snprintf(path, sizeof(path), "volumes/%s", name);
+	r = rm_rf(g->root_fd, path);
+	if (r < 0)
+		return err_errno(e, r, "remove volume %s", name);
+	return volumes_delete(db, name, e);
+}
+
 int engine_volume_remove(struct engine *g, const char *name, bool force, struct err *e)
 {
 	_cleanup_(volume_row_done) struct volume_row row = {0};
-	struct use use = {.name = name};
 	struct db *db;
-	char path[300];
 	int r = engine_db(g, &db, e);
 
 	if (r == 0)
 		r = volumes_find(db, name, &row, e);
 	if (r == -ENOENT)
 		return force ? 0 : err_set(e, ENOENT, "get %s: no such volume", name);
-	if (r == 0)
-		r = containers_each(db, find_use, &use, e);
-	if (r < 0)
-		return r;
-	if (*use.id)
-		return err_set(e, EBUSY, "remove %s: volume is in use - [%s]", name, use.id);
-	snprintf(path, sizeof(path), "volumes/%s", row.name);
-	r = rm_rf(g->root_fd, path);
-	if (r < 0)
-		return err_errno(e, r, "remove volume %s", name);
-	return volumes_delete(db, name, e);
+	return r < 0 ? r : remove_volume(g, db, row.name, e);
+}
+
+void volume_discard(struct engine *g, const char *name)
+{
+	struct err none;
+	struct db *db;
+
+	if (name_valid(name) && engine_db(g, &db, &none) == 0)
+		remove_volume(g, db, name, &none);
 }

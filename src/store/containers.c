@@ -130,7 +130,7 @@ int containers_rename(struct db *d, const char *id, const char *name, struct err
 		return err_set(e, EEXIST,
 			"Conflict. The container name \"/%s\" is already in use. You have to remove (or rename) that container to be able to reuse that name.",
 			name);
-	return r < 0 ? r : 0;
+	return r < 0 ? r : r ? 0 : err_set(e, ENOENT, "No such container: %s", id);
 }
 
 int containers_set_state(struct db *d, const struct container_row *r, struct err *e)
