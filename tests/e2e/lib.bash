@@ -127,9 +127,9 @@ helpers_of() { # helpers_of CONTAINER PROGRAM
 leftovers() {
 	local pid directory
 	for pid in $(grep -lzs -e "$E2E_DIR" /proc/[0-9]*/cmdline | cut -d / -f 3); do
-		case $(tr '\0' ' ' < "/proc/$pid/cmdline" 2> /dev/null) in
-		*bats* | *run-cases* | '') ;;
-		*) echo "process $pid: $(tr '\0' ' ' < "/proc/$pid/cmdline")" ;;
+		case $({ tr '\0' ' ' < "/proc/$pid/cmdline"; } 2> /dev/null) in
+		*bats* | *run-cases* | *fake-registry* | '') ;;
+		*) echo "process $pid: $(tr '\0' ' ' 2> /dev/null < "/proc/$pid/cmdline")" ;;
 		esac
 	done
 	grep -ls -e "$E2E_DIR" /proc/[0-9]*/mountinfo | sed 's/^/mount: /'
