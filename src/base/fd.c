@@ -90,6 +90,26 @@ int fd_cloexec(int fd, bool on)
 	return change_flags(fd, F_GETFD, F_SETFD, FD_CLOEXEC, on);
 }
 
+int fd_keep(int first, int *const fds[], size_t n)
+{
+	int end = first + (int)n;
+
+	/* two steps, as a descriptor may have the number that another is to get */
+	for (size_t i = 0; i < n; i++) {
+		int copy = fcntl(*fds[i], F_DUPFD_CLOEXEC, end);
+		if (copy < 0)
+			return -errno;
+		*fds[i] = copy;
+	}
+	for (size_t i = 0; i < n; i++) {
+		int to = first + (int)i;
+		if (dup3(*fds[i], to, to > 2 ? O_CLOEXEC : 0) < 0)
+			return -errno;
+		*fds[i] = to;
+	}
+	return close_range((unsigned)end, ~0U, 0) < 0 ? -errno : 0;
+}
+
 int file_read(int dirfd, const char *path, size_t max, struct buf *b)
 {
 	_cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);

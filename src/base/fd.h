@@ -14,6 +14,11 @@
 int fd_write_all(int fd, const void *p, size_t n);    /* writes all n bytes; polls if fd is non-blocking */
 ssize_t fd_read_full(int fd, void *p, size_t n);      /* fewer than n only at the end of the file */
 int fd_read_to_end(int fd, size_t max, struct buf *b);/* appends; -EFBIG beyond max bytes */
+/*
+ * Gives the descriptors the numbers first, first+1, ... (close-on-exec, unless they are stdio), notes these in place of the old
+ * ones, and closes all that are above.
+ */
+int fd_keep(int first, int *const fds[], size_t n);
 int fd_nonblock(int fd, bool on);
 int fd_cloexec(int fd, bool on);
 

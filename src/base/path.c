@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -39,9 +40,31 @@ int mkdir_p(int dirfd, const char *path, mode_t mode)
 	return mkdirat(dirfd, path, mode) == 0 || errno == EEXIST ? 0 : -errno;
 }
 
-static int rm_children(int fd, dev_t dev);
+/* A tree may be deeper than there are descriptors: what is below RM_DEPTH is moved up to the top, and removed from there. */
+enum { RM_DEPTH = 64 };
 
-static int rm_entry(int dirfd, const char *name, dev_t dev)
+struct removal {
+	int top;
+	dev_t dev;
+	unsigned moved;
+};
+
+static int rm_children(struct removal *t, int dirfd, int depth);
+
+static int move_up(struct removal *t, int dirfd, const char *name)
+{
+	char to[32];
+
+	for (;;) {
+		snprintf(to, sizeof(to), ".deep-%u", t->moved++);
+		if (renameat2(dirfd, name, t->top, to, RENAME_NOREPLACE) == 0)
+			return 0;
+		if (errno != EEXIST)
+			return -errno;
+	}
+}
+
+static int rm_entry(struct removal *t, int dirfd, const char *name, int depth)
 {
 	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
 		return 0;
@@ -50,21 +73,30 @@ static int rm_entry(int dirfd, const char *name, dev_t dev)
 	int code = errno;
 	_cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
+	unsigned moved;
+	int r;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return errno == ENOTDIR ? -code : -errno;
-	if (dev && st.st_dev != dev)
+	if (depth && st.st_dev != t->dev)
 		return -EXDEV;
-	int r = rm_children(fd, st.st_dev);
+	if (depth == RM_DEPTH)
+		return move_up(t, dirfd, name);
+	if (!depth)
+		*t = (struct removal){.top = fd, .dev = st.st_dev};
+	do {
+		moved = t->moved;
+		r = rm_children(t, fd, depth);
+	} while (r == 0 && !depth && t->moved != moved);
 	if (r < 0)
 		return r;
 	return unlinkat(dirfd, name, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : -errno;
 }
 
-static int rm_children(int fd, dev_t dev)
+static int rm_children(struct removal *t, int dirfd, int depth)
 {
-	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	_cleanup_closedir_ DIR *d = copy < 0 ? NULL : fdopendir(copy);
+	int again = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_closedir_ DIR *d = again < 0 ? NULL : fdopendir(again);
 	struct dirent *e;
 
 	if (!d)
@@ -72,7 +104,7 @@ static int rm_children(int fd, dev_t dev)
 	while ((e = readdir(d))) {
 		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
 			continue;
-		int r = rm_entry(fd, e->d_name, dev);
+		int r = rm_entry(t, dirfd, e->d_name, depth + 1);
 		if (r < 0)
 			return r;
 	}
@@ -81,7 +113,9 @@ static int rm_children(int fd, dev_t dev)
 
 int rm_rf(int dirfd, const char *path)
 {
-	return rm_entry(dirfd, path, 0);
+	struct removal t = {.top = -1};
+
+	return rm_entry(&t, dirfd, path, 0);
 }
 
 int tree_size(int dirfd, const char *path, uint64_t *ret)
@@ -154,8 +188,25 @@ const char *path_base(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* Opens (and makes, if missing) `prefix`, the first components of a path. A last component that is a link to nowhere is an error. */
-static int open_or_make(int rootfd, const char *prefix, mode_t mode)
+enum { LINKS_MAX = 40 };
+
+static int make_below(int rootfd, const char *path, mode_t mode, int links);
+
+/* Where a link that leads to nowhere would lead, made. */
+static int make_link_target(int rootfd, int dir, const char *parent, const char *name, mode_t mode, int links)
+{
+	char to[4096];
+	ssize_t n = readlinkat(dir, name, to, sizeof(to) - 1);
+
+	if (n < 0)
+		return errno == EINVAL ? -ENOENT : -errno;
+	to[n] = 0;
+	_cleanup_free_ char *next = *to == '/' ? strdup(to) : str_fmt("%s/%s", parent, to);
+	return next ? make_below(rootfd, next, mode, links - 1) : -ENOMEM;
+}
+
+/* Opens (and makes, if missing) `prefix`, the first components of a path, without a trailing slash. */
+static int open_or_make(int rootfd, const char *prefix, mode_t mode, int links)
 {
 	int fd = fd_open_in_root(rootfd, prefix, O_PATH | O_DIRECTORY, 0);
 
@@ -165,22 +216,20 @@ static int open_or_make(int rootfd, const char *prefix, mode_t mode)
 	if (!parent)
 		return -ENOMEM;
 	char *slash = strrchr(parent, '/');
-	const char *name = slash ? slash + 1 : parent;
-	_cleanup_close_ int dir = -1;
-	if (slash && slash > parent) {
+	const char *name = slash ? slash + 1 : prefix;
+	if (slash)
 		*slash = 0;
-		dir = fd_open_in_root(rootfd, parent, O_PATH | O_DIRECTORY, 0);
-	} else {
-		dir = fd_open_in_root(rootfd, "/", O_PATH | O_DIRECTORY, 0);
-	}
+	const char *above = slash && *parent ? parent : "/";
+	_cleanup_close_ int dir = fd_open_in_root(rootfd, above, O_PATH | O_DIRECTORY, 0);
 	if (dir < 0)
 		return dir;
 	if (mkdirat(dir, name, mode) < 0 && errno != EEXIST)
 		return -errno;
-	return fd_open_in_root(rootfd, prefix, O_PATH | O_DIRECTORY, 0);
+	fd = fd_open_in_root(rootfd, prefix, O_PATH | O_DIRECTORY, 0);
+	return fd == -ENOENT && links ? make_link_target(rootfd, dir, above, name, mode, links) : fd;
 }
 
-int mkdir_in_root(int rootfd, const char *path, mode_t mode)
+static int make_below(int rootfd, const char *path, mode_t mode, int links)
 {
 	_cleanup_free_ char *p = path_clean(path);
 	_cleanup_close_ int fd = -1;
@@ -193,11 +242,21 @@ int mkdir_in_root(int rootfd, const char *path, mode_t mode)
 		char c = *s;
 		*s = 0;
 		close_fd(&fd);
-		fd = open_or_make(rootfd, p, mode);
+		fd = open_or_make(rootfd, p, mode, links);
 		if (fd < 0)
 			return fd;
 		if (!c)
 			return steal_fd(&fd);
 		*s = c;
 	}
+}
+
+int mkdir_in_root(int rootfd, const char *path, mode_t mode)
+{
+	return make_below(rootfd, path, mode, 0);
+}
+
+int mkdir_through_links(int rootfd, const char *path, mode_t mode)
+{
+	return make_below(rootfd, path, mode, LINKS_MAX);
 }

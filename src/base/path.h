@@ -11,5 +11,7 @@ char *path_clean(const char *path);			/* lexical: no "//", "." or ".."; absolute
 const char *path_base(const char *path);		/* behind the last slash */
 /* mkdir -p inside a root: every component is resolved by openat2(RESOLVE_IN_ROOT); returns an O_PATH descriptor of the directory. */
 int mkdir_in_root(int rootfd, const char *path, mode_t mode);
+/* The same, and where a link leads to nowhere, that place is made, inside the root. */
+int mkdir_through_links(int rootfd, const char *path, mode_t mode);
 /* Bytes that a file or a whole tree takes on its disk (st_blocks); hard links count each time. */
 int tree_size(int dirfd, const char *path, uint64_t *ret);

@@ -70,32 +70,13 @@ static int confine(int dir_fd, struct err *e)
 	return r < 0 ? err_errno(e, r, "drop capabilities") : 0;
 }
 
-/* Only these three descriptors remain, as 3, 4 and 5. */
-static int keep_descriptors(int *tar_fd, int *dir_fd, int *pipe_fd)
-{
-	int *fds[] = {tar_fd, dir_fd, pipe_fd};
-
-	for (int i = 0; i < 3; i++) {
-		int copy = fcntl(*fds[i], F_DUPFD_CLOEXEC, 16);
-		if (copy < 0)
-			return -errno;
-		*fds[i] = copy;
-	}
-	for (int i = 0; i < 3; i++) {
-		if (dup3(*fds[i], 3 + i, O_CLOEXEC) < 0)
-			return -errno;
-		*fds[i] = 3 + i;
-	}
-	return syscall(SYS_close_range, 6, ~0U, 0) < 0 ? -errno : 0;
-}
-
 static void child(int tar_fd, int dir_fd, int pipe_fd)
 {
 	struct message m = {0};
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_NAME, "caisson-unpack");
-	int r = keep_descriptors(&tar_fd, &dir_fd, &pipe_fd);
+	int r = fd_keep(3, (int *const[]){&tar_fd, &dir_fd, &pipe_fd}, 3);
 	if (r < 0)
 		err_errno(&m.err, r, "confine the unpacking");
 	else

@@ -103,7 +103,7 @@ static int make_file(int rootfd, const char *path, int links)
 	if (!slash)
 		return parent ? -EINVAL : -ENOMEM;
 	*slash = 0;
-	_cleanup_close_ int dir = mkdir_in_root(rootfd, *parent ? parent : "/", 0755);
+	_cleanup_close_ int dir = mkdir_through_links(rootfd, *parent ? parent : "/", 0755);
 	if (dir < 0)
 		return dir;
 	_cleanup_close_ int fd =
@@ -137,7 +137,7 @@ int mount_target(int rootfd, const char *path, bool dir, struct err *e)
 	_cleanup_close_ int fd = fd_open_in_root(rootfd, path, O_PATH, 0);
 
 	if (fd == -ENOENT && dir) {
-		fd = mkdir_in_root(rootfd, path, 0755);
+		fd = mkdir_through_links(rootfd, path, 0755);
 	} else if (fd == -ENOENT) {
 		int r = make_file(rootfd, path, 0);
 		fd = r < 0 ? r : fd_open_in_root(rootfd, path, O_PATH, 0);

@@ -66,7 +66,7 @@ static int finish_root(const struct setup *s, struct err *e)
 	const struct plan *p = s->plan;
 
 	if (!str_empty(p->process.cwd)) {
-		_cleanup_close_ int dir = mkdir_in_root(s->root, p->process.cwd, 0755);
+		_cleanup_close_ int dir = mkdir_through_links(s->root, p->process.cwd, 0755);
 		if (dir < 0)
 			return err_errno(e, dir, "make the working directory \"%s\"", p->process.cwd);
 	}
@@ -233,6 +233,8 @@ static int join(const struct sandbox *s, const struct cgroup *cg, struct launch 
 		r = cgroup_join_v1(cg, e);
 	if (r == 0)
 		r = set_oom_score(l->plan, e);
+	if (l->process->tty) /* stands in until there is one */
+		io = (struct sandbox_io){l->sock, l->sock, l->sock};
 	/* a workload that may trace others reaches what is open here: nothing of the host comes along */
 	if (r == 0) {
 		r = fd_keep(0, (int *const[]){&io.in, &io.out, &io.err, &l->sock, &pidfd}, 5);

@@ -199,6 +199,12 @@ static void test_in_root(void **state)
 	assert_int_equal(faccessat(base, "root/in/deep", F_OK, 0), 0);
 	assert_true(mkdir_in_root(root, "/absolute/evil", 0755) < 0);
 	assert_int_equal(faccessat(base, "outside/evil", F_OK, 0), -1);
+	_cleanup_close_ int link = mkdir_through_links(root, "/absolute/good", 0755);
+	assert_true(link >= 0);
+	assert_int_equal(faccessat(base, "root/outside/good", F_OK, 0), 0);
+	assert_int_equal(faccessat(base, "outside/good", F_OK, 0), -1);
+	assert_int_equal(symlinkat("loop", base, "root/loop"), 0);
+	assert_int_equal(mkdir_through_links(root, "/loop/x", 0755), -ELOOP);
 }
 
 static void test_rm_rf(void **state)
@@ -212,6 +218,44 @@ static void test_rm_rf(void **state)
 	assert_int_equal(faccessat(base, "t", F_OK, AT_SYMLINK_NOFOLLOW), -1);
 	assert_int_equal(faccessat(base, "kept/x", F_OK, 0), 0);
 	assert_int_equal(rm_rf(base, "t"), 0);
+}
+
+/* Deeper than there may be descriptors, and with names in the way. */
+static void test_rm_rf_deep(void **state)
+{
+	_cleanup_close_ int base = open(*state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int at = openat(base, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	assert_int_equal(mkdir_p(base, "d/.deep-0/x", 0755), 0);
+	for (int i = 0; i < 5000; i++) {
+		assert_int_equal(mkdirat(at, "d", 0755) < 0 && errno != EEXIST, 0);
+		int next = openat(at, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		close(at);
+		at = next;
+		assert_true(at >= 0);
+	}
+	close(at);
+	assert_int_equal(rm_rf(base, "d"), 0);
+	assert_int_equal(faccessat(base, "d", F_OK, AT_SYMLINK_NOFOLLOW), -1);
+}
+
+static void test_fd_keep(void **state)
+{
+	int p[2], q[2];
+
+	(void)state;
+	pid_t pid = fork();
+	if (pid == 0) { /* what is above is closed: not for the test itself */
+		bool ok = pipe2(p, O_CLOEXEC) == 0 && pipe2(q, O_CLOEXEC) == 0 && dup2(q[1], 60) == 60;
+		int a = p[1], b = p[0], last = 3 + 2;
+		ok = ok && fd_keep(3, (int *const[]){&a, &b}, 2) == 0 && a == 3 && b == 4;
+		ok = ok && write(a, "x", 1) == 1 && fcntl(b, F_GETFD) == FD_CLOEXEC;
+		ok = ok && fcntl(last, F_GETFD) < 0 && fcntl(60, F_GETFD) < 0;
+		_exit(ok ? 0 : 1);
+	}
+	int status = -1;
+	waitpid(pid, &status, 0);
+	assert_int_equal(status, 0);
 }
 
 static void test_file_replace(void **state)
@@ -392,6 +436,8 @@ int main(void)
 		cmocka_unit_test(test_path_clean),
 		cmocka_unit_test_setup_teardown(test_in_root, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_rm_rf, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_rm_rf_deep, make_dir, remove_dir),
+		cmocka_unit_test(test_fd_keep),
 		cmocka_unit_test_setup_teardown(test_file_replace, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_lock, make_dir, remove_dir),
 		cmocka_unit_test(test_send_fds),
