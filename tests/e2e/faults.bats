@@ -126,7 +126,7 @@ restarts() { # restarts NAME: it can be started, used and stopped
 	find_it() { pid=$(grep -lzsx sleep /proc/[0-9]*/cmdline | cut -d / -f 3 | while read -r p; do ! grep -qzx 1234 /proc/$p/cmdline || echo $p; done | head -n 1) && [ -n "$pid" ]; }
 	eventually 5 find_it
 	kill -9 "$pid"
-	run -137 wait $client
+	ends_with 137 $client
 	status_is execs running
 }
 

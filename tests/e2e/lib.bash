@@ -79,6 +79,12 @@ eventually() {
 	done
 }
 
+ends_with() { # ends_with STATUS PID: a child of this shell (which a subshell, as of `run`, cannot wait for)
+	local seen=0
+	wait "$2" || seen=$?
+	is "$seen" "$1"
+}
+
 # gone PID: no such process, or one that only waits to be collected
 gone() {
 	[ ! -d "/proc/$1" ] || grep -q '^State:[[:space:]]*[ZX]' "/proc/$1/status" 2> /dev/null || [ ! -d "/proc/$1" ]

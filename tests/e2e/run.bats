@@ -146,7 +146,7 @@ load lib
 	local pid=$!
 	eventually 20 grep -q up "$BATS_TEST_TMPDIR/out"
 	kill -TERM $pid
-	run -4 wait $pid
+	ends_with 4 $pid
 	caisson rm proxy
 }
 
