@@ -4,11 +4,11 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/base64.h"
 #include "base/json.h"
 
 enum { AUTH_FILE_MAX = 1024 * 1024 };
@@ -131,24 +131,13 @@ static bool key_matches(const char *key, const char *domain)
 	return strlen(domain) == n && !strncasecmp(key, domain, n);
 }
 
+/* "user:password" */
 static char *decode(const char *base64)
 {
-	size_t n = strlen(base64);
-	_cleanup_free_ unsigned char *out = malloc(n + 4);
+	size_t n;
+	_cleanup_free_ char *text = strlen(base64) > 65536 ? NULL : base64_decode(base64, &n);
 
-	if (!out || n > 65536)
-		return NULL;
-	int len = EVP_DecodeBlock(out, (const unsigned char *)base64, (int)n);
-	if (len < 0)
-		return NULL;
-	while (n && base64[n - 1] == '=') {
-		n--;
-		len--;
-	}
-	if (len < 0)
-		return NULL;
-	out[len] = 0;
-	return strchr((char *)out, ':') ? (char *)steal_ptr(out) : NULL;
+	return text && strlen(text) == n && strchr(text, ':') ? steal_ptr(text) : NULL;
 }
 
 static int from_file(const char *path, const char *domain, char **ret, struct err *e)
@@ -191,11 +180,7 @@ int auth_credentials(const char *domain, char **ret, struct err *e)
 
 char *auth_basic(const char *user_password)
 {
-	size_t n = strlen(user_password);
-	_cleanup_free_ unsigned char *out = malloc(n / 3 * 4 + 8);
+	_cleanup_free_ char *text = base64_encode(user_password, strlen(user_password));
 
-	if (!out)
-		return NULL;
-	EVP_EncodeBlock(out, (const unsigned char *)user_password, (int)n);
-	return str_fmt("Basic %s", (char *)out);
+	return text ? str_fmt("Basic %s", text) : NULL;
 }

@@ -69,26 +69,18 @@ static size_t on_content(char *p, size_t size, size_t n, void *data)
 
 static size_t on_header(char *line, size_t size, size_t n, void *data)
 {
-	static const char name[] = "www-authenticate:";
 	struct fetch *f = data;
 
 	n *= size;
 	if (n > 5 && !strncmp(line, "HTTP/", 5))
 		buf_done(&f->challenge);
-	if (n > strlen(name) && !strncasecmp(line, name, strlen(name)) && f->challenge.len + n < 16384) {
-		size_t len = strcspn(line + strlen(name), "\r\n");
-		if (len > n - strlen(name))
-			len = n - strlen(name);
-		if ((f->challenge.len && buf_adds(&f->challenge, ", ") < 0) || buf_add(&f->challenge, line + strlen(name), len) < 0)
-			return 0;
-	}
-	return n;
+	return http_note_challenge(&f->challenge, line, n) ? n : 0;
 }
 
 /* Ready to start from the beginning. */
 static int prepare(const struct registry *r, struct fetch *f, struct err *e)
 {
-	struct request q = {.url = f->url, .authorization = r->authorization, .local = r->local};
+	struct request q = {.url = f->url, .authorization = r->authorization};
 
 	digest_free(f->digest);
 	f->digest = NULL;

@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "image/registry.h"
 
-enum { TRIES = 4, CONNECT_TIMEOUT_S = 30, STALL_S = 60, REDIRECTS = 10 };
+enum { TRIES = 4, CONNECT_TIMEOUT_S = 30, STALL_S = 60, REDIRECTS = 10, CHALLENGES_MAX = 16384 };
 
 void response_done(struct response *r)
 {
@@ -49,6 +49,16 @@ static const char *header_value(const char *line, size_t n, const char *name, si
 	return p;
 }
 
+bool http_note_challenge(struct buf *challenge, const char *line, size_t n)
+{
+	size_t len;
+	const char *v = header_value(line, n, "www-authenticate", &len);
+
+	if (!v || challenge->len + len >= CHALLENGES_MAX)
+		return true;
+	return (!challenge->len || buf_adds(challenge, ", ") >= 0) && buf_add(challenge, v, len) >= 0;
+}
+
 static size_t on_header(char *line, size_t size, size_t n, void *data)
 {
 	struct response *r = data;
@@ -68,10 +78,19 @@ static size_t on_header(char *line, size_t size, size_t n, void *data)
 		memcpy(r->digest, v, len);
 		r->digest[len] = 0;
 	}
-	if ((v = header_value(line, n, "www-authenticate", &len)) && r->challenge.len + len < 16384)
-		if ((r->challenge.len && buf_adds(&r->challenge, ", ") < 0) || buf_add(&r->challenge, v, len) < 0)
-			return 0;
-	return n;
+	return http_note_challenge(&r->challenge, line, n) ? n : 0;
+}
+
+bool http_is_local(const char *url)
+{
+	CURLU *u = curl_url();
+	char *host = NULL;
+	bool local = u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK && curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+		     reference_is_local(host);
+
+	curl_free(host);
+	curl_url_cleanup(u);
+	return local;
 }
 
 static struct curl_slist *add_header(struct curl_slist *list, const char *name, const char *value)
@@ -85,6 +104,7 @@ static struct curl_slist *add_header(struct curl_slist *list, const char *name, 
 struct curl_slist *http_prepare(CURL *c, const struct request *q)
 {
 	struct curl_slist *headers = NULL;
+	bool local = http_is_local(q->url);
 
 	curl_easy_reset(c);
 	for (size_t i = 0; q->accept_manifests && manifest_media_types[i]; i++)
@@ -97,12 +117,12 @@ struct curl_slist *http_prepare(CURL *c, const struct request *q)
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 1L);
 	curl_easy_setopt(c, CURLOPT_MAXREDIRS, (long)REDIRECTS);
-	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, q->local ? "http,https" : "https");
-	curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS_STR, q->local ? "http,https" : "https");
+	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, local ? "http,https" : "https");
+	curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS_STR, local ? "http,https" : "https");
 	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_TIMEOUT_S);
 	curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
 	curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, (long)STALL_S);
-	if (q->local) {
+	if (local) {
 		curl_easy_setopt(c, CURLOPT_NOPROXY, "*");
 		curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 0L);
 		curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 0L);

@@ -22,7 +22,7 @@ static int get_token(struct registry *r, const struct challenge *c, struct err *
 
 	if (!url || (r->credentials && !basic))
 		return err_nomem(e);
-	struct request q = {.url = url, .authorization = basic, .local = r->local, .max = ANSWER_MAX};
+	struct request q = {.url = url, .authorization = basic, .max = ANSWER_MAX};
 	int code = http_get(r->curl, &q, &answer, e);
 	if (code < 0)
 		return code;
@@ -65,7 +65,7 @@ int registry_authenticate(struct registry *r, const struct buf *header, struct e
 static int get(struct registry *r, const char *url, bool manifest, size_t max, struct response *ret, struct err *e)
 {
 	for (int i = 0;; i++) {
-		struct request q = {.url = url, .authorization = r->authorization, .accept_manifests = manifest, .local = r->local, .max = max};
+		struct request q = {.url = url, .authorization = r->authorization, .accept_manifests = manifest, .max = max};
 		int code = http_get(r->curl, &q, ret, e);
 		if (code < 0)
 			return code;
@@ -86,7 +86,7 @@ static int ping(struct registry *r, const char *scheme, struct response *ret, st
 	r->base = str_fmt("%s://%s/v2/", scheme, r->host);
 	if (!r->base)
 		return err_nomem(e);
-	struct request q = {.url = r->base, .local = r->local, .max = ANSWER_MAX};
+	struct request q = {.url = r->base, .max = ANSWER_MAX};
 	return http_get(r->curl, &q, ret, e);
 }
 

@@ -46,9 +46,13 @@ struct response {
 void response_done(struct response *r);
 struct request {
 	const char *url, *authorization; /* authorization: may be NULL */
-	bool accept_manifests, local;
+	bool accept_manifests;
 	size_t max;
 };
+/* Whether the URL's host is this one: only such may be spoken to without TLS, or with a certificate that nobody signed. */
+bool http_is_local(const char *url);
+/* Keeps a header line that asks for authentication; false: no memory. */
+bool http_note_challenge(struct buf *challenge, const char *line, size_t n);
 /* Sets what every transfer has. The list is the caller's, to be freed after the transfer. */
 struct curl_slist *http_prepare(CURL *c, const struct request *q);
 /* One GET, repeated when the failure looks passing. 0 whatever the status is. */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "base/base64.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
@@ -423,6 +424,27 @@ static void test_err(void **state)
 	assert_int_equal(err_set(NULL, EINVAL, "nobody listens"), -EINVAL);
 }
 
+static void test_base64(void **state)
+{
+	static const char *const pairs[][2] = {{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"\xff\xfe\xfd", "//79"}};
+	static const char *const wrong[] = {"Z", "Zg", "Zg=", "Zg=a", "=Zg=", "Z===", "====", "Zm9v\n", "Zm 9", "Zm9-"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
+		size_t n = 99;
+		_cleanup_free_ char *text = base64_encode(pairs[i][0], strlen(pairs[i][0]));
+		_cleanup_free_ char *back = base64_decode(pairs[i][1], &n);
+		assert_string_equal(text, pairs[i][1]);
+		assert_string_equal(back, pairs[i][0]);
+		assert_int_equal(n, strlen(pairs[i][0]));
+	}
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		size_t n;
+		if (base64_decode(wrong[i], &n))
+			fail_msg("decoded: %s", wrong[i]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -444,6 +466,7 @@ int main(void)
 		cmocka_unit_test(test_loop),
 		cmocka_unit_test(test_proc_run),
 		cmocka_unit_test(test_err),
+		cmocka_unit_test(test_base64),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
