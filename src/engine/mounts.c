@@ -58,21 +58,32 @@ static int add_spec(json_t *mounts, struct mount_spec *s, struct err *e)
 
 static const char *const propagations[] = {"private", "rprivate", "shared", "rshared", "slave", "rslave", NULL};
 
-static int apply_bind_option(struct mount_spec *s, const char *opt, const char *whole, struct err *e)
+/* Of each kind one at most, as docker has it; labels are for SELinux, which is not used. */
+enum option_kind { OPTION_ACCESS = 1, OPTION_COPY = 2, OPTION_LABEL = 4, OPTION_PROPAGATION = 8 };
+static const struct {
+	const char *name;
+	enum option_kind kind;
+} bind_options[] = {
+	{"ro", OPTION_ACCESS},		{"rw", OPTION_ACCESS},		{"nocopy", OPTION_COPY},	{"z", OPTION_LABEL},
+	{"Z", OPTION_LABEL},		{"private", OPTION_PROPAGATION},{"rprivate", OPTION_PROPAGATION},{"shared", OPTION_PROPAGATION},
+	{"rshared", OPTION_PROPAGATION},{"slave", OPTION_PROPAGATION},	{"rslave", OPTION_PROPAGATION},
+};
+
+static int apply_bind_option(struct mount_spec *s, const char *opt, unsigned *seen)
 {
-	if (!strcmp(opt, "ro"))
-		s->readonly = true;
-	else if (!strcmp(opt, "rw"))
-		s->readonly = false;
-	else if (!strcmp(opt, "nocopy"))
+	size_t i = 0, n = sizeof(bind_options) / sizeof(*bind_options);
+
+	while (i < n && strcmp(bind_options[i].name, opt) != 0)
+		i++;
+	if (i == n || *seen & bind_options[i].kind)
+		return -EINVAL;
+	*seen |= bind_options[i].kind;
+	if (bind_options[i].kind == OPTION_ACCESS)
+		s->readonly = !strcmp(opt, "ro");
+	else if (bind_options[i].kind == OPTION_COPY)
 		s->nocopy = true;
-	else if (str_in(opt, propagations))
-		for (size_t i = 0; propagations[i]; i++) {
-			if (!strcmp(propagations[i], opt))
-				s->propagation = propagations[i];
-		}
-	else if (strcmp(opt, "z") != 0 && strcmp(opt, "Z") != 0) /* labels for SELinux, which is not used */
-		return err_set(e, EINVAL, "invalid mode: %s", whole);
+	else if (bind_options[i].kind == OPTION_PROPAGATION)
+		s->propagation = bind_options[i].name;
 	return 0;
 }
 
@@ -108,11 +119,11 @@ static int parse_bind(const char *text, json_t *mounts, struct err *e)
 			s.propagation = "rprivate";
 	}
 	_cleanup_strv_ char **opts = n == 3 ? strv_split(parts[2], ",") : NULL;
+	unsigned seen = 0;
 	strv_foreach(opt, opts)
 	{
-		int r = apply_bind_option(&s, opt, parts[2], e);
-		if (r < 0)
-			return r;
+		if (apply_bind_option(&s, opt, &seen) < 0)
+			return err_set(e, EINVAL, "invalid mode: %s", parts[2]);
 	}
 	if (!s.target || (n > 1 && !s.source))
 		return err_nomem(e);

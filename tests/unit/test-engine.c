@@ -94,6 +94,7 @@ static void test_bad_mounts(void **state)
 		{"{\"Binds\": [\"/a:b\"]}", "must be absolute"},
 		{"{\"Binds\": [\"./a:/b\"]}", "invalid characters for a local volume name"},
 		{"{\"Binds\": [\"/a:/b:bad\"]}", "invalid mode: bad"},
+		{"{\"Binds\": [\"/a:/b:rw,ro\"]}", "invalid mode: rw,ro"},
 		{"{\"Binds\": [\"/a:/\"]}", "destination can't be '/'"},
 		{"{\"Binds\": [\"/a:/b/../b\", \"/c:/b\"]}", "Duplicate mount point: /b"},
 		{"{\"Tmpfs\": {\"/t\": \"nosuch=1\"}}", "invalid tmpfs option"},
