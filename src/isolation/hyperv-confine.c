@@ -34,8 +34,6 @@
 #include "base/proc.h"
 #include "isolation/hyperv-private.h"
 
-enum { MOVED_FD = 200 }; /* descriptors wait here while those below are put in order */
-
 /* One byte of the file stands for each uid; the kernel frees its lock with the last copy of the descriptor, however the holder ends. */
 int confine_uid(const struct isolation_host *h, const char *id, uid_t *ret, int *ret_lock, struct err *e)
 {
@@ -130,26 +128,27 @@ static int drop_user(const struct confine *c, struct err *e)
 	return 0;
 }
 
-/* Two steps, as a descriptor may have the number that another is to get. */
+/* The given ones as CONFINE_FD and on, the output as stdout and stderr, and nothing else, whoever left it open. */
 static int order_fds(const struct confine *c, int *status, struct err *e)
 {
-	int moved[VM_FDS_MAX + 2];
+	int fds[VM_FDS_MAX + 2], *at[VM_FDS_MAX + 2];
+	size_t n = c->nfds;
 
-	for (size_t i = 0; i < c->nfds + 2; i++) {
-		int fd = i < c->nfds ? c->fds[i] : i == c->nfds ? c->output : *status;
-		moved[i] = fcntl(fd, F_DUPFD_CLOEXEC, MOVED_FD);
-		if (moved[i] < 0)
-			return err_errno(e, errno, "duplicate descriptor %d", fd);
-	}
-	*status = moved[c->nfds + 1];
+	memcpy(fds, c->fds, n * sizeof(*fds));
+	fds[n] = c->output;
+	fds[n + 1] = *status;
+	for (size_t i = 0; i < n + 2; i++)
+		at[i] = &fds[i];
+	int r = fd_keep(CONFINE_FD, at, n + 2);
+	if (r < 0)
+		return err_errno(e, r, "put QEMU's descriptors in order");
+	*status = fds[n + 1];
 	close(0);
-	dup2(moved[c->nfds], 1);
-	dup2(moved[c->nfds], 2);
-	for (size_t i = 0; i < c->nfds; i++)
-		dup2(moved[i], CONFINE_FD + (int)i);
-	syscall(SYS_close_range, 3, CONFINE_FD - 1, 0);
-	syscall(SYS_close_range, CONFINE_FD + c->nfds, MOVED_FD - 1, 0);
-	return 0;
+	if (dup2(fds[n], 1) < 0 || dup2(fds[n], 2) < 0 || close_range(3, CONFINE_FD - 1, 0) < 0)
+		return err_errno(e, errno, "put QEMU's descriptors in order");
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = fd_cloexec(fds[i], false);
+	return r < 0 ? err_errno(e, r, "put QEMU's descriptors in order") : 0;
 }
 
 static int limit(const struct confine *c, struct err *e)

@@ -28,7 +28,7 @@ enum { MS_REC = 1 << 14, MS_PRIVATE = 1 << 18 };
 int mount(const char *source, const char *target, const char *type, unsigned long flags,
 	const void *data); /* sys/mount.h clashes with linux/mount.h */
 
-enum { BINDS_MAX = 512 };
+enum { BINDS_MAX = 512, LISTENER_FD = 3 };
 #define SOCKET_NAME "share.sock"
 
 bool share_needed(const struct plan *p)
@@ -170,7 +170,7 @@ static __attribute__((noreturn)) void child(const struct share_child *c, int sta
 {
 	struct err e = ERR_INIT;
 	sigset_t set;
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int listener = c->listener, output = c->output;
 
 	sigemptyset(&set);
 	sigprocmask(SIG_SETMASK, &set, NULL);
@@ -178,18 +178,21 @@ static __attribute__((noreturn)) void child(const struct share_child *c, int sta
 	if (getppid() != c->parent)
 		_exit(127);
 	setsid(); /* keys of a terminal are for the workload */
-	int r = 0;
-	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+	int r = fd_keep(LISTENER_FD, (int *const[]){&listener, &output, &status}, 3);
+	if (r < 0)
+		err_errno(&e, r, "put virtiofsd's descriptors in order");
+	else if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		r = err_errno(&e, errno, "make a mount namespace for virtiofsd");
 	if (r == 0)
 		r = compose(c->plan, c->where, &e);
 	if (r == 0) {
 		raise_files();
 		umask(0);
-		fd_cloexec(c->listener, false);
+		int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+		fd_cloexec(listener, false);
 		dup2(null, 0);
-		dup2(c->output, 1);
-		dup2(c->output, 2);
+		dup2(output, 1);
+		dup2(output, 2);
 		execve(c->program, c->argv, (char *[]){(char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL});
 		err_errno(&e, errno, "exec %s", c->program);
 	}
@@ -259,7 +262,7 @@ int share_start(const struct isolation_host *h, const struct plan *p, int contai
 	unlinkat(container_dir, SOCKET_NAME, 0);
 	if (r < 0)
 		return err_errno(e, r, "make the socket to virtiofsd");
-	if (share_argv(program, help.data ? help.data : "", where, listener, &argv) < 0)
+	if (share_argv(program, help.data ? help.data : "", where, LISTENER_FD, &argv) < 0)
 		return err_nomem(e);
 	struct share_child c = {
 		.plan = p, .where = where, .program = program, .argv = argv, .listener = listener, .output = output};

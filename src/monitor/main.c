@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -173,6 +174,7 @@ int main(int argc, char **argv)
 	umask(0022);
 	for (int fd = LOCK; fd <= CLIENT; fd++)
 		fd_cloexec(fd, true);
+	close_range(CLIENT + 1, ~0U, 0); /* what the command's caller had left open, perhaps a pipe whose end someone waits for */
 	if (parse_options(argc, argv, &o, &e) == 0 && run(&o, &e) == 0)
 		return 0;
 	if (agent_err_encode(&payload, &e) == 0 && frame_add(&frame, MONITOR_FAILED, 0, payload.data, payload.len) == 0)
