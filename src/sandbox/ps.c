@@ -47,17 +47,24 @@ static void format_tty(int dev, char ret[16])
 		strcpy(ret, "?");
 }
 
+/* The text of one of a process's files; it holds what the process likes, also newlines. */
+static ssize_t read_text(int dir, const char *name, char *text, size_t size)
+{
+	_cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -errno : fd_read_full(fd, text, size - 1);
+
+	text[n > 0 ? n : 0] = 0;
+	return n;
+}
+
 /* Fills cmd with the arguments of the process, or [comm] for one that has none; what is not printable becomes
  * '?'. */
 static void read_command(int dir, const char *comm, char *cmd, size_t size)
 {
-	_cleanup_close_ int fd = openat(dir, "cmdline", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : fd_read_full(fd, cmd, size - 1);
+	ssize_t n = read_text(dir, "cmdline", cmd, size);
 
-	if (n <= 0) {
-		snprintf(cmd, size, "[%s]", comm);
-		return;
-	}
+	if (n <= 0)
+		n = snprintf(cmd, size, "[%s]", comm);
 	while (n > 1 && !cmd[n - 1])
 		n--;
 	cmd[n] = 0;
@@ -79,7 +86,7 @@ static int add_row(pid_t pid, time_t now, double uptime, char ***lines)
 
 	snprintf(path, sizeof(path), "/proc/%d", pid);
 	_cleanup_close_ int dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0 || fstat(dir, &st) < 0 || file_read_line(dir, "stat", line, sizeof(line)) < 0 ||
+	if (dir < 0 || fstat(dir, &st) < 0 || read_text(dir, "stat", line, sizeof(line)) < 0 ||
 		parse_stat(line, &r) < 0)
 		return 0; /* it has ended since */
 	if (st.st_uid)
