@@ -50,6 +50,7 @@ struct container {
 	struct source *stop_timer, *finish_timer, *running_timer;
 	uint64_t stop_due;	  /* of stop_timer, on the monotonic clock in ms */
 	struct state state;
+	bool killed;		  /* its workload was sent SIGKILL */
 	bool ended;		  /* the main process has ended */
 	bool finished;		  /* ... and that is recorded */
 	struct isolate_exit exit;

@@ -15,6 +15,7 @@
 
 enum {
 	DRAIN_MS = 2000, /* for output that is still on its way when its process has ended */
+	KILL_MS = 2000,	 /* for a workload that was killed to be gone */
 	DURABLE_MS = 50, /* a container that ends sooner is never recorded as running */
 };
 
@@ -193,12 +194,24 @@ void container_stop(struct container *c, int sig, uint32_t seconds)
 		kill_in(c, (uint64_t)seconds * 1000);
 }
 
+/*
+ * The workload is killed by its own kernel, which in a VM then still writes to the disk what it has cached. What does not end by that, or is
+ * killed once more, is cut off.
+ */
 void container_kill(struct container *c)
 {
 	struct err e = ERR_INIT;
 
-	if (!c->ended)
+	if (c->ended)
+		return;
+	if (c->state.phase == STATE_PAUSED && isolate_pause(c->isolate, false, &e) == 0)
+		c->state.phase = STATE_RUNNING;
+	if (!c->killed && isolate_signal(c->isolate, ISOLATE_MAIN, SIGKILL, &e) == 0) {
+		c->killed = true;
+		kill_in(c, KILL_MS);
+	} else {
 		isolate_kill(c->isolate, &e);
+	}
 }
 
 static int begin(struct container *c, struct err *e)
