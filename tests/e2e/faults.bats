@@ -224,3 +224,12 @@ restarts() { # restarts NAME: it can be started, used and stopped
 	[ -n "$(field shares .State.Error)" ] || fail 'no reason in inspect'
 	restarts shares
 }
+
+@test "what a container wrote is there after a kill" {
+	up writer
+	run -0 caisson exec writer sh -c 'echo kept > /written'
+	run -0 caisson kill writer
+	run -0 caisson start writer
+	run -0 caisson exec writer cat /written
+	is "$output" kept
+}
