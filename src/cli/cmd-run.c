@@ -32,6 +32,15 @@ static int start_failed(struct engine *g, const struct opts *o, const char *id, 
 	return r;
 }
 
+/* Its monitor was killed: whoever looks at the container puts the record right, or removes it if it was --rm. */
+static void write_down_end(struct engine *g, const char *id)
+{
+	_cleanup_json_ json_t *record = NULL;
+	struct err ignored;
+
+	engine_inspect(g, id, false, &record, &ignored);
+}
+
 static int run_attached(struct cli *c, struct opts *o, const char *id, struct err *e)
 {
 	struct engine_start start = {.streams = streams_of(o->body), .notice = cli_notice};
@@ -55,6 +64,8 @@ static int run_attached(struct cli *c, struct opts *o, const char *id, struct er
 		printf("%s\n", id);
 	s.sock = sock;
 	r = stream_run(&s, &status, e);
+	if (r == -ECONNRESET)
+		write_down_end(c->engine, id);
 	return r < 0 ? r : status;
 }
 

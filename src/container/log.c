@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
@@ -17,17 +18,27 @@ struct log_writer {
 	struct buf out;
 };
 
+/* A full disk may have cut off what an earlier run wrote last. */
+static bool lacks_newline(int fd)
+{
+	off_t end = lseek(fd, 0, SEEK_END);
+	char last;
+
+	return end > 0 && pread(fd, &last, 1, end - 1) == 1 && last != '\n';
+}
+
 int log_writer_new(int dirfd, const char *name, struct log_writer **ret, struct err *e)
 {
 	struct log_writer *w = calloc(1, sizeof(*w));
 
 	if (!w)
 		return err_nomem(e);
-	w->fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	w->fd = openat(dirfd, name, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (w->fd < 0) {
 		free(w);
 		return err_errno(e, errno, "open the log %s", name);
 	}
+	w->broken = lacks_newline(w->fd);
 	*ret = w;
 	return 0;
 }

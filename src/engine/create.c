@@ -364,6 +364,8 @@ int engine_create(struct engine *g, const char *name, const json_t *body, char r
 		r = mounts_prepare(g, json_object_get(record, "Mounts"), e);
 	if (r == 0)
 		r = insert(g, name, record, e);
+	if (r == -EEXIST && name)
+		r = check_name(g, name, e) < 0 ? -EEXIST : r; /* its text names the winner */
 	if (r < 0) {
 		intent_undo(g, &intent);
 		return r;

@@ -251,14 +251,31 @@ static json_t *summary(const struct found *f)
 		isolation_name(record_isolation(f->record)), "Mounts", public_mounts(f->record));
 }
 
+/* One whose record cannot be read: all that can be done to it is rm -f. */
+static json_t *damaged(const char *id, const char *name, int64_t created_ns)
+{
+	return json_pack("{s:s, s:[o], s:s, s:s, s:s, s:I, s:[], s:{}, s:s, s:s, s:{s:s, s:s}, s:[]}", "Id", id, "Names", json_sprintf("/%s", name),
+		"Image", "", "ImageID", "", "Command", "", "Created", (json_int_t)(created_ns / 1000000000), "Ports", "Labels", "State",
+		"dead", "Status", "Dead (damaged record)", "HostConfig", "NetworkMode", "", "Isolation", "", "Mounts");
+}
+
 static int add_to_list(struct list *l, struct container_row *row, struct err *e)
 {
 	_cleanup_(found_done) struct found f = {.run_dir = -1};
 	bool all = l->all || json_object_get(l->filters, "status") || json_object_get(l->filters, "exited");
-	int r = container_settle(l->engine, row, &f, e);
+	_cleanup_free_ char *name = strdup(row->name);
+	int64_t created_ns = row->created_ns;
+	char id[65];
 
+	memcpy(id, row->id, sizeof(id));
+	int r = container_settle(l->engine, row, &f, e);
 	if (r == -ENOENT)
 		return 0; /* removed meanwhile */
+	if (r == -EBADMSG && name) {
+		if (l->all && !json_object_size(l->filters))
+			json_array_append_new(l->array, damaged(id, name, created_ns));
+		return 0;
+	}
 	if (r < 0)
 		return r;
 	if ((all || is_up(&f)) && matches(&f, l->filters))

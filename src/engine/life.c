@@ -105,6 +105,19 @@ int container_sweep(struct engine *g, const char *id, const json_t *record, stru
 	return r < 0 ? err_errno(e, r, "container %.12s: end what its killed monitor left", id) : 0;
 }
 
+/* How it ended: as its monitor left word if it could not record it, else unknown. */
+static void set_end(struct container_row *row, const struct state *live)
+{
+	bool known = live->phase == STATE_ENDED;
+
+	row->status = CONTAINER_EXITED;
+	row->exit_code = known ? live->status : DIED_STATUS;
+	row->pid = 0;
+	row->finished_ns = known ? live->finished_ns : clock_real_ns();
+	free(row->error);
+	row->error = strdup(known ? "" : "the container's monitor was killed");
+}
+
 /* Its monitor is dead and the caller has its lock: ends what it left and writes down that it has ended. */
 static int put_right(struct engine *g, struct container_row *row, int run_dir, struct err *e)
 {
@@ -127,17 +140,12 @@ static int put_right(struct engine *g, struct container_row *row, int run_dir, s
 	if (live.phase >= STATE_RUNNING || row->status == CONTAINER_RUNNING) {
 		if (live.started_ns)
 			row->started_ns = live.started_ns;
-		row->status = CONTAINER_EXITED;
-		row->exit_code = DIED_STATUS;
-		row->pid = 0;
-		row->finished_ns = clock_real_ns();
-		free(row->error);
-		row->error = strdup("the container's monitor was killed");
+		set_end(row, &live);
 		r = containers_set_state(db, row, &full);
-		/* on a full disk what is known must do, or nothing could be removed from it */
+		/* on a full disk what is known must do, or nothing could be removed from it; the run directory keeps it */
 		if (r == -ENOSPC || r == -EIO)
-			r = 0;
-		else if (r < 0)
+			return 0;
+		if (r < 0)
 			*e = full;
 	}
 	if (r == 0)
@@ -179,7 +187,7 @@ static int settle_once(struct engine *g, struct container_row *row, struct found
 		return r < 0 ? r : 1;
 	}
 	if (state < 0) /* damaged, but somebody holds it: its socket tells */
-		f->live = (struct state){.phase = STATE_RUNNING};
+		f->live = (struct state){.phase = STATE_RUNNING, .pid = row->pid, .started_ns = row->started_ns};
 	else if (kill(f->live.monitor, 0) < 0 && errno == ESRCH)
 		return 0; /* another command is putting it right */
 	f->running = true;
@@ -223,7 +231,7 @@ static int find(struct engine *g, const char *ref, struct found *ret, struct err
 
 static int check_record(struct found *f, struct err *e)
 {
-	if (f->record)
+	if (json_is_object(json_object_get(f->record, "Config")) && json_is_object(json_object_get(f->record, "HostConfig")))
 		return 0;
 	err_set(e, EBADMSG, "container %s: its record is damaged: remove it with rm -f", f->row.name);
 	found_done(f);
@@ -257,9 +265,9 @@ struct container_row steal_row(struct container_row *row)
 static int hold_once(struct engine *g, const char *id, int *ret_lock, struct err *e)
 {
 	struct state s;
-	int r = make_run_dir(g, id, e);
-	if (r < 0)
-		return r;
+	int made = make_run_dir(g, id, e);
+	if (made < 0)
+		return made;
 	_cleanup_close_ int dir = open_run_dir(g, id);
 	if (dir < 0)
 		return dir == -ENOENT ? -EAGAIN : err_errno(e, dir, "open the run directory of container %.12s", id);
@@ -268,9 +276,12 @@ static int hold_once(struct engine *g, const char *id, int *ret_lock, struct err
 		return -EAGAIN;
 	if (lock < 0)
 		return err_errno(e, lock, "lock container %.12s", id);
-	/* it ran meanwhile, and its monitor was killed */
-	if (state_read(dir, &s) != -ENOENT)
+	/* it ran meanwhile, and its monitor was killed; but an end that cannot be recorded holds up nobody */
+	int r = state_read(dir, &s);
+	if (r != -ENOENT && (r < 0 || s.phase != STATE_ENDED))
 		return -EAGAIN;
+	if (r == 0)
+		unlinkat(dir, STATE_FILE, 0);
 	*ret_lock = steal_fd(&lock);
 	return 0;
 }

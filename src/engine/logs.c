@@ -20,6 +20,7 @@ struct reader {
 	struct buf pending; /* the start of a line whose end is not written yet */
 	FILE *out, *err;
 	bool done; /* past `until`, or nobody reads */
+	unsigned damaged; /* lines that make no sense, as a full disk leaves them */
 };
 
 static void print_object(struct reader *r, const char *line, size_t n)
@@ -29,10 +30,10 @@ static void print_object(struct reader *r, const char *line, size_t n)
 	const char *time = json_str(o, "time"), *stream = json_str(o, "stream");
 	int64_t ns = 0;
 
-	if (!json_is_string(text) || !time)
-		return; /* a line that a full disk cut off */
-	if ((r->opt->since_ns || r->opt->until_ns) && clock_parse(time, &ns) < 0)
+	if (!json_is_string(text) || !time || clock_parse(time, &ns) < 0) {
+		r->damaged++;
 		return;
+	}
 	if (r->opt->since_ns && ns < r->opt->since_ns)
 		return;
 	if (r->opt->until_ns && ns > r->opt->until_ns) {
@@ -100,29 +101,36 @@ static int seek_tail(int fd, int64_t lines)
 	return lseek(fd, 0, SEEK_SET) < 0 ? -errno : 0;
 }
 
+static bool past_until(const struct engine_logs *opt)
+{
+	return opt->until_ns && clock_real_ns() > opt->until_ns;
+}
+
 /* Prints what is added until the container has ended. */
 static int follow(struct reader *r, const struct found *f, int dir, const char *name, struct err *e)
 {
 	_cleanup_close_ int notify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK), sock = -1;
 	char path[64], drain[4096];
+	struct err none;
 
-	if (!f->running || monitor_call(f, MONITOR_WAIT, NULL, 0, &sock, e) < 0)
-		return 0;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", dir);
 	if (notify < 0 || inotify_add_watch(notify, path, IN_MODIFY) < 0)
 		return err_errno(e, errno, "watch %s", name);
-	for (bool ended = false; !ended && !r->done;) {
+	/* it may have ended since it was found: then what it wrote meanwhile is still to be printed */
+	bool ended = !f->running || monitor_call(f, MONITOR_WAIT, NULL, 0, &sock, &none) < 0;
+	for (;;) {
+		int code = print_lines(r);
+		if (code < 0)
+			return err_errno(e, code, "read %s", name);
+		if (ended || r->done || past_until(r->opt))
+			return 0;
 		struct pollfd p[] = {{.fd = notify, .events = POLLIN}, {.fd = sock, .events = POLLIN}};
 		if (poll(p, 2, POLL_MS) < 0 && errno != EINTR)
 			return err_errno(e, errno, "poll");
 		while (read(notify, drain, sizeof(drain)) > 0)
 			;
 		ended = p[1].revents; /* everything is written by then: print once more */
-		int code = print_lines(r);
-		if (code < 0)
-			return err_errno(e, code, "read %s", name);
 	}
-	return 0;
 }
 
 /* The last lines of the guest's console, as they are. */
@@ -174,6 +182,8 @@ int engine_logs(struct engine *g, const char *ref, const struct engine_logs *opt
 		err_errno(e, r, "read %s", name);
 	else if (opt->follow && !reader.done)
 		r = follow(&reader, &f, dir, name, e);
+	if (r == 0 && reader.damaged)
+		r = err_set(e, EBADMSG, "container %s: %u damaged lines of its log are left out", f.row.name, reader.damaged);
 	buf_done(&reader.pending);
 	return r;
 }

@@ -43,18 +43,38 @@ int engine_container_running(struct engine *g, const char *id, pid_t pid, const 
 	return containers_set_state(db, &row, e);
 }
 
+static int open_run_dir(struct engine *g, const char *id)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "containers/%s", id);
+	return openat(g->run_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
 /* Takes the start time from the state file, which is exact. */
 static void take_start_time(struct engine *g, struct container_row *row)
 {
-	char path[96];
+	_cleanup_close_ int dir = open_run_dir(g, row->id);
 	struct state s;
 
-	snprintf(path, sizeof(path), "containers/%s", row->id);
-	_cleanup_close_ int dir = openat(g->run_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir >= 0 && state_read(dir, &s) == 0 && s.started_ns) {
 		row->started_ns = s.started_ns;
 		set_string(&row->accel, s.accel);
 	}
+}
+
+/* The database cannot take it (a full disk): the run directory stays and tells. */
+static int leave_word(struct engine *g, const char *id, int status)
+{
+	_cleanup_close_ int dir = open_run_dir(g, id);
+	struct state s;
+
+	if (dir < 0 || state_read(dir, &s) < 0)
+		return -ENOENT;
+	s.phase = STATE_ENDED;
+	s.status = status;
+	s.finished_ns = clock_real_ns();
+	return state_write(dir, &s);
 }
 
 int engine_container_ended(struct engine *g, const char *id, bool started, int status, bool oom, const char *error, struct err *e)
@@ -77,7 +97,8 @@ int engine_container_ended(struct engine *g, const char *id, bool started, int s
 		row.oom = oom;
 		r = set_string(&row.error, error) < 0 ? err_nomem(e) : containers_set_state(db, &row, e);
 	}
-	run_dir_remove(g, id); /* if it is still there */
+	if (r >= 0 || r == -ENOENT || !started || leave_word(g, id, status) < 0)
+		run_dir_remove(g, id);
 	engine_close_db(g);
 	return r;
 }

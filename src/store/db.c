@@ -2,11 +2,14 @@
 #include "store/db.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "base/fd.h"
 #include "base/str.h"
@@ -18,7 +21,10 @@ enum {
 	BUSY_TIMEOUT_MS = 60000,
 	/* The index of the WAL is rebuilt by whoever opens the database first: a short WAL keeps that under a millisecond. */
 	CHECKPOINT_PAGES = 128,
+	RESERVE = 512 * 1024,
 };
+
+#define RESERVE_FILE "db.reserve"
 
 struct db {
 	sqlite3 *sql;
@@ -64,7 +70,10 @@ static int sql_errno(int code)
 static int fail(const struct db *d, struct err *e)
 {
 	int code = sql_errno(sqlite3_extended_errcode(d->sql));
+	struct statvfs v;
 
+	if (code == EIO && fstatvfs(d->root_fd, &v) == 0 && !v.f_bavail)
+		return err_set(e, ENOSPC, "database %s/db.sqlite: %s", d->root, strerror(ENOSPC));
 	if (code == EUCLEAN)
 		return err_set(e, code, "database %s/db.sqlite is damaged: %s", d->root, sqlite3_errmsg(d->sql));
 	return err_set(e, code, "database %s/db.sqlite: %s", d->root, sqlite3_errmsg(d->sql));
@@ -133,6 +142,26 @@ static int configure(struct db *d, struct err *e)
 	return run(d, "PRAGMA synchronous = NORMAL", e);
 }
 
+/*
+ * Room for the WAL and its index on a full disk, so that containers can be removed from it: given up when the disk is full, taken again later.
+ */
+static void keep_reserve(int root_fd)
+{
+	struct statvfs v;
+	struct stat st;
+
+	if (fstatvfs(root_fd, &v) < 0)
+		return;
+	uint64_t room = (uint64_t)v.f_bavail * v.f_frsize;
+	if (room < RESERVE) {
+		unlinkat(root_fd, RESERVE_FILE, 0);
+	} else if (room > 8ULL * RESERVE && fstatat(root_fd, RESERVE_FILE, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		_cleanup_close_ int fd = openat(root_fd, RESERVE_FILE, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		if (fd >= 0 && fallocate(fd, 0, 0, RESERVE) < 0)
+			unlinkat(root_fd, RESERVE_FILE, 0);
+	}
+}
+
 int db_open(int root_fd, const char *root, struct db **ret, struct err *e)
 {
 	_cleanup_db_ struct db *d = calloc(1, sizeof(*d));
@@ -140,6 +169,7 @@ int db_open(int root_fd, const char *root, struct db **ret, struct err *e)
 
 	if (!d || !path)
 		return err_nomem(e);
+	keep_reserve(root_fd);
 	d->root_fd = root_fd;
 	d->root = strdup(root);
 	if (!d->root)
