@@ -8,7 +8,7 @@ import re
 import sys
 from collections import Counter
 
-CASE = re.compile(r"^(not ok|ok)\b\s*(\d*)\s*-?\s*(.*?)\s*(?:#\s*(skip|todo)\b[:\s]*(.*))?$", re.I)
+CASE = re.compile(r"^(not ok|ok)\b\s*(\d*)(?:\s-\s|\s)\s*(.*?)(?:\sin\s\d+ms)?\s*(?:#\s*(skip|todo)\b[:\s]*(.*))?$", re.I)
 
 
 def cases(text):
