@@ -19,6 +19,8 @@
 static const char whiteout_prefix[] = ".wh.";
 static const char opaque_name[] = ".wh..wh..opq";
 
+enum { DIRS_MAX = 1 << 22 }; /* what is kept of each takes memory, and a small file unpacks to many */
+
 struct dir_times {
 	char *path;
 	struct timespec mtime;
@@ -251,6 +253,8 @@ static int set_xattrs(struct archive_entry *entry, const struct place *p, struct
 
 static int remember_times(struct unpack *u, const char *path, struct timespec mtime, struct err *e)
 {
+	if (u->n_dirs == DIRS_MAX)
+		return err_set(e, EFBIG, "the layer has more than %d directories", DIRS_MAX);
 	if (u->n_dirs % 64 == 0) {
 		struct dir_times *more = reallocarray(u->dirs, u->n_dirs + 64, sizeof(*more));
 		if (!more)

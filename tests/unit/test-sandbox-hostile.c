@@ -1,6 +1,7 @@
 /* The sandbox against what is inside: images that lie, and workloads that look for the host. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/keyctl.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -292,6 +293,20 @@ static void test_nothing_comes_along(void **state)
 	assert_string_equal(b->out, "0\n1\n2\n0\nHOME\nPATH\nTERM\n");
 }
 
+/* A key that only who possesses the caller's session keyring may see. */
+static void test_keys(void **state)
+{
+	struct box *b = need_root(state);
+	long key = -1;
+
+	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) >= 0)
+		key = syscall(SYS_add_key, "user", "caisson-secret", "x", 1, KEY_SPEC_SESSION_KEYRING);
+	if (key < 0 || syscall(SYS_keyctl, KEYCTL_SETPERM, key, 0x3f000000) < 0)
+		skip(); /* a kernel without keys, or a place where they are forbidden */
+	assert_int_equal(system("grep -q caisson-secret /proc/keys"), 0);
+	expect(b, "grep -c caisson-secret /proc/keys; true", "0\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -306,6 +321,7 @@ int main(void)
 		box_test(test_many_layers),
 		box_test(test_privileged_devices),
 		box_test(test_nothing_comes_along),
+		box_test(test_keys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
