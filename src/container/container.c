@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -150,6 +151,7 @@ static void on_exited(void *data, int proc, const struct isolate_exit *x)
 		relay_drain(r);
 	requests_exited(c, proc, x->status);
 	relay_free(c, proc);
+	malloc_trim(0); /* what a busy exec's backlog took */
 }
 
 static void on_notice(void *data, const char *text)
