@@ -174,7 +174,9 @@ a_running_container() { caisson run -d --rm --name victim -v /data "$IMAGE" slee
 	local client=$!
 	eventually 20 status_is widow running
 	kill -9 "$(monitor_of widow)"
-	run -125 wait $client
+	status=0
+	wait $client || status=$?
+	is "$status" 125
 	has "$(cat "$BATS_TEST_TMPDIR/err")" "the container's monitor has gone"
 	is "$(sqlite_value "SELECT status FROM containers WHERE name = 'widow'")" 2
 	is "$(field widow .State.ExitCode)" 255
