@@ -3,6 +3,13 @@
 #include "agent/agent.h"
 
 #include <stdio.h>
+#include <unistd.h>
+
+/* A file of the container's may name the agent as its interpreter, by "#!/proc/self/exe": there /proc is mounted already. */
+static bool booted_by_kernel(void)
+{
+	return getpid() == 1 && access("/proc/self", F_OK) < 0;
+}
 
 int main(void)
 {
@@ -13,6 +20,9 @@ int main(void)
 	};
 	struct err e = ERR_INIT;
 	int port = -1;
+
+	if (!booted_by_kernel())
+		return EXIT_NOT_FOUND;
 	int r = boot_mounts(&e);
 
 	if (r == 0)

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/mountns.h"
 #include "base/path.h"
 #include "base/proc.h"
 #include "image/fetch.h"
@@ -56,7 +57,7 @@ static int mount_image(const struct build *b, struct err *e)
 	int r = layers ? overlay_options(b, &options, e) : err_nomem(e);
 	if (r < 0)
 		return r;
-	if (unshare(CLONE_NEWNS | CLONE_NEWNET) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+	if (unshare(CLONE_NEWNS | CLONE_NEWNET) < 0 || mountns_make_private(NULL) < 0)
 		return err_errno(e, errno, "make a mount namespace");
 	if (chdir(layers) < 0)
 		return err_errno(e, errno, "enter %s", layers);

@@ -30,6 +30,7 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "base/mountns.h"
 #include "base/path.h"
 #include "base/proc.h"
 #include "isolation/hyperv-private.h"
@@ -88,11 +89,14 @@ static int make_kvm(const struct confine *c, struct err *e)
 static int enter_root(const struct confine *c, struct err *e)
 {
 	_cleanup_free_ char *proc = path_join(c->root, "proc");
+	_cleanup_close_ int root = -1;
+	bool chrooted;
 
 	if (!proc)
 		return err_nomem(e);
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return err_errno(e, errno, "make mounts private");
+	int r = mountns_make_private(&chrooted);
+	if (r < 0)
+		return err_errno(e, r, "make the mounts private");
 	if (mount(c->root, c->root, NULL, MS_BIND, NULL) < 0)
 		return err_errno(e, errno, "bind %s", c->root);
 	if (c->kvm && make_kvm(c, e) < 0)
@@ -101,10 +105,9 @@ static int enter_root(const struct confine *c, struct err *e)
 		return err_errno(e, errno, "mount /proc");
 	if (mount(NULL, c->root, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL) < 0)
 		return err_errno(e, errno, "make %s read-only", c->root);
-	if (chdir(c->root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||
-		chdir("/") < 0)
-		return err_errno(e, errno, "pivot_root to %s", c->root);
-	return 0;
+	root = open(c->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	r = root < 0 ? -errno : mountns_pivot(root, chrooted);
+	return r < 0 ? err_errno(e, r, "pivot_root to %s", c->root) : 0;
 }
 
 static int drop_user(const struct confine *c, struct err *e)

@@ -4,11 +4,11 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/mount.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -18,15 +18,10 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "base/mountns.h"
 #include "base/path.h"
 #include "base/proc.h"
 #include "isolation/hyperv-private.h"
-
-#ifndef MS_REC
-enum { MS_REC = 1 << 14, MS_PRIVATE = 1 << 18 };
-#endif
-int mount(const char *source, const char *target, const char *type, unsigned long flags,
-	const void *data); /* sys/mount.h clashes with linux/mount.h */
 
 enum { BINDS_MAX = 512, LISTENER_FD = 3 };
 #define SOCKET_NAME "share.sock"
@@ -181,7 +176,7 @@ static __attribute__((noreturn)) void child(const struct share_child *c, int sta
 	int r = fd_keep(LISTENER_FD, (int *const[]){&listener, &output, &status}, 3);
 	if (r < 0)
 		err_errno(&e, r, "put virtiofsd's descriptors in order");
-	else if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+	else if (unshare(CLONE_NEWNS) < 0 || mountns_make_private(NULL) < 0)
 		r = err_errno(&e, errno, "make a mount namespace for virtiofsd");
 	if (r == 0)
 		r = compose(c->plan, c->where, &e);

@@ -2,14 +2,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/vfs.h>
 
-#include "base/proc.h"
+#include "base/mountns.h"
 #include "base/str.h"
 #include "sandbox/mount.h"
 #include "sandbox/setup.h"
@@ -44,41 +41,13 @@ static int leave_initramfs(struct err *e)
 	return r;
 }
 
-/* Goes to the root of the mount namespace itself, out of any chroot. */
-static int enter_namespace_root(struct err *e)
-{
-	_cleanup_close_ int self = proc_pidfd(getpid());
-
-	if (self < 0 || setns(self, CLONE_NEWNS) < 0)
-		return err_errno(e, self < 0 ? self : errno, "enter the root of the mount namespace");
-	return 0;
-}
-
-static bool is_root(int dir)
-{
-	struct statx a, b;
-
-	return statx(dir, "", AT_EMPTY_PATH, STATX_INO | STATX_MNT_ID, &a) == 0 &&
-		statx(AT_FDCWD, "/", 0, STATX_INO | STATX_MNT_ID, &b) == 0 && a.stx_ino == b.stx_ino &&
-		a.stx_mnt_id == b.stx_mnt_id;
-}
-
 int setup_isolate(struct setup *s, struct err *e)
 {
-	_cleanup_close_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int r = mountns_make_private(&s->chrooted);
 
-	if (root < 0)
-		return err_errno(e, errno, "open /");
-	int r = enter_namespace_root(e);
 	if (r < 0)
-		return r;
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return err_errno(e, errno, "make the mounts private");
-	s->chrooted = !is_root(root);
-	if (!s->chrooted)
-		return leave_initramfs(e);
-	/* the plan's paths are those of the chroot */
-	return fchdir(root) < 0 || chroot(".") < 0 ? err_errno(e, errno, "return to the chroot") : 0;
+		return err_errno(e, r, "make the mounts private");
+	return s->chrooted ? 0 : leave_initramfs(e);
 }
 
 /* The kernel takes one layer at a time since 6.8, without the limit of one page on all of them. -ENOTSUP: it
@@ -226,25 +195,7 @@ int setup_root(struct setup *s, struct err *e)
 
 int setup_pivot(struct setup *s, struct err *e)
 {
-	int r = 0;
+	int r = mountns_pivot(s->root, s->chrooted);
 
-	/* who joins the namespace later arrives at its root, so that must be the container's */
-	if (s->chrooted) {
-		r = enter_namespace_root(e);
-		if (r == 0)
-			r = attach_over_root(s->root, e);
-	}
-	if (r < 0)
-		return r;
-	if (fchdir(s->root) < 0)
-		return err_errno(e, errno, "enter the root");
-	/* the old root ends up over the new one, from where the cwd still reaches it: pivot_root(2), "." for
-	 * both */
-	if (syscall(SYS_pivot_root, ".", ".") < 0)
-		return err_errno(e, errno, "pivot_root");
-	if (umount2(".", MNT_DETACH) < 0)
-		return err_errno(e, errno, "let go of the old root");
-	if (chdir("/") < 0)
-		return err_errno(e, errno, "enter /");
-	return 0;
+	return r < 0 ? err_errno(e, r, "pivot_root") : 0;
 }
