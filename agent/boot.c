@@ -17,8 +17,7 @@
 
 enum { PORT_DEADLINE_MS = 20000, PORT_RETRY_MS = 2 };
 
-static int mount_at(
-	const char *type, const char *target, unsigned long flags, const char *data, struct err *e)
+static int mount_at(const char *type, const char *target, unsigned long flags, const char *data, struct err *e)
 {
 	if (mkdir(target, 0755) < 0 && errno != EEXIST)
 		return err_errno(e, errno, "make %s", target);

@@ -35,16 +35,15 @@ static int add_entropy(const struct start *s, struct err *e)
 	_cleanup_close_ int fd = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
 
 	if (s->entropy_len != ENTROPY_LEN)
-		return err_set(e, EBADMSG, "the host sent %zu bytes of entropy, not %d", s->entropy_len,
-			ENTROPY_LEN);
+		return err_set(e, EBADMSG, "the host sent %zu bytes of entropy, not %d", s->entropy_len, ENTROPY_LEN);
 	memcpy(pool.bytes, s->entropy, ENTROPY_LEN);
 	int r = fd < 0 || ioctl(fd, RNDADDENTROPY, &pool) < 0 || ioctl(fd, RNDRESEEDCRNG) < 0 ? -errno : 0;
 	explicit_bzero(&pool, sizeof(pool));
 	return r < 0 ? err_errno(e, r, "seed the guest's random numbers") : 0;
 }
 
-static int mount_one(const char *source, const char *target, const char *type, unsigned long flags,
-	const char *data, struct err *e)
+static int mount_one(
+	const char *source, const char *target, const char *type, unsigned long flags, const char *data, struct err *e)
 {
 	if (mkdir(target, 0755) < 0 && errno != EEXIST)
 		return err_errno(e, errno, "make %s in the guest", target);

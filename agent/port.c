@@ -35,8 +35,7 @@ static int queue_add(struct queue *q, uint8_t type, uint16_t stream, const void 
 
 int port_control(struct port *p, uint8_t type, uint16_t stream, const struct buf *payload)
 {
-	return queue_add(
-		&p->control, type, stream, payload ? payload->data : NULL, payload ? payload->len : 0);
+	return queue_add(&p->control, type, stream, payload ? payload->data : NULL, payload ? payload->len : 0);
 }
 
 int port_data(struct port *p, uint8_t type, uint16_t stream, const void *data, size_t n)

@@ -237,8 +237,7 @@ static bool oom_struck(const struct process *p)
 static void report_exit(struct process *p, const siginfo_t *info)
 {
 	_cleanup_buf_ struct buf b = {0};
-	uint32_t status =
-		(uint32_t)(info->si_code == CLD_EXITED ? info->si_status : 128 + info->si_status) & 255;
+	uint32_t status = (uint32_t)(info->si_code == CLD_EXITED ? info->si_status : 128 + info->si_status) & 255;
 
 	p->exited = true;
 	source_remove(&p->watch);

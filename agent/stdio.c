@@ -244,8 +244,7 @@ int stream_open(struct stream *s, struct process *p, int fd, bool input)
 {
 	int r = fd_nonblock(fd, true);
 
-	*s = (struct stream){
-		.process = p, .fd = fd, .input = input, .tty = p->tty >= 0, .credit = AGENT_WINDOW};
+	*s = (struct stream){.process = p, .fd = fd, .input = input, .tty = p->tty >= 0, .credit = AGENT_WINDOW};
 	if (r < 0)
 		return r;
 	/* an input waits for nothing but its reader's end, which epoll reports unasked */

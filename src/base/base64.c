@@ -16,7 +16,8 @@ char *base64_encode(const void *data, size_t n)
 		return NULL;
 	for (size_t i = 0; i < n; i += 3) {
 		size_t have = n - i < 3 ? n - i : 3;
-		uint32_t v = (uint32_t)p[i] << 16 | (have > 1 ? (uint32_t)p[i + 1] << 8 : 0) | (have > 2 ? p[i + 2] : 0);
+		uint32_t v =
+			(uint32_t)p[i] << 16 | (have > 1 ? (uint32_t)p[i + 1] << 8 : 0) | (have > 2 ? p[i + 2] : 0);
 		for (unsigned k = 0; k < 4; k++)
 			*to++ = k <= have ? digits[v >> (18 - 6 * k) & 63] : '=';
 	}

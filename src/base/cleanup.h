@@ -29,9 +29,9 @@ static inline void cleanup_closedir(DIR **d)
 		closedir(*d);
 }
 
-#define _cleanup_(f)	   __attribute__((cleanup(f)))
-#define _cleanup_free_	   _cleanup_(cleanup_free)
-#define _cleanup_close_	   _cleanup_(cleanup_close)
+#define _cleanup_(f)       __attribute__((cleanup(f)))
+#define _cleanup_free_     _cleanup_(cleanup_free)
+#define _cleanup_close_    _cleanup_(cleanup_close)
 #define _cleanup_fclose_   _cleanup_(cleanup_fclose)
 #define _cleanup_closedir_ _cleanup_(cleanup_closedir)
 
@@ -44,11 +44,11 @@ static inline int steal_fd(int *fd)
 }
 
 /* The value of p, which is NULL afterwards. */
-#define steal_ptr(p)                                                                                         \
-	({                                                                                                   \
-		__typeof__(p) _stolen = (p);                                                                 \
-		(p) = NULL;                                                                                  \
-		_stolen;                                                                                     \
+#define steal_ptr(p)                         \
+	({                                   \
+		__typeof__(p) _stolen = (p); \
+		(p) = NULL;                  \
+		_stolen;                     \
 	})
 
 /* Closes *fd if it is open and makes it -1. */

@@ -214,7 +214,10 @@ ssize_t fd_recv(int sock, void *p, size_t n, int *ret_fds, size_t *ret_nfds)
 		char space[CMSG_SPACE(FDS_MAX * sizeof(int))];
 	} control;
 	struct iovec iov = {.iov_base = p, .iov_len = n};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof(control.space)};
+	struct msghdr m = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.space,
+		.msg_controllen = sizeof(control.space)};
 	size_t room = ret_nfds ? *ret_nfds : 0, count = 0;
 	ssize_t k;
 

@@ -11,9 +11,9 @@
 
 #include "base/str.h"
 
-int fd_write_all(int fd, const void *p, size_t n);    /* writes all n bytes; polls if fd is non-blocking */
-ssize_t fd_read_full(int fd, void *p, size_t n);      /* fewer than n only at the end of the file */
-int fd_read_to_end(int fd, size_t max, struct buf *b);/* appends; -EFBIG beyond max bytes */
+int fd_write_all(int fd, const void *p, size_t n);     /* writes all n bytes; polls if fd is non-blocking */
+ssize_t fd_read_full(int fd, void *p, size_t n);       /* fewer than n only at the end of the file */
+int fd_read_to_end(int fd, size_t max, struct buf *b); /* appends; -EFBIG beyond max bytes */
 /*
  * Gives the descriptors the numbers first, first+1, ... (close-on-exec, unless they are stdio), notes these in place of the old
  * ones, and closes all that are above.

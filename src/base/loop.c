@@ -11,7 +11,7 @@
 struct source {
 	struct loop *loop;
 	struct source *next; /* all sources, or the removed ones */
-	int fd;		     /* -1: a timer */
+	int fd;              /* -1: a timer */
 	uint64_t due;
 	loop_fd_fn *fd_fn;
 	loop_timer_fn *timer_fn;

@@ -26,8 +26,8 @@ static bool is_root(int dir)
 	struct statx a, b;
 
 	return statx(dir, "", AT_EMPTY_PATH, STATX_INO | STATX_MNT_ID, &a) == 0 &&
-	       statx(AT_FDCWD, "/", 0, STATX_INO | STATX_MNT_ID, &b) == 0 && a.stx_ino == b.stx_ino &&
-	       a.stx_mnt_id == b.stx_mnt_id;
+		statx(AT_FDCWD, "/", 0, STATX_INO | STATX_MNT_ID, &b) == 0 && a.stx_ino == b.stx_ino &&
+		a.stx_mnt_id == b.stx_mnt_id;
 }
 
 int mountns_make_private(bool *ret_chrooted)
@@ -57,7 +57,8 @@ int mountns_pivot(int mount_fd, bool chrooted)
 	if (chrooted && move_mount(mount_fd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return -errno;
 	/* pivot_root(2), "." for both: the old root ends up over the new one, from where the cwd still reaches it */
-	if (fchdir(mount_fd) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+	if (fchdir(mount_fd) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||
+		chdir("/") < 0)
 		return -errno;
 	return 0;
 }

@@ -162,8 +162,7 @@ char *path_clean(const char *path)
 
 	if (!kept)
 		return NULL;
-	strv_foreach(s, parts)
-	{
+	strv_foreach(s, parts) {
 		if (!strcmp(s, "."))
 			continue;
 		if (strcmp(s, "..") != 0)

@@ -4,11 +4,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-int mkdir_p(int dirfd, const char *path, mode_t mode);	/* with parents; an existing directory is fine */
-int rm_rf(int dirfd, const char *path);			/* a file or a whole tree; a missing one is fine; follows no link, crosses no mount */
-char *path_join(const char *a, const char *b);		/* "a/b", exactly one slash between; the caller frees; NULL: no memory */
-char *path_clean(const char *path);			/* lexical: no "//", "." or ".."; absolute stays absolute; the caller frees */
-const char *path_base(const char *path);		/* behind the last slash */
+int mkdir_p(int dirfd, const char *path, mode_t mode); /* with parents; an existing directory is fine */
+int rm_rf(int dirfd,
+	const char *path); /* a file or a whole tree; a missing one is fine; follows no link, crosses no mount */
+char *path_join(const char *a, const char *b); /* "a/b", exactly one slash between; the caller frees; NULL: no memory */
+char *path_clean(const char *path);      /* lexical: no "//", "." or ".."; absolute stays absolute; the caller frees */
+const char *path_base(const char *path); /* behind the last slash */
 /* mkdir -p inside a root: every component is resolved by openat2(RESOLVE_IN_ROOT); returns an O_PATH descriptor of the directory. */
 int mkdir_in_root(int rootfd, const char *path, mode_t mode);
 /* The same, and where a link leads to nowhere, that place is made, inside the root. */

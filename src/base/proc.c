@@ -96,8 +96,7 @@ bool proc_find_program(const char *name, char *ret, size_t size)
 
 	if (strchr(name, '/'))
 		return snprintf(ret, size, "%s", name) < (int)size && access(name, X_OK) == 0;
-	strv_foreach(dir, dirs)
-	{
+	strv_foreach(dir, dirs) {
 		if (snprintf(ret, size, "%s/%s", dir, name) < (int)size && access(ret, X_OK) == 0)
 			return true;
 	}

@@ -10,8 +10,8 @@
 
 /* Start time in clock ticks since boot: with the pid it names a process for good. proc(5), /proc/pid/stat field 22. */
 int proc_start_time(pid_t pid, uint64_t *ret);
-int proc_pidfd(pid_t pid);				/* pidfd_open(2), close-on-exec */
-int pidfd_signal(int pidfd, int sig);			/* pidfd_send_signal(2) */
+int proc_pidfd(pid_t pid);            /* pidfd_open(2), close-on-exec */
+int pidfd_signal(int pidfd, int sig); /* pidfd_send_signal(2) */
 int proc_boot_id(char ret[37]);
 /* user + system time of a process so far, in milliseconds. */
 int proc_cpu_ms(pid_t pid, uint64_t *ret);
@@ -19,7 +19,8 @@ int proc_cpu_ms(pid_t pid, uint64_t *ret);
 /* Runs argv[0] (found by PATH) with stdin from /dev/null; its stdout and stderr go to *out when given (up to 1 MiB), else to /dev/null. Waits.
  * Returns its exit status 0..255, 128+n for a signal, or a negative errno with *e set if it could not be run. */
 int proc_run(char *const argv[], struct buf *out, struct err *e);
-bool proc_find_program(const char *name, char *ret, size_t size); /* PATH, then /usr/sbin:/sbin:/usr/libexec:/usr/lib/qemu */
+bool proc_find_program(
+	const char *name, char *ret, size_t size); /* PATH, then /usr/sbin:/sbin:/usr/libexec:/usr/lib/qemu */
 
 /* A random id: 64 hex digits. */
 int random_id(char ret[65]);

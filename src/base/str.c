@@ -157,8 +157,7 @@ int strv_pushf(char ***v, const char *fmt, ...)
 
 int strv_push_all(char ***v, char *const *from)
 {
-	strv_foreach(s, from)
-	{
+	strv_foreach(s, from) {
 		int r = strv_push(v, s);
 		if (r < 0)
 			return r;
@@ -196,8 +195,7 @@ char **strv_split(const char *s, const char *separators)
 
 bool strv_has(char *const *v, const char *s)
 {
-	strv_foreach(t, v)
-	{
+	strv_foreach(t, v) {
 		if (!strcmp(s, t))
 			return true;
 	}
@@ -233,8 +231,7 @@ const char *env_get(char *const *env, const char *name)
 {
 	size_t n = strlen(name);
 
-	strv_foreach(s, env)
-	{
+	strv_foreach(s, env) {
 		if (!strncmp(s, name, n) && s[n] == '=')
 			return s + n + 1;
 	}

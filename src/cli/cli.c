@@ -5,7 +5,9 @@
 
 struct engine *cli_engine(struct cli *c, struct err *e)
 {
-	if (!c->engine && engine_open(&c->engine, &(struct engine_paths){.root = c->root, .run = c->run, .config = c->config}, e) < 0)
+	if (!c->engine &&
+		engine_open(
+			&c->engine, &(struct engine_paths){.root = c->root, .run = c->run, .config = c->config}, e) < 0)
 		return NULL;
 	return c->engine;
 }

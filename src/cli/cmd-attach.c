@@ -8,8 +8,7 @@
 #include "proto/monitor.h"
 
 static const struct opt options[] = {
-	{"detach-keys", 0, &opt_string, NULL,
-		"Keys that leave the container running (default ctrl-p,ctrl-q)"},
+	{"detach-keys", 0, &opt_string, NULL, "Keys that leave the container running (default ctrl-p,ctrl-q)"},
 	{"no-stdin", 0, &opt_bool, NULL, "Do not attach STDIN"},
 	{"sig-proxy", 0, &opt_bool, NULL, "Pass signals on to the process (default true)"},
 	{0},
@@ -35,14 +34,12 @@ static int run(struct cli *c, struct opts *o, struct err *e)
 		.ref = json_str(record, "Id"),
 		.tty = json_flag(config, "Tty"),
 		.send_stdin = json_flag(config, "OpenStdin") && !opts_flag(o, "no-stdin"),
-		.proxy = !json_flag(config, "Tty") &&
-			 (!opts_given(o, "sig-proxy") || opts_flag(o, "sig-proxy")),
+		.proxy = !json_flag(config, "Tty") && (!opts_given(o, "sig-proxy") || opts_flag(o, "sig-proxy")),
 		.detach_keys = opts_str(o, "detach-keys"),
 	};
 	if (tty_input_missing(s.tty, s.send_stdin))
 		return 1;
-	r = engine_attach(
-		g, s.ref, MONITOR_STDOUT | MONITOR_STDERR | (s.send_stdin ? MONITOR_STDIN : 0), &sock, e);
+	r = engine_attach(g, s.ref, MONITOR_STDOUT | MONITOR_STDERR | (s.send_stdin ? MONITOR_STDIN : 0), &sock, e);
 	if (r < 0)
 		return r;
 	term_size(&rows, &cols);

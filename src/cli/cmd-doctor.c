@@ -10,16 +10,14 @@ static const struct opt options[] = {
 
 static void print_need(const json_t *need)
 {
-	const char *mode = json_str(need, "Mode"), *what = json_str(need, "What"),
-		   *detail = json_str(need, "Detail");
+	const char *mode = json_str(need, "Mode"), *what = json_str(need, "What"), *detail = json_str(need, "Detail");
 	const char *remedy = json_str(need, "Remedy");
-	bool ok = json_flag(need, "Ok"),
-	     required = !json_object_get(need, "Required") || json_flag(need, "Required");
+	bool ok = json_flag(need, "Ok"), required = !json_object_get(need, "Required") || json_flag(need, "Required");
 
 	printf("%-8s %-8s %s%s%s\n",
-		ok         ? "ok"
-		: required ? "MISSING"
-			   : "limited",
+		ok                 ? "ok"
+			: required ? "MISSING"
+				   : "limited",
 		mode ? mode : "", what ? what : "", str_empty(detail) ? "" : ": ", detail ? detail : "");
 	if (!ok && !str_empty(remedy))
 		printf("%18s%s\n", "-> ", remedy);
@@ -41,7 +39,7 @@ static int run(struct cli *c, struct opts *o, struct err *e)
 		json_dumpf(needs, stdout, JSON_COMPACT);
 		putchar('\n');
 	} else {
-		json_array_foreach (needs, i, need)
+		json_array_foreach(needs, i, need)
 			print_need(need);
 	}
 	return both ? 0 : 1;

@@ -10,8 +10,7 @@ static const struct opt options[] = {
 	{"all", 'a', &opt_bool, NULL, "Show all images"},
 	{"digests", 0, &opt_bool, NULL, "Show digests"},
 	{"filter", 'f', &opt_filter, NULL, "Show those that match: reference or dangling=VALUE"},
-	{"format", 0, &opt_string, NULL,
-		"Output as a 'table', by 'table TEMPLATE' or 'TEMPLATE', or as 'json'"},
+	{"format", 0, &opt_string, NULL, "Output as a 'table', by 'table TEMPLATE' or 'TEMPLATE', or as 'json'"},
 	{"no-trunc", 0, &opt_bool, NULL, "Do not cut the output"},
 	{"quiet", 'q', &opt_bool, NULL, "Show only IDs"},
 	{0},
@@ -45,7 +44,7 @@ static const char *digest_of(const json_t *image, const char *repository)
 	size_t i, n = strlen(repository);
 	json_t *d;
 
-	json_array_foreach (json_object_get(image, "RepoDigests"), i, d) {
+	json_array_foreach(json_object_get(image, "RepoDigests"), i, d) {
 		const char *s = json_string_value(d);
 		if (s && !strncmp(s, repository, n) && s[n] == '@')
 			return s + n + 1;
@@ -84,7 +83,7 @@ static int add_image(const json_t *image, bool no_trunc, bool once, json_t *rows
 
 	if (!json_array_size(tags))
 		return add_row(image, NONE, NONE, no_trunc, rows);
-	json_array_foreach (tags, i, t) {
+	json_array_foreach(tags, i, t) {
 		_cleanup_free_ char *repository = strdup(json_string_value(t) ? json_string_value(t) : NONE);
 		char *colon = repository ? strrchr(repository, ':') : NULL;
 		if (!repository)
@@ -121,7 +120,7 @@ static int run(struct cli *c, struct opts *o, struct err *e)
 					       : engine_image_list(g, opts_flag(o, "all"), filters, &list, e);
 	if (r < 0)
 		return r;
-	json_array_foreach (list, i, image) {
+	json_array_foreach(list, i, image) {
 		if (add_image(image, opts_flag(o, "no-trunc"), quiet && !opts_given(o, "format"), rows) < 0)
 			return err_nomem(e);
 	}

@@ -19,7 +19,7 @@ static int run(struct cli *c, struct opts *o, struct err *e)
 
 	if (!g)
 		return r;
-	strv_foreach (change, changes) {
+	strv_foreach(change, changes) {
 		if (r == 0)
 			r = strv_pushf(&args, "--change=%s", change);
 	}

@@ -90,7 +90,7 @@ static int run(struct cli *c, struct opts *o, struct err *e)
 		if (v)
 			print_line(lines[i].label, v, lines[i].bytes);
 	}
-	json_array_foreach (json_object_get(info, "Warnings"), i, warning)
+	json_array_foreach(json_object_get(info, "Warnings"), i, warning)
 		cli_notice(NULL, json_string_value(warning) ? json_string_value(warning) : "");
 	return 0;
 }

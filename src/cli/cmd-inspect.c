@@ -6,10 +6,9 @@
 #include "cli/cmd.h"
 #include "cli/format.h"
 
-#define FORMAT_OPTION                                                                      \
-	{                                                                                  \
-		"format", 'f', &opt_string, NULL,                                          \
-			"Output by a template ('{{.Id}}') or as one line of JSON ('json')" \
+#define FORMAT_OPTION                                                                                                \
+	{                                                                                                            \
+		"format", 'f', &opt_string, NULL, "Output by a template ('{{.Id}}') or as one line of JSON ('json')" \
 	}
 #define SIZE_OPTION                                                                   \
 	{                                                                             \
@@ -47,8 +46,7 @@ static const struct {
 enum { TYPES = sizeof(types) / sizeof(*types) };
 
 /* The first type that has it. */
-static int inspect_one(
-	struct engine *g, const char *type, const char *ref, bool size, json_t **ret, struct err *e)
+static int inspect_one(struct engine *g, const char *type, const char *ref, bool size, json_t **ret, struct err *e)
 {
 	int r = -ENOENT;
 
@@ -77,7 +75,7 @@ static int print_all(const json_t *found, const char *format, struct err *e)
 		putchar('\n');
 		return 0;
 	}
-	json_array_foreach (found, i, object) {
+	json_array_foreach(found, i, object) {
 		int r = format_print_object(format, object, e);
 		if (r < 0)
 			return r;
@@ -102,7 +100,7 @@ static int inspect(struct cli *c, struct opts *o, const char *type, struct err *
 			json_array_append_new(found, object);
 	}
 	int r = print_all(found, opts_str(o, "format"), e);
-	strv_foreach (text, failed)
+	strv_foreach(text, failed)
 		cli_errorf("%s", text);
 	return r < 0 ? r : failed != NULL;
 }

@@ -6,8 +6,7 @@
 #include "cli/rows.h"
 
 static const struct opt ls_options[] = {
-	{"format", 0, &opt_string, NULL,
-		"Output as a 'table', by 'table TEMPLATE' or 'TEMPLATE', or as 'json'"},
+	{"format", 0, &opt_string, NULL, "Output as a 'table', by 'table TEMPLATE' or 'TEMPLATE', or as 'json'"},
 	{"quiet", 'q', &opt_bool, NULL, "Show only versions"},
 	{0},
 };
@@ -25,7 +24,7 @@ static int ls(struct cli *c, struct opts *o, struct err *e)
 
 	if (r < 0)
 		return r;
-	json_array_foreach (list, i, k) {
+	json_array_foreach(list, i, k) {
 		json_t *row = json_pack("{s:O, s:s}", "Version", json_object_get(k, "Version"), "Used",
 			json_flag(k, "Used") ? "yes" : "");
 		if (json_array_append_new(rows, row) < 0)

@@ -7,12 +7,10 @@
 
 static const struct opt options[] = {
 	{"follow", 'f', &opt_bool, NULL, "Go on with what is written from now on"},
-	{"since", 0, &opt_string, NULL,
-		"Only what is later than a time (2024-01-02T13:23:37Z) or a time ago (42m)"},
+	{"since", 0, &opt_string, NULL, "Only what is later than a time (2024-01-02T13:23:37Z) or a time ago (42m)"},
 	{"tail", 'n', &opt_string, NULL, "Number of lines from the end (default all)"},
 	{"timestamps", 't', &opt_bool, NULL, "Show the time of each line"},
-	{"until", 0, &opt_string, NULL,
-		"Only what is earlier than a time (2024-01-02T13:23:37Z) or a time ago (42m)"},
+	{"until", 0, &opt_string, NULL, "Only what is earlier than a time (2024-01-02T13:23:37Z) or a time ago (42m)"},
 	{"vm", 0, &opt_bool, NULL, "The console of the utility VM instead of the workload's output"},
 	{0},
 };
@@ -23,8 +21,8 @@ static int parse_time(const struct opts *o, const char *name, int64_t *ret, stru
 
 	if (!s || clock_parse(s, ret) == 0)
 		return 0;
-	return err_set(e, EINVAL,
-		"invalid value for \"%s\": failed to parse value as time or duration: \"%s\"", name, s);
+	return err_set(
+		e, EINVAL, "invalid value for \"%s\": failed to parse value as time or duration: \"%s\"", name, s);
 }
 
 static int parse_tail(const struct opts *o, int64_t *ret, struct err *e)
@@ -36,8 +34,7 @@ static int parse_tail(const struct opts *o, int64_t *ret, struct err *e)
 	if (!s || !strcmp(s, "all") || *s == '-')
 		return 0;
 	if (parse_u64(s, &v) < 0 || v > INT64_MAX)
-		return err_set(
-			e, EINVAL, "invalid value for \"tail\": \"%s\": a number or 'all' is needed", s);
+		return err_set(e, EINVAL, "invalid value for \"tail\": \"%s\": a number or 'all' is needed", s);
 	*ret = (int64_t)v;
 	return 0;
 }

@@ -13,8 +13,7 @@ static const struct opt options[] = {
 	{"filter", 'f', &opt_filter, NULL,
 		"Show those that match: id, name, label, status, exited, ancestor, network or "
 		"isolation=VALUE"},
-	{"format", 0, &opt_string, NULL,
-		"Output as a 'table', by 'table TEMPLATE' or 'TEMPLATE', or as 'json'"},
+	{"format", 0, &opt_string, NULL, "Output as a 'table', by 'table TEMPLATE' or 'TEMPLATE', or as 'json'"},
 	{"last", 'n', &opt_int, NULL, "Show the n containers created last, in whatever state"},
 	{"latest", 'l', &opt_bool, NULL, "Show the container created last, in whatever state"},
 	{"no-trunc", 0, &opt_bool, NULL, "Do not cut the output"},
@@ -56,7 +55,7 @@ static char *names_of(const json_t *container)
 
 	if (buf_adds(&b, "") < 0)
 		return NULL;
-	strv_foreach (name, names)
+	strv_foreach(name, names)
 		buf_addf(&b, "%s%s", b.len ? "," : "", name + (*name == '/'));
 	return steal_ptr(b.data);
 }
@@ -64,8 +63,8 @@ static char *names_of(const json_t *container)
 static char *command_of(const json_t *container, bool no_trunc)
 {
 	const char *command = json_str(container, "Command");
-	_cleanup_free_ char *cut = no_trunc ? strdup(command ? command : "")
-					    : row_ellipsis(command ? command : "", COMMAND_WIDTH);
+	_cleanup_free_ char *cut =
+		no_trunc ? strdup(command ? command : "") : row_ellipsis(command ? command : "", COMMAND_WIDTH);
 	_cleanup_json_ json_t *text = cut ? json_from_str(cut) : NULL;
 
 	return text ? json_dumps(text, JSON_ENCODE_ANY) : NULL;
@@ -80,7 +79,7 @@ static char *mounts_of(const json_t *container, bool no_trunc, int *ret_volumes)
 	*ret_volumes = 0;
 	if (buf_adds(&b, "") < 0)
 		return NULL;
-	json_array_foreach (json_object_get(container, "Mounts"), i, m) {
+	json_array_foreach(json_object_get(container, "Mounts"), i, m) {
 		const char *volume = json_str(m, "Name"), *source = json_str(m, "Source");
 		const char *name = !str_empty(volume) ? volume : source ? source : "";
 		_cleanup_free_ char *text = no_trunc ? strdup(name) : row_ellipsis(name, MOUNT_WIDTH);
@@ -100,7 +99,7 @@ static char *ports_of(const json_t *container)
 
 	if (buf_adds(&b, "") < 0)
 		return NULL;
-	json_array_foreach (json_object_get(container, "Ports"), i, p) {
+	json_array_foreach(json_object_get(container, "Ports"), i, p) {
 		const char *ip = json_str(p, "IP"), *type = json_str(p, "Type");
 		if (i)
 			buf_adds(&b, ", ");
@@ -167,12 +166,11 @@ static int run(struct cli *c, struct opts *o, struct err *e)
 	struct engine *g = cli_engine(c, e);
 	size_t i;
 	json_t *container;
-	int r = g ? engine_list(g, opts_flag(o, "all") || last > 0, opts_get(o, "filter"), &list, e)
-		  : -e->code;
+	int r = g ? engine_list(g, opts_flag(o, "all") || last > 0, opts_get(o, "filter"), &list, e) : -e->code;
 
 	if (r < 0)
 		return r;
-	json_array_foreach (list, i, container) {
+	json_array_foreach(list, i, container) {
 		json_t *row = json_object();
 		if (last > 0 && (int64_t)i >= last) {
 			json_decref(row);

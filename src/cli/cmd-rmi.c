@@ -4,8 +4,7 @@
 #include "cli/cmd.h"
 
 static const struct opt options[] = {
-	{"force", 'f', &opt_bool, NULL,
-		"Remove the image although containers that do not run are made of it"},
+	{"force", 'f', &opt_bool, NULL, "Remove the image although containers that do not run are made of it"},
 	{0},
 };
 
@@ -22,8 +21,8 @@ static int remove_one(struct engine *g, const char *ref, struct opts *o, struct 
 		cli_error(e);
 		return 1;
 	}
-	json_array_foreach (done, i, step) {
-		json_object_foreach (step, what, value)
+	json_array_foreach(done, i, step) {
+		json_object_foreach(step, what, value)
 			printf("%s: %s\n", what, json_string_value(value) ? json_string_value(value) : "");
 	}
 	return r < 0 ? r : 1;

@@ -9,8 +9,7 @@
 
 static const struct opt options[] = {
 	{"detach", 'd', &opt_bool, NULL, "Run in the background and print the container's ID"},
-	{"detach-keys", 0, &opt_string, NULL,
-		"Keys that leave the container running (default ctrl-p,ctrl-q)"},
+	{"detach-keys", 0, &opt_string, NULL, "Keys that leave the container running (default ctrl-p,ctrl-q)"},
 	{"sig-proxy", 0, &opt_bool, NULL, "Pass signals on to the process (default true)"},
 	{0},
 };
@@ -18,8 +17,8 @@ static const struct opt options[] = {
 static uint32_t streams_of(const json_t *body)
 {
 	return (json_flag(body, "AttachStdin") ? MONITOR_STDIN : 0) |
-	       (json_flag(body, "AttachStdout") ? MONITOR_STDOUT : 0) |
-	       (json_flag(body, "AttachStderr") ? MONITOR_STDERR : 0);
+		(json_flag(body, "AttachStdout") ? MONITOR_STDOUT : 0) |
+		(json_flag(body, "AttachStderr") ? MONITOR_STDERR : 0);
 }
 
 /* docker leaves a container that cannot be started behind as "Created", but not with --rm. */

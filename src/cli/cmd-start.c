@@ -9,8 +9,7 @@
 
 static const struct opt options[] = {
 	{"attach", 'a', &opt_bool, NULL, "Attach STDOUT and STDERR and pass signals on"},
-	{"detach-keys", 0, &opt_string, NULL,
-		"Keys that leave the container running (default ctrl-p,ctrl-q)"},
+	{"detach-keys", 0, &opt_string, NULL, "Keys that leave the container running (default ctrl-p,ctrl-q)"},
 	{"interactive", 'i', &opt_bool, NULL, "Attach STDIN"},
 	{0},
 };

@@ -10,8 +10,7 @@
 
 static const struct opt options[] = {
 	{"all", 'a', &opt_bool, NULL, "Show all containers, not only those that run"},
-	{"format", 0, &opt_string, NULL,
-		"Output as a 'table', by 'table TEMPLATE' or 'TEMPLATE', or as 'json'"},
+	{"format", 0, &opt_string, NULL, "Output as a 'table', by 'table TEMPLATE' or 'TEMPLATE', or as 'json'"},
 	{"no-stream", 0, &opt_bool, NULL, "Show one result and end"},
 	{"no-trunc", 0, &opt_bool, NULL, "Do not cut the output"},
 	{0},
@@ -31,8 +30,8 @@ static const struct format_column columns[] = {
 	{0},
 };
 static const struct format_list stats_list = {
-	"{{.ID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.NetIO}}\t{{.BlockIO}}\t{{.PIDs}}",
-	NULL, columns};
+	"{{.ID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.NetIO}}\t{{.BlockIO}}\t{{.PIDs}}", NULL,
+	columns};
 
 static char *binary_size(const json_t *stats, const char *key)
 {
@@ -54,8 +53,7 @@ static char *percent(double part, double whole)
 }
 
 /* `before` is an earlier sample of the same container, ms earlier; NULL: none. */
-static int make_row(
-	const char *ref, const json_t *before, const json_t *s, double ms, bool no_trunc, json_t *row)
+static int make_row(const char *ref, const json_t *before, const json_t *s, double ms, bool no_trunc, json_t *row)
 {
 	double cpu = (double)(json_int(s, "CpuNs", 0) - json_int(before, "CpuNs", 0));
 	const json_t *pids = json_object_get(s, "Pids");
@@ -66,8 +64,7 @@ static int make_row(
 	r |= row_set(row, "CPUPerc", before ? percent(cpu, ms * 1e6) : strdup("--"));
 	r |= row_set(row, "HostMem", binary_size(s, "HostMemory"));
 	r |= row_set(row, "ID", row_id(json_str(s, "Id"), no_trunc));
-	r |= row_set(row, "MemPerc",
-		percent((double)json_int(s, "Memory", 0), (double)json_int(s, "MemoryLimit", 0)));
+	r |= row_set(row, "MemPerc", percent((double)json_int(s, "Memory", 0), (double)json_int(s, "MemoryLimit", 0)));
 	r |= row_set(row, "MemUsage", used && limit ? str_fmt("%s / %s", used, limit) : NULL);
 	r |= row_set(row, "Name", strdup(json_str(s, "Name") ? json_str(s, "Name") : ""));
 	r |= row_set(row, "NetIO", strdup("--"));
@@ -83,14 +80,13 @@ static int take_samples(struct engine *g, struct opts *o, json_t **ret, struct e
 	_cleanup_strv_ char **refs = NULL;
 	size_t i;
 	json_t *c;
-	int r = o->args_len ? strv_push_all(&refs, o->args)
-			    : engine_list(g, opts_flag(o, "all"), NULL, &list, e);
+	int r = o->args_len ? strv_push_all(&refs, o->args) : engine_list(g, opts_flag(o, "all"), NULL, &list, e);
 
 	if (r < 0)
 		return r;
-	json_array_foreach (list, i, c)
+	json_array_foreach(list, i, c)
 		strv_push(&refs, json_str(c, "Id"));
-	strv_foreach (ref, refs) {
+	strv_foreach(ref, refs) {
 		json_t *s = NULL;
 		r = engine_stats(g, ref, &s, e);
 		if (r < 0 && o->args_len && r != -ESRCH)
@@ -110,7 +106,7 @@ static int show(struct opts *o, const json_t *before, const json_t *now, double 
 	const char *ref;
 	json_t *s;
 
-	json_object_foreach ((json_t *)now, ref, s) {
+	json_object_foreach((json_t *)now, ref, s) {
 		json_t *row = json_object();
 		if (json_array_append_new(rows, row) < 0 ||
 			make_row(ref, json_object_get(before, ref), s, ms, opts_flag(o, "no-trunc"), row) < 0)

@@ -10,10 +10,9 @@ static int add_line(struct buf *b, const json_t *cells)
 	json_t *cell;
 	int r = 0;
 
-	json_array_foreach (cells, i, cell) {
+	json_array_foreach(cells, i, cell) {
 		if (r == 0)
-			r = buf_addf(b, "%s%s", i ? "\t" : "",
-				json_string_value(cell) ? json_string_value(cell) : "");
+			r = buf_addf(b, "%s%s", i ? "\t" : "", json_string_value(cell) ? json_string_value(cell) : "");
 	}
 	return r < 0 ? r : buf_adds(b, "\n");
 }
@@ -30,7 +29,7 @@ static int run(struct cli *c, struct opts *o, struct err *e)
 	if (r < 0)
 		return r;
 	r = add_line(&lines, json_object_get(top, "Titles"));
-	json_array_foreach (json_object_get(top, "Processes"), i, process) {
+	json_array_foreach(json_object_get(top, "Processes"), i, process) {
 		if (r == 0)
 			r = add_line(&lines, process);
 	}

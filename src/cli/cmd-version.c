@@ -35,8 +35,7 @@ static int run(struct cli *c, struct opts *o, struct err *e)
 		text(v, "Version"), text(v, "ApiVersion"), text(v, "Os"), text(v, "Arch"));
 	printf("\nServer:\n Engine:\n  Version:          %s\n  API version:      %s\n  OS/Arch:          "
 	       "%s/%s\n  Kernel version:   %s\n",
-		text(v, "Version"), text(v, "ApiVersion"), text(v, "Os"), text(v, "Arch"),
-		text(v, "KernelVersion"));
+		text(v, "Version"), text(v, "ApiVersion"), text(v, "Os"), text(v, "Arch"), text(v, "KernelVersion"));
 	return 0;
 }
 

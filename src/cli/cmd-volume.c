@@ -21,8 +21,8 @@ static int create(struct cli *c, struct opts *o, struct err *e)
 	if (!str_empty(driver) && strcmp(driver, "local"))
 		return err_set(e, ENOTSUP, "volume driver '%s' is not supported: use 'local'", driver);
 	g = cli_engine(c, e);
-	int r = g ? engine_volume_create(g, o->args_len ? o->args[0] : NULL,
-			    json_object_get(o->body, "Labels"), &volume, e)
+	int r = g ? engine_volume_create(
+			    g, o->args_len ? o->args[0] : NULL, json_object_get(o->body, "Labels"), &volume, e)
 		  : -e->code;
 	if (r < 0)
 		return r;
@@ -40,8 +40,7 @@ const struct command cmd_volume_create = {
 };
 
 static const struct opt ls_options[] = {
-	{"format", 0, &opt_string, NULL,
-		"Output as a 'table', by 'table TEMPLATE' or 'TEMPLATE', or as 'json'"},
+	{"format", 0, &opt_string, NULL, "Output as a 'table', by 'table TEMPLATE' or 'TEMPLATE', or as 'json'"},
 	{"quiet", 'q', &opt_bool, NULL, "Show only names"},
 	{0},
 };
@@ -80,7 +79,7 @@ static int ls(struct cli *c, struct opts *o, struct err *e)
 
 	if (r < 0)
 		return r;
-	json_array_foreach (list, i, v) {
+	json_array_foreach(list, i, v) {
 		json_t *row = json_object();
 		if (json_array_append_new(rows, row) < 0 || make_row(v, row) < 0)
 			return err_nomem(e);

@@ -39,12 +39,12 @@ struct command_group {
 	} commands[24];
 };
 
-extern const struct command cmd_attach, cmd_create, cmd_doctor, cmd_exec, cmd_image_inspect, cmd_images,
-	cmd_import, cmd_info, cmd_inspect;
-extern const struct command cmd_container_inspect, cmd_kernel_ls, cmd_kernel_update, cmd_kill, cmd_logs,
-	cmd_ps, cmd_pull, cmd_rename, cmd_rm;
-extern const struct command cmd_rmi, cmd_run, cmd_start, cmd_stats, cmd_stop, cmd_top, cmd_version,
-	cmd_volume_create, cmd_volume_inspect;
+extern const struct command cmd_attach, cmd_create, cmd_doctor, cmd_exec, cmd_image_inspect, cmd_images, cmd_import,
+	cmd_info, cmd_inspect;
+extern const struct command cmd_container_inspect, cmd_kernel_ls, cmd_kernel_update, cmd_kill, cmd_logs, cmd_ps,
+	cmd_pull, cmd_rename, cmd_rm;
+extern const struct command cmd_rmi, cmd_run, cmd_start, cmd_stats, cmd_stop, cmd_top, cmd_version, cmd_volume_create,
+	cmd_volume_inspect;
 extern const struct command cmd_volume_ls, cmd_volume_rm, cmd_wait;
 
 /* commands.c. The lists end in NULL, or in a group without a name. */

@@ -44,7 +44,7 @@ int env_file_read(const char *path, json_t *env, struct err *e)
 	_cleanup_strv_ char **lines = NULL;
 	int r = read_lines(path, &lines, e);
 
-	strv_foreach (line, lines) {
+	strv_foreach(line, lines) {
 		const char *s = content_of(line);
 		if (r < 0 || !s)
 			continue;
@@ -69,7 +69,7 @@ int env_files_apply(struct opts *o, struct err *e)
 
 	if (!opts_given(o, "env-file"))
 		return 0;
-	json_array_foreach (opts_get(o, "env-file"), i, path) {
+	json_array_foreach(opts_get(o, "env-file"), i, path) {
 		int r = env_file_read(json_string_value(path), env, e);
 		if (r < 0)
 			return r;
@@ -96,10 +96,10 @@ static int label_files_apply(struct opts *o, struct err *e)
 
 	if (!opts_given(o, "label-file"))
 		return 0;
-	json_array_foreach (opts_get(o, "label-file"), i, path) {
+	json_array_foreach(opts_get(o, "label-file"), i, path) {
 		_cleanup_strv_ char **lines = NULL;
 		int r = read_lines(json_string_value(path), &lines, e);
-		strv_foreach (line, lines) {
+		strv_foreach(line, lines) {
 			const char *s = content_of(line);
 			if (r == 0 && s && add_file_label(labels, s) < 0)
 				r = err_nomem(e);
@@ -170,7 +170,7 @@ static void print_warnings(json_t *warnings)
 	size_t i;
 	json_t *w;
 
-	json_array_foreach (warnings, i, w)
+	json_array_foreach(warnings, i, w)
 		fprintf(stderr, "WARNING: %s\n", json_string_value(w) ? json_string_value(w) : "");
 	json_decref(warnings);
 }
@@ -188,8 +188,7 @@ static int create_or_pull(struct engine *g, struct opts *o, char ret_id[65], str
 			print_warnings(warnings);
 			return 0;
 		}
-		if (r != -ENOENT || !strstr(e->msg, "No such image") || pulled ||
-			(when && !strcmp(when, "never")))
+		if (r != -ENOENT || !strstr(e->msg, "No such image") || pulled || (when && !strcmp(when, "never")))
 			return r;
 		fprintf(stderr, "Unable to find image '%s%s' locally\n", ref, has_tag(ref) ? "" : ":latest");
 		r = pull(g, o, e);
@@ -205,8 +204,7 @@ static int open_cidfile(const char *path, struct err *e)
 		return fd;
 	if (errno == EEXIST)
 		return err_set(e, EEXIST,
-			"container ID file found, make sure the other container isn't running or delete %s",
-			path);
+			"container ID file found, make sure the other container isn't running or delete %s", path);
 	return err_errno(e, errno, "failed to create the container ID file %s", path);
 }
 
@@ -217,8 +215,7 @@ static int check_options(const struct opts *o, struct err *e)
 
 	if (when && !str_in(when, times))
 		return err_set(e, EINVAL,
-			"invalid pull option: '%s': must be one of \"always\", \"missing\" or \"never\"",
-			when);
+			"invalid pull option: '%s': must be one of \"always\", \"missing\" or \"never\"", when);
 	if (opts_flag(o, "rm") && !str_empty(restart) && strcmp(restart, "no"))
 		return err_set(e, EINVAL, "conflicting options: cannot specify both --restart and --rm");
 	return 0;

@@ -32,8 +32,7 @@ static int parse(const char *text, struct template **ret, struct err *e)
 	return r == -EINVAL ? err_wrap(e, "failed to parse template") : r;
 }
 
-static int run(
-	const struct template *t, const json_t *data, const json_t *methods, struct buf *out, struct err *e)
+static int run(const struct template *t, const json_t *data, const json_t *methods, struct buf *out, struct err *e)
 {
 	int r = template_run(t, data, methods, out, e);
 
@@ -61,8 +60,7 @@ static int add_header(const struct format_list *f, const struct template *t, str
 	return r < 0 ? r : buf_adds(out, "\n") < 0 ? err_nomem(e) : 0;
 }
 
-static int print_rows(
-	const struct format_list *f, const char *text, bool table, const json_t *rows, struct err *e)
+static int print_rows(const struct format_list *f, const char *text, bool table, const json_t *rows, struct err *e)
 {
 	_cleanup_buf_ struct buf lines = {0}, laid_out = {0};
 	_cleanup_template_ struct template *t = NULL;
@@ -72,7 +70,7 @@ static int print_rows(
 
 	if (r == 0 && table)
 		r = add_header(f, t, &lines, e);
-	json_array_foreach (rows, i, row) {
+	json_array_foreach(rows, i, row) {
 		_cleanup_json_ json_t *methods = json_incref(json_object_get(row, METHODS));
 		_cleanup_json_ json_t *shown = json_copy(row);
 		if (r < 0)
@@ -91,8 +89,7 @@ static int print_rows(
 	return 0;
 }
 
-int format_print_list(
-	const struct format_list *f, const char *format, bool quiet, const json_t *rows, struct err *e)
+int format_print_list(const struct format_list *f, const char *format, bool quiet, const json_t *rows, struct err *e)
 {
 	bool plain = !format || !*format || !strcmp(format, "table");
 

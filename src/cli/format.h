@@ -11,10 +11,9 @@ struct format_column {
 };
 
 struct format_list {
-	const char *table; /* the columns of the plain table: "{{.ID}}\t{{.Names}}" */
-	const char *quiet; /* what --quiet prints: "{{.ID}}"; NULL: there is no --quiet */
-	const struct format_column
-		*columns; /* headers for tables of the user's own; ends in a row without field */
+	const char *table;                   /* the columns of the plain table: "{{.ID}}\t{{.Names}}" */
+	const char *quiet;                   /* what --quiet prints: "{{.ID}}"; NULL: there is no --quiet */
+	const struct format_column *columns; /* headers for tables of the user's own; ends in a row without field */
 };
 
 /*
@@ -22,8 +21,7 @@ struct format_list {
  * as `format` says: NULL or "table", "table TEMPLATE", "json", "TEMPLATE". -EINVAL for a template that is
  * wrong.
  */
-int format_print_list(
-	const struct format_list *f, const char *format, bool quiet, const json_t *rows, struct err *e);
+int format_print_list(const struct format_list *f, const char *format, bool quiet, const json_t *rows, struct err *e);
 
 /* Prints one object: "json" or a template, and a newline. */
 int format_print_object(const char *format, const json_t *object, struct err *e);

@@ -81,8 +81,7 @@ static void print_aliases(FILE *f, const struct command *c)
 	for (const struct command_group *g = command_groups; g->name; g++)
 		for (size_t i = 0; g->commands[i].name; i++)
 			if (g->commands[i].command == c)
-				buf_addf(
-					&b, "%scaisson %s %s", n++ ? ", " : "", g->name, g->commands[i].name);
+				buf_addf(&b, "%scaisson %s %s", n++ ? ", " : "", g->name, g->commands[i].name);
 	if (command_find(c->name) == c)
 		buf_addf(&b, "%scaisson %s", n++ ? ", " : "", c->name);
 	if (n > 1 && b.len)
@@ -109,8 +108,7 @@ void help_group(FILE *f, const struct command_group *g)
 {
 	fprintf(f, "Usage:  caisson %s COMMAND\n\n%s\n\nCommands:\n", g->name, g->summary);
 	for (size_t i = 0; g->commands[i].name; i++)
-		if (!i ||
-			g->commands[i].command != g->commands[i - 1].command) /* its other names follow it */
+		if (!i || g->commands[i].command != g->commands[i - 1].command) /* its other names follow it */
 			print_summary(f, g->commands[i].name, g->commands[i].command->summary);
 	fprintf(f, "\nRun 'caisson %s COMMAND --help' for more information on a command.\n", g->name);
 }
@@ -119,8 +117,9 @@ void help_main(FILE *f)
 {
 	static const struct opt *const tables[OPT_TABLES] = {global_options};
 
-	fprintf(f, "Usage:  caisson [OPTIONS] COMMAND\n\nContainers with the host's kernel or with one of "
-		   "their own\n\nManagement Commands:\n");
+	fprintf(f,
+		"Usage:  caisson [OPTIONS] COMMAND\n\nContainers with the host's kernel or with one of "
+		"their own\n\nManagement Commands:\n");
 	for (const struct command_group *g = command_groups; g->name; g++)
 		print_summary(f, g->name, g->summary);
 	fprintf(f, "\nCommands:\n");

@@ -24,9 +24,7 @@ static int unknown_command(const char *parent, const char *name)
 /* 0, or the exit status of a wrong number of arguments. */
 static int check_args(const char *called, const struct command *c, int n)
 {
-	const char *how = c->min_args == c->max_args ? "exactly "
-			  : n < c->min_args          ? "at least "
-						     : "at most ";
+	const char *how = c->min_args == c->max_args ? "exactly " : n < c->min_args ? "at least " : "at most ";
 	int want = n < c->min_args ? c->min_args : c->max_args;
 
 	if (n >= c->min_args && (c->max_args < 0 || n <= c->max_args))
@@ -34,8 +32,7 @@ static int check_args(const char *called, const struct command *c, int n)
 	if (!c->max_args)
 		fprintf(stderr, "\"%s\" accepts no arguments.\n", called);
 	else
-		fprintf(stderr, "\"%s\" requires %s%d argument%s.\n", called, how, want,
-			want == 1 ? "" : "s");
+		fprintf(stderr, "\"%s\" requires %s%d argument%s.\n", called, how, want, want == 1 ? "" : "s");
 	fprintf(stderr, "See '%s --help'.\n\n", called);
 	help_usage(stderr, called, c);
 	fprintf(stderr, "\n%s\n", c->summary);

@@ -25,9 +25,8 @@ static int parse_limit(const char *s, int64_t *ret)
 /* nofile=1024:2048 or nofile=1024 */
 static int set_ulimit(struct opts *p, const struct opt *o, const char *value, struct err *e)
 {
-	static const char *const names[] = {"as", "core", "cpu", "data", "fsize", "locks", "memlock",
-		"msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "rttime", "sigpending", "stack",
-		NULL};
+	static const char *const names[] = {"as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue",
+		"nice", "nofile", "nproc", "rss", "rtprio", "rttime", "sigpending", "stack", NULL};
 	_cleanup_free_ char *name = strdup(value);
 	int64_t soft, hard;
 
@@ -45,16 +44,12 @@ static int set_ulimit(struct opts *p, const struct opt *o, const char *value, st
 	if (parse_limit(first, &soft) < 0)
 		return err_set(e, EINVAL, "strconv.ParseInt: parsing \"%s\": invalid syntax", first);
 	if (parse_limit(second ? second : first, &hard) < 0)
-		return err_set(e, EINVAL, "strconv.ParseInt: parsing \"%s\": invalid syntax",
-			second ? second : first);
+		return err_set(e, EINVAL, "strconv.ParseInt: parsing \"%s\": invalid syntax", second ? second : first);
 	if (hard != -1 && (soft == -1 || soft > hard))
-		return err_set(e, EINVAL,
-			"ulimit soft limit must be less than or equal to hard limit: %lld > %lld",
+		return err_set(e, EINVAL, "ulimit soft limit must be less than or equal to hard limit: %lld > %lld",
 			(long long)soft, (long long)hard);
 	return opts_append(p, o,
-		json_pack(
-			"{s:s, s:I, s:I}", "Name", name, "Hard", (json_int_t)hard, "Soft", (json_int_t)soft),
-		e);
+		json_pack("{s:s, s:I, s:I}", "Name", name, "Hard", (json_int_t)hard, "Soft", (json_int_t)soft), e);
 }
 const struct opt_type opt_ulimit = {"ulimit", set_ulimit};
 
@@ -166,9 +161,7 @@ static int set_restart(struct opts *p, const struct opt *o, const char *value, s
 	if (value[n] && !n)
 		return err_set(e, EINVAL, "invalid restart policy format: no policy provided before colon");
 	if (value[n] && parse_int(value + n + 1, &count) < 0)
-		return err_set(
-			e, EINVAL, "invalid restart policy format: maximum retry count must be an integer");
-	return opts_put(
-		p, o, json_pack("{s:o, s:i}", "Name", json_from_str(name), "MaximumRetryCount", count), e);
+		return err_set(e, EINVAL, "invalid restart policy format: maximum retry count must be an integer");
+	return opts_put(p, o, json_pack("{s:o, s:i}", "Name", json_from_str(name), "MaximumRetryCount", count), e);
 }
 const struct opt_type opt_restart = {"string", set_restart};

@@ -85,8 +85,7 @@ static int put_value(json_t *m, const struct mount_key *k, const char *value)
 			return -EINVAL;
 		return json_put_path(m, k->path, json_integer((json_int_t)size));
 	case KEY_OCTAL:
-		return parse_octal(value, &mode) < 0 ? -EINVAL
-						     : json_put_path(m, k->path, json_integer(mode));
+		return parse_octal(value, &mode) < 0 ? -EINVAL : json_put_path(m, k->path, json_integer(mode));
 	case KEY_PAIR:
 		return put_pair(m, k->path, value);
 	}
@@ -150,8 +149,8 @@ static int check_mount(const json_t *m, struct err *e)
 		return err_set(e, EINVAL, "target is required");
 	for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++)
 		if (json_object_get(m, options[i][1]) && strcmp(type, options[i][0]))
-			return err_set(e, EINVAL, "cannot mix '%s-*' options with mount type '%s'",
-				options[i][0], type);
+			return err_set(
+				e, EINVAL, "cannot mix '%s-*' options with mount type '%s'", options[i][0], type);
 	return 0;
 }
 

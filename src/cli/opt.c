@@ -41,8 +41,7 @@ static int set_value(struct opts *p, const struct opt *o, const char *value, str
 		return err_nomem(e);
 	if (o->letter)
 		snprintf(letter, sizeof(letter), "-%c, ", o->letter);
-	return err_set(e, EINVAL, "invalid argument \"%s\" for \"%s--%s\" flag: %s", value, letter, o->name,
-		why.msg);
+	return err_set(e, EINVAL, "invalid argument \"%s\" for \"%s--%s\" flag: %s", value, letter, o->name, why.msg);
 }
 
 /* "--name", "--name=value"; *next is what follows on the command line. Returns how many of these were used,

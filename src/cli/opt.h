@@ -61,9 +61,7 @@ int opts_put_key(struct opts *p, const struct opt *o, const char *key, json_t *v
 int json_put_path(json_t *root, const char *path, json_t *value);
 
 /* Plain values (opt-types.c). */
-extern const struct opt_type opt_bool, opt_string, opt_list, opt_int, opt_bytes, opt_bytes_or_unlimited,
-	opt_cpus;
+extern const struct opt_type opt_bool, opt_string, opt_list, opt_int, opt_bytes, opt_bytes_or_unlimited, opt_cpus;
 extern const struct opt_type opt_env, opt_label, opt_map, opt_filter;
 /* What containers take (opt-container.c, opt-mount.c). */
-extern const struct opt_type opt_ulimit, opt_device, opt_volume, opt_tmpfs, opt_attach, opt_restart,
-	opt_mount;
+extern const struct opt_type opt_ulimit, opt_device, opt_volume, opt_tmpfs, opt_attach, opt_restart, opt_mount;

@@ -65,7 +65,7 @@ char *row_labels(const json_t *labels)
 
 	if (!names || buf_adds(&b, "") < 0)
 		return NULL;
-	json_object_foreach ((json_t *)labels, name, value)
+	json_object_foreach((json_t *)labels, name, value)
 		names[n++] = name;
 	qsort(names, n, sizeof(*names), compare_names);
 	for (size_t i = 0; i < n; i++) {

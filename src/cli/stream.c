@@ -193,8 +193,7 @@ static int on_frame(struct relay *r, const struct frame *f, struct err *e)
 	switch (f->type) {
 	case MONITOR_DATA:
 		if (f->stream != 1 && f->stream != 2)
-			return err_set(
-				e, EBADMSG, "data for stream %u from the container's monitor", f->stream);
+			return err_set(e, EBADMSG, "data for stream %u from the container's monitor", f->stream);
 		return buf_add(&r->out[f->stream - 1].b, f->payload, f->len) < 0 ? err_nomem(e) : 0;
 	case MONITOR_STARTED:
 		r->proc = (int)wire_u32(&w);
@@ -232,8 +231,7 @@ static int take_frames(struct relay *r, struct err *e)
 		if (n < 0)
 			return err_set(e, EBADMSG, "damaged frame from the container's monitor");
 		if (n == 0)
-			return r->sock_closed ? err_set(e, ECONNRESET, "the container's monitor has gone")
-					      : 0;
+			return r->sock_closed ? err_set(e, ECONNRESET, "the container's monitor has gone") : 0;
 		n = on_frame(r, &f, e);
 		if (n < 0)
 			return n;

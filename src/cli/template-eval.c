@@ -128,7 +128,7 @@ static int eval_operand(struct run *s, const struct expr *x, json_t *dot, struct
 	case EXPR_FUNCTION:
 		return fail_at(s, x, "a function's result needs parentheses");
 	}
-	strv_foreach (name, x->fields) {
+	strv_foreach(name, x->fields) {
 		if (r == 0)
 			r = step(s, x, name, ret);
 	}
@@ -148,8 +148,7 @@ static void values_done(json_t **args, size_t n)
 
 /* and, or: the first argument that decides, or the last; not: the opposite of its one. `last` (may be NULL)
  * is the piped value. */
-static int eval_logic(
-	struct run *s, const struct call *c, json_t *dot, const struct value *last, struct value *ret)
+static int eval_logic(struct run *s, const struct call *c, json_t *dot, const struct value *last, struct value *ret)
 {
 	const char *name = c->args[0].name;
 	bool is_and = !strcmp(name, "and"), is_not = !strcmp(name, "not");
@@ -180,8 +179,8 @@ static int eval_logic(
 }
 
 /* The arguments of a call as values; what is missing is an error here. */
-static int eval_args(struct run *s, const struct call *c, json_t *dot, const struct value *last,
-	json_t ***ret, size_t *ret_n)
+static int eval_args(
+	struct run *s, const struct call *c, json_t *dot, const struct value *last, json_t ***ret, size_t *ret_n)
 {
 	json_t **args = calloc(c->n + 1, sizeof(*args));
 	size_t n = 0;
@@ -208,8 +207,7 @@ static int eval_args(struct run *s, const struct call *c, json_t *dot, const str
 	return 0;
 }
 
-static int eval_function(
-	struct run *s, const struct call *c, json_t *dot, const struct value *last, struct value *ret)
+static int eval_function(struct run *s, const struct call *c, json_t *dot, const struct value *last, struct value *ret)
 {
 	const struct expr *x = &c->args[0];
 	const struct template_function *f = template_function(x->name);
@@ -239,9 +237,8 @@ static int eval_function(
 static int eval_method(struct run *s, const struct call *c, struct value *ret)
 {
 	const struct expr *x = &c->args[0];
-	const json_t *method = x->kind == EXPR_DOT && strv_len(x->fields) == 1
-				       ? json_object_get(s->methods, x->fields[0])
-				       : NULL;
+	const json_t *method =
+		x->kind == EXPR_DOT && strv_len(x->fields) == 1 ? json_object_get(s->methods, x->fields[0]) : NULL;
 	const char *key = c->n == 2 ? json_string_value(c->args[1].literal) : NULL;
 
 	if (!method || !key)
@@ -251,8 +248,7 @@ static int eval_method(struct run *s, const struct call *c, struct value *ret)
 	return ret->v ? 0 : err_nomem(s->e);
 }
 
-static int eval_call(
-	struct run *s, const struct call *c, json_t *dot, const struct value *last, struct value *ret)
+static int eval_call(struct run *s, const struct call *c, json_t *dot, const struct value *last, struct value *ret)
 {
 	if (c->args[0].kind == EXPR_FUNCTION)
 		return eval_function(s, c, dot, last, ret);
@@ -351,7 +347,7 @@ static int run_object(struct run *s, const struct node *n, json_t *o)
 	size_t count = 0;
 	int r = names ? 0 : err_nomem(s->e);
 
-	json_object_foreach (o, name, member) {
+	json_object_foreach(o, name, member) {
 		if (names)
 			names[count++] = name;
 	}
@@ -418,8 +414,7 @@ static int run_nodes(struct run *s, const struct node *n, json_t *dot)
 	return r;
 }
 
-int template_run(
-	const struct template *t, const json_t *data, const json_t *methods, struct buf *out, struct err *e)
+int template_run(const struct template *t, const json_t *data, const json_t *methods, struct buf *out, struct err *e)
 {
 	struct run s = {.t = t, .methods = methods, .out = out, .e = e};
 	json_t *root = json_incref((json_t *)data);

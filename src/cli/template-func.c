@@ -58,7 +58,7 @@ static int print_object(struct buf *out, const json_t *v)
 
 	if (!names)
 		return -ENOMEM;
-	json_object_foreach ((json_t *)v, name, member)
+	json_object_foreach((json_t *)v, name, member)
 		names[n++] = name;
 	qsort(names, n, sizeof(*names), compare_keys);
 	int r = buf_adds(out, "map[");
@@ -137,8 +137,8 @@ static int fn_index(json_t *const *args, size_t n, json_t **ret, struct err *e)
 			json_int_t k = json_integer_value(args[i]);
 			v = k < 0 ? NULL : json_array_get(v, (size_t)k);
 			if (!v)
-				return err_set(e, EINVAL, "error calling index: index out of range: %lld",
-					(long long)k);
+				return err_set(
+					e, EINVAL, "error calling index: index out of range: %lld", (long long)k);
 		} else if (!json_is_null(v)) {
 			return err_set(e, EINVAL, "error calling index: cannot index it with this type");
 		}
@@ -163,12 +163,12 @@ static int fn_slice(json_t *const *args, size_t n, json_t **ret, struct err *e)
 	for (size_t i = 1; i < n; i++) {
 		bound[i - 1] = json_integer_value(args[i]);
 		if (!json_is_integer(args[i]) || bound[i - 1] < 0 || (size_t)bound[i - 1] > len)
-			return err_set(e, EINVAL, "error calling slice: index out of range: %lld",
-				(long long)bound[i - 1]);
+			return err_set(
+				e, EINVAL, "error calling slice: index out of range: %lld", (long long)bound[i - 1]);
 	}
 	if (bound[0] > bound[1])
-		return err_set(e, EINVAL, "error calling slice: invalid slice index: %lld > %lld",
-			(long long)bound[0], (long long)bound[1]);
+		return err_set(e, EINVAL, "error calling slice: invalid slice index: %lld > %lld", (long long)bound[0],
+			(long long)bound[1]);
 	if (is_text) {
 		_cleanup_free_ char *part =
 			strndup(json_string_value(args[0]) + bound[0], (size_t)(bound[1] - bound[0]));
@@ -183,8 +183,7 @@ static int fn_slice(json_t *const *args, size_t n, json_t **ret, struct err *e)
 
 static int need_string(json_t *v, const char *function, struct err *e)
 {
-	return json_is_string(v) ? 0
-				 : err_set(e, EINVAL, "wrong type for value; %s expects a string", function);
+	return json_is_string(v) ? 0 : err_set(e, EINVAL, "wrong type for value; %s expects a string", function);
 }
 
 static int map_text(json_t *const *args, json_t **ret, int (*map)(int), struct err *e)
@@ -348,9 +347,9 @@ static int print_verb(struct buf *b, const char *flags, char verb, const json_t 
 		r = quoted ? buf_adds(&text, quoted) : -ENOMEM;
 	} else if ((verb == 'x' || verb == 'X' || verb == 'o') && json_is_integer(v)) {
 		unsigned long long number = (unsigned long long)json_integer_value(v);
-		r = verb == 'x'   ? buf_addf(&text, "%llx", number)
-		    : verb == 'X' ? buf_addf(&text, "%llX", number)
-				  : buf_addf(&text, "%llo", number);
+		r = verb == 'x'       ? buf_addf(&text, "%llx", number)
+			: verb == 'X' ? buf_addf(&text, "%llX", number)
+				      : buf_addf(&text, "%llo", number);
 	} else if (strchr("feg", verb) && json_is_number(v)) {
 		r = buf_addf(&text, "%.*f", point ? atoi(point + 1) : 6, json_number_value(v));
 	} else {
@@ -384,8 +383,8 @@ static int fn_printf(json_t *const *args, size_t n, json_t **ret, struct err *e)
 			continue;
 		}
 		if (len >= 5 || !c[len + 1] || !strchr("sdvqtxXofeg", c[len + 1]))
-			return err_set(e, EINVAL, "error calling printf: bad verb in \"%s\"",
-				json_string_value(args[0]));
+			return err_set(
+				e, EINVAL, "error calling printf: bad verb in \"%s\"", json_string_value(args[0]));
 		memcpy(flags, c + 1, len);
 		c += len + 1;
 		r = used < n ? print_verb(&b, flags, *c, args[used]) : buf_addf(&b, "%%!%c(MISSING)", *c);
@@ -421,10 +420,9 @@ static int compare(const json_t *a, const json_t *b, int *ret)
 		*ret = strcmp(json_string_value(a), json_string_value(b));
 	else if (json_is_integer(a) && json_is_integer(b))
 		*ret = (json_integer_value(a) > json_integer_value(b)) -
-		       (json_integer_value(a) < json_integer_value(b));
+			(json_integer_value(a) < json_integer_value(b));
 	else if (json_is_number(a) && json_is_number(b))
-		*ret = (json_number_value(a) > json_number_value(b)) -
-		       (json_number_value(a) < json_number_value(b));
+		*ret = (json_number_value(a) > json_number_value(b)) - (json_number_value(a) < json_number_value(b));
 	else
 		return -EINVAL;
 	return 0;
@@ -435,8 +433,7 @@ static int equal(const json_t *a, const json_t *b, bool *ret)
 {
 	int order;
 
-	if (json_is_boolean(a) == json_is_boolean(b) &&
-		(json_is_boolean(a) || json_is_null(a) || json_is_null(b)))
+	if (json_is_boolean(a) == json_is_boolean(b) && (json_is_boolean(a) || json_is_null(a) || json_is_null(b)))
 		*ret = json_typeof(a) == json_typeof(b);
 	else if (compare(a, b, &order) == 0)
 		*ret = !order;

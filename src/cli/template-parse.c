@@ -409,8 +409,7 @@ static bool keyword(struct parser *s, const char *word)
 {
 	size_t n = strlen(word);
 
-	if ((size_t)(s->end - s->p) < n || strncmp(s->p, word, n) ||
-		(s->p + n < s->end && word_char(s->p[n])))
+	if ((size_t)(s->end - s->p) < n || strncmp(s->p, word, n) || (s->p + n < s->end && word_char(s->p[n])))
 		return false;
 	s->p += n;
 	return true;
@@ -498,10 +497,10 @@ static int parse_action(struct parser *s, struct node ***tail, enum stop *ret_st
 	if (!n)
 		return err_nomem(s->e);
 	*tail = &n->next;
-	n->kind = keyword(s, "if")      ? NODE_IF
-		  : keyword(s, "range") ? NODE_RANGE
-		  : keyword(s, "with")  ? NODE_WITH
-					: NODE_ACTION;
+	n->kind = keyword(s, "if")    ? NODE_IF
+		: keyword(s, "range") ? NODE_RANGE
+		: keyword(s, "with")  ? NODE_WITH
+				      : NODE_ACTION;
 	if (n->kind != NODE_ACTION)
 		return parse_block(s, n);
 	r = parse_pipe(s, &n->pipe);

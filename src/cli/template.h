@@ -23,8 +23,7 @@ struct template;
 int template_parse(const char *text, struct template **ret, struct err *e);
 /* Appends the result to *out. `methods` (may be NULL): {"Label": {...}} or {"Label": true}, for {{.Label
  * "key"}}. -EINVAL with Go's text, -ENOMEM. */
-int template_run(
-	const struct template *t, const json_t *data, const json_t *methods, struct buf *out, struct err *e);
+int template_run(const struct template *t, const json_t *data, const json_t *methods, struct buf *out, struct err *e);
 void template_free(struct template *t);
 static inline void cleanup_template(struct template **t)
 {

@@ -71,10 +71,9 @@ int detach_keys_parse(const char *s, struct detach_keys *ret, struct err *e)
 	_cleanup_strv_ char **parts = strv_split(str_empty(s) ? "ctrl-p,ctrl-q" : s, ",");
 
 	*ret = (struct detach_keys){0};
-	strv_foreach (key, parts) {
+	strv_foreach(key, parts) {
 		if (ret->len == DETACH_KEYS_MAX || parse_key(key, &ret->keys[ret->len++]) < 0)
-			return err_set(
-				e, EINVAL, "invalid detach keys (%s): Unknown character: '%s'", s, key);
+			return err_set(e, EINVAL, "invalid detach keys (%s): Unknown character: '%s'", s, key);
 	}
 	return ret->len ? 0 : err_set(e, EINVAL, "invalid detach keys (%s)", s ? s : "");
 }

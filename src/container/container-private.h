@@ -12,12 +12,12 @@ struct container;
 struct relay;
 
 enum client_role {
-	CLIENT_IDLE,	/* no request yet, or one that was answered */
-	CLIENT_ASKER,	/* waits for an answer that the backend will give */
+	CLIENT_IDLE,    /* no request yet, or one that was answered */
+	CLIENT_ASKER,   /* waits for an answer that the backend will give */
 	CLIENT_STARTER, /* waits for the start; its streams are attached already */
-	CLIENT_STREAM,	/* attached to a relay */
-	CLIENT_WAITER,	/* gets EXITED at the end */
-	CLIENT_EXEC,	/* waits for its exec to start */
+	CLIENT_STREAM,  /* attached to a relay */
+	CLIENT_WAITER,  /* gets EXITED at the end */
+	CLIENT_EXEC,    /* waits for its exec to start */
 };
 
 /* One connection. */
@@ -26,15 +26,15 @@ struct client {
 	struct container *container;
 	int fd;
 	struct source *source;
-	uint32_t events;	  /* what `source` waits for; 0: no source */
+	uint32_t events; /* what `source` waits for; 0: no source */
 	struct frame_reader in;
 	struct buf out;
-	size_t sent;		  /* of out */
+	size_t sent; /* of out */
 	enum client_role role;
-	int proc;		  /* whose streams; -1: none */
+	int proc; /* whose streams; -1: none */
 	uint32_t streams;
-	bool last;		  /* close once `out` is sent */
-	bool stdin_blocked;	  /* the process does not read, or does not run yet: do not read from the client */
+	bool last;          /* close once `out` is sent */
+	bool stdin_blocked; /* the process does not read, or does not run yet: do not read from the client */
 	bool dead;
 };
 
@@ -48,11 +48,11 @@ struct container {
 	int listener;
 	struct source *listen_source;
 	struct source *stop_timer, *finish_timer, *running_timer;
-	uint64_t stop_due;	  /* of stop_timer, on the monotonic clock in ms */
+	uint64_t stop_due; /* of stop_timer, on the monotonic clock in ms */
 	struct state state;
-	bool killed;		  /* its workload was sent SIGKILL */
-	bool ended;		  /* the main process has ended */
-	bool finished;		  /* ... and that is recorded */
+	bool killed;   /* its workload was sent SIGKILL */
+	bool ended;    /* the main process has ended */
+	bool finished; /* ... and that is recorded */
 	struct isolate_exit exit;
 	struct err start_error;
 };
@@ -62,32 +62,33 @@ struct client *client_new(struct container *c, int fd);
 void client_send(struct client *k, uint8_t type, uint16_t stream, const void *p, size_t n);
 void client_send_u32(struct client *k, uint8_t type, uint32_t v);
 void client_send_err(struct client *k, const struct err *e);
-void client_end(struct client *k);		  /* closes once everything is sent */
-void client_update(struct client *k);		  /* waits for what is now of interest */
-void client_unblock(struct client *k);		  /* its process takes input again */
+void client_end(struct client *k);     /* closes once everything is sent */
+void client_update(struct client *k);  /* waits for what is now of interest */
+void client_unblock(struct client *k); /* its process takes input again */
 size_t client_backlog(const struct client *k);
-void client_drop(struct client *k);		  /* closes at once; freed by clients_sweep */
+void client_drop(struct client *k); /* closes at once; freed by clients_sweep */
 void clients_sweep(struct container *c);
 
 /* ---- requests.c ---- */
 int requests_listen(struct container *c, struct err *e);
-void requests_unlisten(struct container *c); /* those who have connected already are still answered */
+void requests_unlisten(struct container *c);                  /* those who have connected already are still answered */
 void request_handle(struct client *k, const struct frame *f); /* one frame of a client */
 void requests_exec_started(struct container *c, int proc, struct isolate_io *io, const struct err *e);
 void requests_exited(struct container *c, int proc, int status); /* tells those who wait for that process */
 
 /* ---- stdio.c ---- */
 enum { RELAY_BACKLOG_MAX = 256 * 1024 }; /* a client with more unsent output stops the process's output */
-int relay_new(struct container *c, int proc, struct isolate_io *io, struct log_writer *log, bool close_stdin_with_client);
+int relay_new(
+	struct container *c, int proc, struct isolate_io *io, struct log_writer *log, bool close_stdin_with_client);
 struct relay *relay_find(const struct container *c, int proc);
 bool relay_input(struct relay *r, const void *p, size_t n); /* false: it is full, hold further input back */
 void relay_input_end(struct relay *r);
 void relay_client_gone(struct container *c, const struct client *k);
 void relay_resume(struct container *c, int proc); /* a client's backlog fell */
-void relay_drain(struct relay *r);		  /* the process has ended: take what is left, whoever stalls */
-bool relay_open(const struct relay *r);		  /* an output has not reached its end */
+void relay_drain(struct relay *r);                /* the process has ended: take what is left, whoever stalls */
+bool relay_open(const struct relay *r);           /* an output has not reached its end */
 void relay_free(struct container *c, int proc);
-void relays_free(struct container *c);		  /* all, with what is left of their output */
+void relays_free(struct container *c); /* all, with what is left of their output */
 
 /* ---- container.c ---- */
 void container_relay_ended(struct container *c, int proc);

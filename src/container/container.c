@@ -16,7 +16,7 @@
 
 enum {
 	DRAIN_MS = 2000, /* for output that is still on its way when its process has ended */
-	KILL_MS = 2000,	 /* for a workload that was killed to be gone */
+	KILL_MS = 2000,  /* for a workload that was killed to be gone */
 	DURABLE_MS = 50, /* a container that ends sooner is never recorded as running */
 };
 

@@ -19,17 +19,18 @@
 
 /* How the container ended. */
 struct container_end {
-	int status;		  /* 0..255, 128+n */
+	int status; /* 0..255, 128+n */
 	bool oom;
-	const char *error;	  /* why it could not be started or why its VM died; else "" */
-	bool started;		  /* false: it could not be started; err has the cause */
+	const char *error; /* why it could not be started or why its VM died; else "" */
+	bool started;      /* false: it could not be started; err has the cause */
 	const struct err *err;
 };
 
 /* What the caller does at the turning points; each may block for some milliseconds. */
 struct container_hooks {
-	void (*running)(void *data, pid_t pid, const char *accel);	 /* some time after the start: make it durable */
-	void (*ended)(void *data, const struct container_end *end);	 /* record the end, remove if asked to; before clients are told */
+	void (*running)(void *data, pid_t pid, const char *accel); /* some time after the start: make it durable */
+	void (*ended)(void *data,
+		const struct container_end *end); /* record the end, remove if asked to; before clients are told */
 	void *data;
 };
 
@@ -37,13 +38,13 @@ struct container_run {
 	const struct plan *plan;
 	enum isolation_kind kind;
 	const struct isolation_host *host;
-	int dir;		  /* the container's own directory */
-	int run_dir;		  /* its run directory, see state.h */
-	int lock;		  /* the held lock; owned, released once the end is recorded */
-	int client;		  /* a client that is attached before the start, or -1; owned */
-	uint32_t client_streams;  /* MONITOR_STDIN... */
-	bool stdin_once;	  /* stdin ends with the first client that had it */
-	const char *log_name;	  /* of the log in `dir`; NULL: no log */
+	int dir;                 /* the container's own directory */
+	int run_dir;             /* its run directory, see state.h */
+	int lock;                /* the held lock; owned, released once the end is recorded */
+	int client;              /* a client that is attached before the start, or -1; owned */
+	uint32_t client_streams; /* MONITOR_STDIN... */
+	bool stdin_once;         /* stdin ends with the first client that had it */
+	const char *log_name;    /* of the log in `dir`; NULL: no log */
 	struct container_hooks hooks;
 };
 

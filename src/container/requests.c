@@ -50,8 +50,9 @@ static void request_exec(struct client *k, struct wire *w)
 		k->role = CLIENT_EXEC;
 		k->proc = EXEC_STARTING;
 		k->stdin_blocked = true;
-		r = k->container->ended ? err_set(&e, ESRCH, "container %s is not running", k->container->run->plan->name)
-					: isolate_exec(k->container->isolate, &process, &e);
+		r = k->container->ended
+			? err_set(&e, ESRCH, "container %s is not running", k->container->run->plan->name)
+			: isolate_exec(k->container->isolate, &process, &e);
 		if (r >= 0 && k->role == CLIENT_EXEC)
 			k->proc = r;
 	}
@@ -139,8 +140,7 @@ static void on_ps(void *data, char *const *lines, const struct err *e)
 		return;
 	}
 	wire_add_u32(&b, (uint32_t)strv_len(lines));
-	strv_foreach(s, lines)
-	{
+	strv_foreach(s, lines) {
 		if (b.len + strlen(s) + 16 < FRAME_MAX)
 			wire_add_str(&b, s);
 	}
@@ -350,7 +350,8 @@ void requests_exited(struct container *c, int proc, int status)
 		if (!concerned)
 			continue;
 		/* an exec that dies with its container was killed */
-		client_send_u32(k, MONITOR_EXITED, k->role == CLIENT_STREAM && k->proc != proc ? 137 : (uint32_t)status);
+		client_send_u32(
+			k, MONITOR_EXITED, k->role == CLIENT_STREAM && k->proc != proc ? 137 : (uint32_t)status);
 		client_end(k);
 	}
 }

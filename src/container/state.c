@@ -28,8 +28,8 @@ int state_read(int run_dir, struct state *ret)
 
 	if (r < 0)
 		return r == -ENOSPC ? -EBADMSG : r;
-	if (sscanf(line, "phase=%d monitor=%d pid=%d started=%lld finished=%lld status=%d accel=%7s boot=%36s", &phase, &s.monitor,
-		    &s.pid, &started, &finished, &s.status, s.accel, s.boot_id) != 8 ||
+	if (sscanf(line, "phase=%d monitor=%d pid=%d started=%lld finished=%lld status=%d accel=%7s boot=%36s", &phase,
+		    &s.monitor, &s.pid, &started, &finished, &s.status, s.accel, s.boot_id) != 8 ||
 		phase < STATE_STARTING || phase > STATE_ENDED)
 		return -EBADMSG;
 	s.phase = (enum state_phase)phase;

@@ -18,14 +18,19 @@
 #define STATE_LOCK "lock"
 #define STATE_FILE "state"
 
-enum state_phase { STATE_STARTING = 1, STATE_RUNNING = 2, STATE_PAUSED = 3, STATE_ENDED = 4 /* and that could not be recorded */ };
+enum state_phase {
+	STATE_STARTING = 1,
+	STATE_RUNNING = 2,
+	STATE_PAUSED = 3,
+	STATE_ENDED = 4 /* and that could not be recorded */
+};
 
 struct state {
 	enum state_phase phase;
 	pid_t monitor, pid;
 	int64_t started_ns;
 	int64_t finished_ns; /* STATE_ENDED */
-	int status;	     /* STATE_ENDED: 0..255 */
+	int status;          /* STATE_ENDED: 0..255 */
 	char accel[8];
 	char boot_id[37];
 };

@@ -187,7 +187,8 @@ static void on_output(void *data, int fd, uint32_t events)
 		update_sources(r);
 }
 
-int relay_new(struct container *c, int proc, struct isolate_io *io, struct log_writer *log, bool close_stdin_with_client)
+int relay_new(
+	struct container *c, int proc, struct isolate_io *io, struct log_writer *log, bool close_stdin_with_client)
 {
 	struct relay *r = calloc(1, sizeof(*r));
 
@@ -201,7 +202,8 @@ int relay_new(struct container *c, int proc, struct isolate_io *io, struct log_w
 		.close_stdin_with_client = close_stdin_with_client,
 		.in = io->in,
 	};
-	r->out[0] = (struct output){.relay = r, .fd = io->tty ? io->in : io->out, .stream = 1, .log_stream = LOG_STDOUT};
+	r->out[0] =
+		(struct output){.relay = r, .fd = io->tty ? io->in : io->out, .stream = 1, .log_stream = LOG_STDOUT};
 	r->out[1] = (struct output){.relay = r, .fd = io->tty ? -1 : io->err, .stream = 2, .log_stream = LOG_STDERR};
 	*io = ISOLATE_IO_INIT;
 	for (int i = 0; i < 2; i++)

@@ -48,8 +48,9 @@ static int set_vm_uids(struct engine *g, const char *value, struct err *e)
 {
 	_cleanup_strv_ char **parts = strv_split(value, ":");
 
-	if (strv_len(parts) != 2 || parse_u32(parts[0], &g->host.uid_base) < 0 || parse_u32(parts[1], &g->host.uid_count) < 0 ||
-		g->host.uid_base < 1000 || !g->host.uid_count || g->host.uid_count > UINT32_MAX - g->host.uid_base)
+	if (strv_len(parts) != 2 || parse_u32(parts[0], &g->host.uid_base) < 0 ||
+		parse_u32(parts[1], &g->host.uid_count) < 0 || g->host.uid_base < 1000 || !g->host.uid_count ||
+		g->host.uid_count > UINT32_MAX - g->host.uid_base)
 		return err_set(e, EINVAL, "invalid vm-uids (%s): use FIRST:COUNT, such as 2000000:65536", value);
 	return 0;
 }

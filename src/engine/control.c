@@ -62,7 +62,8 @@ int engine_attach(struct engine *g, const char *ref, uint32_t streams, int *ret_
 	return r;
 }
 
-int engine_exec(struct engine *g, const char *ref, const json_t *body, unsigned rows, unsigned cols, int *ret_client, struct err *e)
+int engine_exec(struct engine *g, const char *ref, const json_t *body, unsigned rows, unsigned cols, int *ret_client,
+	struct err *e)
 {
 	_cleanup_(found_done) struct found f = {.run_dir = -1};
 	_cleanup_buf_ struct buf b = {0}, encoded = {0};
@@ -80,7 +81,9 @@ int engine_exec(struct engine *g, const char *ref, const json_t *body, unsigned 
 		streams |= MONITOR_STDIN;
 	if (p.tty)
 		streams |= MONITOR_TTY;
-	if (r == 0 && (plan_process_encode(&p, &encoded) < 0 || wire_add_u32(&b, streams) < 0 || wire_add_bytes(&b, encoded.data, encoded.len) < 0))
+	if (r == 0 &&
+		(plan_process_encode(&p, &encoded) < 0 || wire_add_u32(&b, streams) < 0 ||
+			wire_add_bytes(&b, encoded.data, encoded.len) < 0))
 		r = err_nomem(e);
 	plan_process_done(&p);
 	return r < 0 ? r : monitor_call(&f, MONITOR_EXEC, b.data, b.len, ret_client, e);
@@ -161,7 +164,8 @@ int engine_wait(struct engine *g, const char *ref, int *ret_status, struct err *
 }
 
 /* Takes a container for its removal, ending it if it runs. 1: it has gone by itself. */
-static int take_for_removal(struct engine *g, const char *ref, bool force, struct found *f, int *ret_lock, struct err *e)
+static int take_for_removal(
+	struct engine *g, const char *ref, bool force, struct found *f, int *ret_lock, struct err *e)
 {
 	char id[65] = "";
 
@@ -173,7 +177,9 @@ static int take_for_removal(struct engine *g, const char *ref, bool force, struc
 			return 0;
 		if (!force)
 			return err_set(e, EBUSY,
-				"You cannot remove a running container %s. Stop the container before attempting removal or force remove", f->row.id);
+				"You cannot remove a running container %s. Stop the container before attempting "
+				"removal or force remove",
+				f->row.id);
 		r = monitor_wait(f, MONITOR_KILL, NULL, 0, &status, e);
 		if (r < 0 && r != -ESRCH)
 			return r;
@@ -208,7 +214,8 @@ int engine_rename(struct engine *g, const char *ref, const char *name, struct er
 	if (*name == '/')
 		name++;
 	if (!name_valid(name))
-		return err_set(e, EINVAL, "Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name);
+		return err_set(
+			e, EINVAL, "Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name);
 	int r = container_find(g, ref, &f, e);
 	if (r == 0 && !strcmp(f.row.name, name))
 		r = err_set(e, EINVAL, "Renaming a container with the same name as its current name");
@@ -239,7 +246,8 @@ int engine_top(struct engine *g, const char *ref, json_t **ret, struct err *e)
 		if (cells)
 			json_array_append_new(rows, json_from_strv(cells));
 	}
-	*ret = json_pack("{s:[s,s,s,s,s,s,s,s], s:O}", "Titles", "UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD", "Processes", rows);
+	*ret = json_pack("{s:[s,s,s,s,s,s,s,s], s:O}", "Titles", "UID", "PID", "PPID", "C", "STIME", "TTY", "TIME",
+		"CMD", "Processes", rows);
 	return *ret ? 0 : err_nomem(e);
 }
 

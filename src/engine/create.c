@@ -21,7 +21,8 @@ static void inherit(json_t *config, const json_t *image, const char *key)
 	const json_t *own = json_object_get(config, key);
 	json_t *theirs = json_object_get(image, key);
 
-	if ((!own || json_is_null(own) || (json_is_string(own) && !json_string_length(own))) && theirs && !json_is_null(theirs))
+	if ((!own || json_is_null(own) || (json_is_string(own) && !json_string_length(own))) && theirs &&
+		!json_is_null(theirs))
 		json_object_set(config, key, theirs);
 }
 
@@ -43,8 +44,7 @@ static int merge_env(json_t *config, const json_t *image, struct err *e)
 
 	if (r == 0 && !env_get(env, "PATH"))
 		r = env_set(&env, default_path);
-	strv_foreach(s, own)
-	{
+	strv_foreach(s, own) {
 		if (r < 0)
 			break;
 		if (!*s || *s == '=')
@@ -98,11 +98,14 @@ static int check_config(const json_t *config, struct err *e)
 	int sig;
 
 	if (!str_empty(cwd) && *cwd != '/')
-		return err_set(e, EINVAL, "the working directory '%s' is invalid, it needs to be an absolute path", cwd);
+		return err_set(
+			e, EINVAL, "the working directory '%s' is invalid, it needs to be an absolute path", cwd);
 	if (!str_empty(signal) && parse_signal(signal, &sig) < 0)
 		return err_set(e, EINVAL, "invalid signal: %s", signal);
-	if (hostname && (strlen(hostname) > 63 || strspn(hostname, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") !=
-							   strlen(hostname)))
+	if (hostname &&
+		(strlen(hostname) > 63 ||
+			strspn(hostname, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") !=
+				strlen(hostname)))
 		return err_set(e, EINVAL, "invalid hostname format: %s", hostname);
 	if (json_array_size(json_object_get(config, "ExposedPorts")))
 		return err_set(e, EINVAL, "ExposedPorts: wrong type");
@@ -156,7 +159,8 @@ static int ensure_erofs(struct engine *g, const struct image *image, char **ret,
 }
 
 /* What only Caisson keeps of a container, beside docker's fields. */
-static int own_fields(struct engine *g, enum isolation_kind kind, const json_t *hc, const struct image *image, json_t **ret, struct err *e)
+static int own_fields(struct engine *g, enum isolation_kind kind, const json_t *hc, const struct image *image,
+	json_t **ret, struct err *e)
 {
 	_cleanup_strv_ char **layers = NULL;
 	_cleanup_free_ char *erofs = NULL;
@@ -187,10 +191,13 @@ static int split_command(const json_t *config, json_t *record)
 }
 
 /* The whole record but for the name and what mounts_prepare makes. */
-static int make_record(struct engine *g, const char *id, const json_t *body, const struct image *image, json_t **ret, struct err *e)
+static int make_record(
+	struct engine *g, const char *id, const json_t *body, const struct image *image, json_t **ret, struct err *e)
 {
 	_cleanup_json_ json_t *config = json_deep_copy(body);
-	_cleanup_json_ json_t *hc = json_is_object(json_object_get(body, "HostConfig")) ? json_deep_copy(json_object_get(body, "HostConfig")) : json_object();
+	_cleanup_json_ json_t *hc = json_is_object(json_object_get(body, "HostConfig"))
+		? json_deep_copy(json_object_get(body, "HostConfig"))
+		: json_object();
 	json_t *own = NULL, *mounts = NULL;
 	enum isolation_kind kind;
 	char time[40];
@@ -220,8 +227,9 @@ static int make_record(struct engine *g, const char *id, const json_t *body, con
 	const char *mode = json_str(hc, "NetworkMode");
 	if (str_empty(mode) || !strcmp(mode, "default"))
 		json_object_set_new(hc, "NetworkMode", json_string("none"));
-	*ret = json_pack("{s:s, s:s, s:s, s:o, s:O, s:O, s:o}", "Id", id, "Created", clock_rfc3339(clock_real_ns(), time), "Image", image->id,
-		"Mounts", mounts, "Config", config, "HostConfig", hc, "Caisson", own);
+	*ret = json_pack("{s:s, s:s, s:s, s:o, s:O, s:O, s:o}", "Id", id, "Created",
+		clock_rfc3339(clock_real_ns(), time), "Image", image->id, "Mounts", mounts, "Config", config,
+		"HostConfig", hc, "Caisson", own);
 	return !*ret || split_command(config, *ret) < 0 ? err_nomem(e) : 0;
 }
 
@@ -291,7 +299,8 @@ static int insert_named(struct db *db, const char *name, json_t *record, struct 
 static int insert(struct engine *g, const char *name, json_t *record, struct err *e)
 {
 	_cleanup_image_ struct image image = {0};
-	struct container_row row = {.created_ns = clock_real_ns(), .auto_remove = json_flag(json_object_get(record, "HostConfig"), "AutoRemove")};
+	struct container_row row = {.created_ns = clock_real_ns(),
+		.auto_remove = json_flag(json_object_get(record, "HostConfig"), "AutoRemove")};
 	struct db *db;
 	int r = engine_db(g, &db, e);
 
@@ -316,18 +325,21 @@ static int check_name(struct engine *g, const char *name, struct err *e)
 	if (!name)
 		return 0;
 	if (!name_valid(name))
-		return err_set(e, EINVAL, "Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name);
+		return err_set(
+			e, EINVAL, "Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name);
 	int r = engine_db(g, &db, e);
 	if (r < 0)
 		return r;
 	if (containers_find(db, name, &row, &none) == 0 && !strcmp(row.name, name))
 		return err_set(e, EEXIST,
-			"Conflict. The container name \"/%s\" is already in use by container \"%s\". You have to remove (or rename) that container to be able to reuse that name.",
+			"Conflict. The container name \"/%s\" is already in use by container \"%s\". You have to "
+			"remove (or rename) that container to be able to reuse that name.",
 			name, row.id);
 	return 0;
 }
 
-int engine_create(struct engine *g, const char *name, const json_t *body, char ret_id[65], json_t **ret_warnings, struct err *e)
+int engine_create(
+	struct engine *g, const char *name, const json_t *body, char ret_id[65], json_t **ret_warnings, struct err *e)
 {
 	_cleanup_(image_done) struct image image = {0};
 	_cleanup_(intent_done) struct intent intent = {.fd = -1};

@@ -12,7 +12,6 @@
 /* ---- config.c ---- */
 int engine_db(struct engine *g, struct db **ret, struct err *e); /* opened at first use; the engine's */
 
-
 /* ---- hostconfig.c ---- */
 /* Checks HostConfig's values that need nothing but themselves, and that nothing is asked for that is not there. */
 int hostconfig_check(const json_t *hc, struct err *e);
@@ -35,12 +34,14 @@ void volume_discard(struct engine *g, const char *name);
 /* ---- security.c ---- */
 /* SecurityOpt -> {"NoNewPrivileges": bool, "Seccomp": "" (default) | "unconfined" | JSON text}. */
 int security_resolve(const json_t *hc, json_t **ret, struct err *e);
-int security_seccomp(struct engine *g, const char *profile, uint64_t caps, bool privileged, char **ret_bpf, size_t *ret_len, struct err *e);
+int security_seccomp(struct engine *g, const char *profile, uint64_t caps, bool privileged, char **ret_bpf,
+	size_t *ret_len, struct err *e);
 
 /* ---- plan.c ---- */
 /* The plan of a recorded container. */
 int engine_plan(struct engine *g, const json_t *record, struct plan *ret, struct err *e);
-int engine_plan_exec(struct engine *g, const json_t *record, const json_t *body, struct plan_process *ret, struct err *e);
+int engine_plan_exec(
+	struct engine *g, const json_t *record, const json_t *body, struct plan_process *ret, struct err *e);
 enum isolation_kind record_isolation(const json_t *record);
 
 /* ---- netfiles.c ---- */
@@ -54,14 +55,15 @@ int name_generate(char ret[64]);
 struct found {
 	struct container_row row;
 	json_t *record;
-	int run_dir;		 /* -1: it does not run */
+	int run_dir; /* -1: it does not run */
 	bool running;
-	struct state live;	 /* if running */
+	struct state live; /* if running */
 };
 void found_done(struct found *f);
 /* Finds it; a row or run directory that does not tell the truth any more is put right first. */
 int container_find(struct engine *g, const char *ref, struct found *ret, struct err *e);
-int container_settle(struct engine *g, struct container_row *row, struct found *ret, struct err *e); /* the same for a row already read */
+int container_settle(struct engine *g, struct container_row *row, struct found *ret,
+	struct err *e);                                           /* the same for a row already read */
 int container_dir(struct engine *g, const char *id, int *ret_fd); /* ROOT/containers/ID */
 /*
  * Finds it and, unless it runs, takes its lock: nobody starts or removes it until the lock is closed. *ret_lock is -1 if it runs.
@@ -71,7 +73,8 @@ int container_take(struct engine *g, const char *ref, bool damaged, struct found
 /* Ends and removes what a run that nobody holds any more has left: processes, cgroups. */
 int container_sweep(struct engine *g, const char *id, const json_t *record, struct err *e);
 /* Files, row, run directory and (if asked) anonymous volumes of a container whose lock the caller has. */
-int container_delete(struct engine *g, const struct container_row *row, const json_t *record, bool volumes, struct err *e);
+int container_delete(
+	struct engine *g, const struct container_row *row, const json_t *record, bool volumes, struct err *e);
 
 /* The files of a container that has no row. */
 void container_discard(struct engine *g, const char *id);
@@ -88,8 +91,9 @@ struct intent {
 	char id[65];
 	int fd; /* -1: none */
 };
-int intent_begin(struct engine *g, const char *id, const json_t *record, struct intent *ret, struct err *e); /* record NULL: no volumes */
-void intent_undo(struct engine *g, struct intent *i); /* removes what it names */
+int intent_begin(struct engine *g, const char *id, const json_t *record, struct intent *ret,
+	struct err *e);                                 /* record NULL: no volumes */
+void intent_undo(struct engine *g, struct intent *i);   /* removes what it names */
 void intent_forget(struct engine *g, struct intent *i); /* the container is complete */
 void intent_done(struct intent *i);
 void intents_sweep(struct engine *g);

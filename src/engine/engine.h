@@ -20,14 +20,14 @@ struct db;
 
 struct engine {
 	struct db *db;
-	int root_fd, run_fd;		   /* directories */
-	char *root, *run;		   /* /var/lib/caisson, /run/caisson; or --root, --run, CAISSON_ROOT, CAISSON_RUN */
-	char *libexec_dir, *data_dir;	   /* of the build tree when run from there */
+	int root_fd, run_fd;          /* directories */
+	char *root, *run;             /* /var/lib/caisson, /run/caisson; or --root, --run, CAISSON_ROOT, CAISSON_RUN */
+	char *libexec_dir, *data_dir; /* of the build tree when run from there */
 	char *config_file;
-	enum isolation_kind isolation;	   /* configuration: isolation = process | hyperv */
-	char *accel;			   /* configuration: accel = auto | kvm | tcg */
-	char *kernel;			   /* configuration: kernel = PATH; NULL: the newest unpacked */
-	struct isolation_host host;	   /* made of the above */
+	enum isolation_kind isolation; /* configuration: isolation = process | hyperv */
+	char *accel;                   /* configuration: accel = auto | kvm | tcg */
+	char *kernel;                  /* configuration: kernel = PATH; NULL: the newest unpacked */
+	struct isolation_host host;    /* made of the above */
 };
 
 /* Where things are; NULL: what the environment says (CAISSON_ROOT, CAISSON_RUN, CAISSON_CONFIG), then what was installed or built. */
@@ -49,14 +49,15 @@ void engine_close_db(struct engine *g);
  * CpusetCpus Init Isolation LogConfig ShmSize Ulimits GroupAdd Sysctls Devices ExtraHosts Dns... Everything is checked here, before anything is made.
  * name: NULL for a generated one. -ENOENT and e->msg "No such image: X" lets the caller pull and try again.
  */
-int engine_create(struct engine *g, const char *name, const json_t *body, char ret_id[65], json_t **ret_warnings, struct err *e);
+int engine_create(
+	struct engine *g, const char *name, const json_t *body, char ret_id[65], json_t **ret_warnings, struct err *e);
 
 /* Starts it. *ret_client (may be NULL) is a socket already attached with `streams` (MONITOR_STDIN...): frames of proto/monitor.h, from the first byte
  * of output on to EXITED. Without it the call returns when the workload runs. `notice` gets lines for the user's stderr (may be NULL). */
 typedef void engine_notice_fn(void *data, const char *text);
 struct engine_start {
-	uint32_t streams;	  /* with ret_client */
-	unsigned rows, cols;	  /* of the caller's terminal; 0: unknown */
+	uint32_t streams;    /* with ret_client */
+	unsigned rows, cols; /* of the caller's terminal; 0: unknown */
 	bool fresh_boot;
 	engine_notice_fn *notice;
 	void *notice_data;
@@ -65,11 +66,13 @@ int engine_start(struct engine *g, const char *ref, const struct engine_start *o
 
 int engine_attach(struct engine *g, const char *ref, uint32_t streams, int *ret_client, struct err *e);
 /* body: {Cmd, Env, WorkingDir, User, Tty, AttachStdin, Privileged}. The socket's first frame is STARTED or FAILED. */
-int engine_exec(struct engine *g, const char *ref, const json_t *body, unsigned rows, unsigned cols, int *ret_client, struct err *e);
+int engine_exec(struct engine *g, const char *ref, const json_t *body, unsigned rows, unsigned cols, int *ret_client,
+	struct err *e);
 int engine_resize(struct engine *g, const char *ref, int proc, unsigned rows, unsigned cols, struct err *e);
 int engine_signal_exec(struct engine *g, const char *ref, int proc, int sig, struct err *e);
 int engine_kill(struct engine *g, const char *ref, const char *sig, struct err *e);
-int engine_stop(struct engine *g, const char *ref, const char *sig, int timeout /* -1: never kill, -2: the container's own or 10 */, struct err *e);
+int engine_stop(struct engine *g, const char *ref, const char *sig,
+	int timeout /* -1: never kill, -2: the container's own or 10 */, struct err *e);
 int engine_wait(struct engine *g, const char *ref, int *ret_status, struct err *e);
 int engine_remove(struct engine *g, const char *ref, bool force, bool volumes, struct err *e);
 int engine_rename(struct engine *g, const char *ref, const char *name, struct err *e);
@@ -83,8 +86,8 @@ int engine_inspect(struct engine *g, const char *ref, bool size, json_t **ret, s
 
 struct engine_logs {
 	bool follow, timestamps, details, vm; /* vm: the guest's console instead of the workload's output */
-	int64_t tail;			      /* -1: all */
-	int64_t since_ns, until_ns;	      /* 0: no bound */
+	int64_t tail;                         /* -1: all */
+	int64_t since_ns, until_ns;           /* 0: no bound */
 };
 int engine_logs(struct engine *g, const char *ref, const struct engine_logs *opt, FILE *out, FILE *err, struct err *e);
 
@@ -93,7 +96,8 @@ int engine_logs(struct engine *g, const char *ref, const struct engine_logs *opt
 /* Records that the container runs / has ended; with AutoRemove the latter removes it. Idempotent. */
 int engine_container_running(struct engine *g, const char *id, pid_t pid, const char *accel, struct err *e);
 /* started: false if it could not be started. */
-int engine_container_ended(struct engine *g, const char *id, bool started, int status, bool oom, const char *error, struct err *e);
+int engine_container_ended(
+	struct engine *g, const char *id, bool started, int status, bool oom, const char *error, struct err *e);
 
 /* ---- images (engine/images.c): front to image/ ---- */
 

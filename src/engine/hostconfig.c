@@ -11,7 +11,8 @@
 static bool is_empty(const json_t *v)
 {
 	return json_is_null(v) || json_is_false(v) || (json_is_integer(v) && !json_integer_value(v)) ||
-	       (json_is_string(v) && !json_string_length(v)) || ((json_is_array(v) || json_is_object(v)) && !json_array_size(v) && !json_object_size(v));
+		(json_is_string(v) && !json_string_length(v)) ||
+		((json_is_array(v) || json_is_object(v)) && !json_array_size(v) && !json_object_size(v));
 }
 
 static int check_any(const char *key, const json_t *v, struct err *e)
@@ -46,8 +47,8 @@ static int check_nanocpus(const char *key, const json_t *v, struct err *e)
 
 	(void)key;
 	if (n && (n < 10000000 || n > cpus * 1000000000LL))
-		return err_set(e, EINVAL,
-			"range of CPUs is from 0.01 to %ld.00, as there are only %ld CPUs available", cpus, cpus);
+		return err_set(e, EINVAL, "range of CPUs is from 0.01 to %ld.00, as there are only %ld CPUs available",
+			cpus, cpus);
 	return 0;
 }
 
@@ -59,7 +60,8 @@ static int check_network(const char *key, const json_t *v, struct err *e)
 	(void)key;
 	if (!mode || str_in(mode, known))
 		return 0;
-	return err_set(e, ENOTSUP, "network %s: only the networks 'none' and 'host' exist in this version of caisson", mode);
+	return err_set(
+		e, ENOTSUP, "network %s: only the networks 'none' and 'host' exist in this version of caisson", mode);
 }
 
 static int check_namespace(const char *key, const json_t *v, struct err *e)
@@ -94,7 +96,8 @@ static int check_log(const char *key, const json_t *v, struct err *e)
 	if (type && !str_in(type, known))
 		return err_set(e, EINVAL, "logger: no log driver named '%s' is registered", type);
 	json_object_foreach((json_t *)opts, opt, value)
-		return err_set(e, EINVAL, "unknown log opt '%s' for %s log driver", opt, str_empty(type) ? "json-file" : type);
+		return err_set(
+			e, EINVAL, "unknown log opt '%s' for %s log driver", opt, str_empty(type) ? "json-file" : type);
 	return 0;
 }
 
@@ -107,7 +110,9 @@ static int check_swap(const char *key, const json_t *v, struct err *e)
 static int check_pids(const char *key, const json_t *v, struct err *e)
 {
 	(void)key;
-	return json_integer_value(v) < -1 ? err_set(e, EINVAL, "invalid pids limit: %lld", (long long)json_integer_value(v)) : 0;
+	return json_integer_value(v) < -1
+		? err_set(e, EINVAL, "invalid pids limit: %lld", (long long)json_integer_value(v))
+		: 0;
 }
 
 static int check_shm(const char *key, const json_t *v, struct err *e)
@@ -183,14 +188,17 @@ static const struct {
 
 static int check_memory_pair(const json_t *hc, struct err *e)
 {
-	int64_t memory = json_int(hc, "Memory", 0), swap = json_int(hc, "MemorySwap", 0), reserved = json_int(hc, "MemoryReservation", 0);
+	int64_t memory = json_int(hc, "Memory", 0), swap = json_int(hc, "MemorySwap", 0),
+		reserved = json_int(hc, "MemoryReservation", 0);
 
 	if (swap > 0 && !memory)
-		return err_set(e, EINVAL, "You should always set the Memory limit when using Memoryswap limit, see usage");
+		return err_set(
+			e, EINVAL, "You should always set the Memory limit when using Memoryswap limit, see usage");
 	if (swap > 0 && swap < memory)
 		return err_set(e, EINVAL, "Minimum memoryswap limit should be larger than memory limit, see usage");
 	if (memory && reserved > memory)
-		return err_set(e, EINVAL, "Minimum memory limit can not be less than memory reservation limit, see usage");
+		return err_set(
+			e, EINVAL, "Minimum memory limit can not be less than memory reservation limit, see usage");
 	return 0;
 }
 
@@ -199,8 +207,7 @@ int hostconfig_check(const json_t *hc, struct err *e)
 	const char *key;
 	json_t *v;
 
-	json_object_foreach((json_t *)hc, key, v)
-	{
+	json_object_foreach((json_t *)hc, key, v) {
 		size_t i = 0, n = sizeof(keys) / sizeof(*keys);
 		while (i < n && strcmp(key, keys[i].key) != 0)
 			i++;

@@ -17,7 +17,8 @@ int engine_fetch(struct engine *g, char *const args[], bool to_stderr, struct er
 	int status;
 	pid_t pid;
 
-	if (!program || strv_push(&v, "caisson-fetch") < 0 || strv_pushf(&v, "--root=%s", g->root) < 0 || strv_push_all(&v, args) < 0)
+	if (!program || strv_push(&v, "caisson-fetch") < 0 || strv_pushf(&v, "--root=%s", g->root) < 0 ||
+		strv_push_all(&v, args) < 0)
 		return err_nomem(e);
 	posix_spawn_file_actions_init(&actions);
 	if (to_stderr)
@@ -34,26 +35,27 @@ int engine_fetch(struct engine *g, char *const args[], bool to_stderr, struct er
 
 static bool image_matches(const json_t *image, const json_t *filters)
 {
-	const json_t *references = json_object_get(filters, "reference"), *dangling = json_object_get(filters, "dangling");
+	const json_t *references = json_object_get(filters, "reference"),
+		     *dangling = json_object_get(filters, "dangling");
 	const json_t *tags = json_object_get(image, "RepoTags");
 	size_t i, k;
 	json_t *v, *tag;
 
-	json_array_foreach((json_t *)dangling, i, v)
-	{
+	json_array_foreach((json_t *)dangling, i, v) {
 		bool want = false;
-		if (parse_bool(json_is_string(v) ? json_string_value(v) : "", &want) < 0 || want != !json_array_size(tags))
+		if (parse_bool(json_is_string(v) ? json_string_value(v) : "", &want) < 0 ||
+			want != !json_array_size(tags))
 			return false;
 	}
 	if (!references)
 		return true;
-	json_array_foreach((json_t *)references, i, v)
-	{
-		json_array_foreach((json_t *)tags, k, tag)
-		{
+	json_array_foreach((json_t *)references, i, v) {
+		json_array_foreach((json_t *)tags, k, tag) {
 			const char *name = json_string_value(tag), *pattern = json_string_value(v);
 			_cleanup_free_ char *repository = strndup(name, (size_t)(strrchr(name, ':') - name));
-			if (pattern && (!fnmatch(pattern, name, FNM_PATHNAME) || (repository && !fnmatch(pattern, repository, FNM_PATHNAME))))
+			if (pattern &&
+				(!fnmatch(pattern, name, FNM_PATHNAME) ||
+					(repository && !fnmatch(pattern, repository, FNM_PATHNAME))))
 				return true;
 		}
 	}

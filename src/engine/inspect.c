@@ -10,7 +10,9 @@
 static const char *status_of(const struct found *f)
 {
 	if (f->running)
-		return f->live.phase == STATE_PAUSED ? "paused" : f->live.phase == STATE_STARTING ? "created" : "running";
+		return f->live.phase == STATE_PAUSED      ? "paused"
+			: f->live.phase == STATE_STARTING ? "created"
+							  : "running";
 	switch (f->row.status) {
 	case CONTAINER_EXITED:
 		return "exited";
@@ -36,17 +38,18 @@ json_t *container_state_json(const struct found *f)
 
 	clock_rfc3339(up ? f->live.started_ns : f->row.started_ns, started);
 	clock_rfc3339(f->row.finished_ns, finished);
-	return json_pack("{s:s, s:b, s:b, s:b, s:b, s:b, s:i, s:i, s:o, s:s, s:s}", "Status", status, "Running", up, "Paused",
-		!strcmp(status, "paused"), "Restarting", 0, "OOMKilled", !up && f->row.oom, "Dead", 0, "Pid", up ? (int)f->live.pid : 0, "ExitCode",
-		up ? 0 : f->row.exit_code, "Error", json_from_str(up ? "" : f->row.error), "StartedAt", started, "FinishedAt", finished);
+	return json_pack("{s:s, s:b, s:b, s:b, s:b, s:b, s:i, s:i, s:o, s:s, s:s}", "Status", status, "Running", up,
+		"Paused", !strcmp(status, "paused"), "Restarting", 0, "OOMKilled", !up && f->row.oom, "Dead", 0, "Pid",
+		up ? (int)f->live.pid : 0, "ExitCode", up ? 0 : f->row.exit_code, "Error",
+		json_from_str(up ? "" : f->row.error), "StartedAt", started, "FinishedAt", finished);
 }
 
 static json_t *network_settings(const json_t *record)
 {
 	const char *mode = json_str(json_object_get(record, "HostConfig"), "NetworkMode");
 
-	return json_pack("{s:s, s:s, s:{}, s:s, s:{s:{s:s, s:s, s:s}}}", "IPAddress", "", "Gateway", "", "Ports", "MacAddress", "", "Networks",
-		mode ? mode : "none", "IPAddress", "", "Gateway", "", "MacAddress", "");
+	return json_pack("{s:s, s:s, s:{}, s:s, s:{s:{s:s, s:s, s:s}}}", "IPAddress", "", "Gateway", "", "Ports",
+		"MacAddress", "", "Networks", mode ? mode : "none", "IPAddress", "", "Gateway", "", "MacAddress", "");
 }
 
 /* What docker's Mounts array has, without what only the engine keeps there. */
@@ -55,8 +58,7 @@ static json_t *public_mounts(const json_t *record)
 	json_t *mounts = json_deep_copy(json_object_get(record, "Mounts")), *m;
 	size_t i;
 
-	json_array_foreach(mounts, i, m)
-	{
+	json_array_foreach(mounts, i, m) {
 		json_object_del(m, "CopyUp");
 		json_object_del(m, "Anonymous");
 	}
@@ -66,14 +68,15 @@ static json_t *public_mounts(const json_t *record)
 static json_t *graph_driver(struct engine *g, const struct found *f)
 {
 	if (record_isolation(f->record) == ISOLATION_HYPERV)
-		return json_pack("{s:s, s:{s:O, s:o}}", "Name", "erofs", "Data", "ImageFile", json_path(f->record, "Caisson.Erofs"), "DiskFile",
+		return json_pack("{s:s, s:{s:O, s:o}}", "Name", "erofs", "Data", "ImageFile",
+			json_path(f->record, "Caisson.Erofs"), "DiskFile",
 			json_sprintf("%s/containers/%s/disk.ext4", g->root, f->row.id));
 	_cleanup_strv_ char **layers = json_strv(json_path(f->record, "Caisson.Layers"));
 	_cleanup_buf_ struct buf b = {0};
 	strv_foreach(s, layers)
 		buf_addf(&b, "%s%s", b.len ? ":" : "", s);
-	return json_pack("{s:s, s:{s:s, s:o}}", "Name", "overlay2", "Data", "LowerDir", b.data ? b.data : "", "UpperDir",
-		json_sprintf("%s/containers/%s/upper", g->root, f->row.id));
+	return json_pack("{s:s, s:{s:s, s:o}}", "Name", "overlay2", "Data", "LowerDir", b.data ? b.data : "",
+		"UpperDir", json_sprintf("%s/containers/%s/upper", g->root, f->row.id));
 }
 
 /* What the container has written, and that with its image. */
@@ -171,11 +174,12 @@ static bool value_matches(const struct found *f, const char *key, const char *va
 		return !strcmp(status_of(f), value);
 	if (!strcmp(key, "isolation"))
 		return isolation_parse(value, &kind, &none) == 0 &&
-		       record_isolation(f->record) == (kind == ISOLATION_DEFAULT ? ISOLATION_PROCESS : kind);
+			record_isolation(f->record) == (kind == ISOLATION_DEFAULT ? ISOLATION_PROCESS : kind);
 	if (!strcmp(key, "exited"))
 		return !strcmp(status_of(f), "exited") && f->row.exit_code == atoi(value);
 	if (!strcmp(key, "ancestor"))
-		return !strcmp(json_str(config, "Image"), value) || str_starts(f->row.image_id, value) || str_starts(f->row.image_id + 7, value);
+		return !strcmp(json_str(config, "Image"), value) || str_starts(f->row.image_id, value) ||
+			str_starts(f->row.image_id + 7, value);
 	if (!strcmp(key, "network"))
 		return !strcmp(json_str(hc, "NetworkMode"), value);
 	n = strcspn(value, "=");
@@ -191,11 +195,9 @@ static bool matches(const struct found *f, const json_t *filters)
 	json_t *values, *v;
 	size_t i;
 
-	json_object_foreach((json_t *)filters, key, values)
-	{
+	json_object_foreach((json_t *)filters, key, values) {
 		bool every = !strcmp(key, "label"), found = every;
-		json_array_foreach(values, i, v)
-		{
+		json_array_foreach(values, i, v) {
 			bool m = value_matches(f, key, json_string_value(v));
 			found = every ? found && m : found || m;
 		}
@@ -207,18 +209,18 @@ static bool matches(const struct found *f, const json_t *filters)
 
 static int check_filters(const json_t *filters, struct err *e)
 {
-	static const char *const known[] = {"id", "name", "status", "isolation", "exited", "ancestor", "network", "label", NULL};
-	static const char *const statuses[] = {"created", "running", "paused", "restarting", "removing", "exited", "dead", NULL};
+	static const char *const known[] = {
+		"id", "name", "status", "isolation", "exited", "ancestor", "network", "label", NULL};
+	static const char *const statuses[] = {
+		"created", "running", "paused", "restarting", "removing", "exited", "dead", NULL};
 	const char *key;
 	json_t *values, *v;
 	size_t i;
 
-	json_object_foreach((json_t *)filters, key, values)
-	{
+	json_object_foreach((json_t *)filters, key, values) {
 		if (!str_in(key, known))
 			return err_set(e, EINVAL, "invalid filter '%s'", key);
-		json_array_foreach(values, i, v)
-		{
+		json_array_foreach(values, i, v) {
 			enum isolation_kind k;
 			const char *s = json_string_value(v);
 			if (!s)
@@ -244,19 +246,21 @@ static json_t *summary(const struct found *f)
 	json_array_foreach(json_object_get(f->record, "Args"), i, v)
 		buf_addf(&command, " %s", json_string_value(v));
 	describe(f, status, sizeof(status));
-	return json_pack("{s:s, s:[o], s:o, s:s, s:o, s:I, s:[], s:O?, s:s, s:s, s:{s:s, s:s}, s:o}", "Id", f->row.id, "Names",
-		json_sprintf("/%s", f->row.name), "Image", json_from_str(json_str(config, "Image")), "ImageID", f->row.image_id, "Command",
-		json_from_str(command.data), "Created", (json_int_t)(f->row.created_ns / 1000000000), "Ports", "Labels",
-		labels, "State", status_of(f), "Status", status, "HostConfig", "NetworkMode", json_str(hc, "NetworkMode"), "Isolation",
+	return json_pack("{s:s, s:[o], s:o, s:s, s:o, s:I, s:[], s:O?, s:s, s:s, s:{s:s, s:s}, s:o}", "Id", f->row.id,
+		"Names", json_sprintf("/%s", f->row.name), "Image", json_from_str(json_str(config, "Image")), "ImageID",
+		f->row.image_id, "Command", json_from_str(command.data), "Created",
+		(json_int_t)(f->row.created_ns / 1000000000), "Ports", "Labels", labels, "State", status_of(f),
+		"Status", status, "HostConfig", "NetworkMode", json_str(hc, "NetworkMode"), "Isolation",
 		isolation_name(record_isolation(f->record)), "Mounts", public_mounts(f->record));
 }
 
 /* One whose record cannot be read: all that can be done to it is rm -f. */
 static json_t *damaged(const char *id, const char *name, int64_t created_ns)
 {
-	return json_pack("{s:s, s:[o], s:s, s:s, s:s, s:I, s:[], s:{}, s:s, s:s, s:{s:s, s:s}, s:[]}", "Id", id, "Names", json_sprintf("/%s", name),
-		"Image", "", "ImageID", "", "Command", "", "Created", (json_int_t)(created_ns / 1000000000), "Ports", "Labels", "State",
-		"dead", "Status", "Dead (damaged record)", "HostConfig", "NetworkMode", "", "Isolation", "", "Mounts");
+	return json_pack("{s:s, s:[o], s:s, s:s, s:s, s:I, s:[], s:{}, s:s, s:s, s:{s:s, s:s}, s:[]}", "Id", id,
+		"Names", json_sprintf("/%s", name), "Image", "", "ImageID", "", "Command", "", "Created",
+		(json_int_t)(created_ns / 1000000000), "Ports", "Labels", "State", "dead", "Status",
+		"Dead (damaged record)", "HostConfig", "NetworkMode", "", "Isolation", "", "Mounts");
 }
 
 static int add_to_list(struct list *l, struct container_row *row, struct err *e)

@@ -64,7 +64,8 @@ void run_dir_remove(struct engine *g, const char *id)
 	if (!d)
 		return;
 	while ((entry = readdir(d)))
-		if (strcmp(entry->d_name, STATE_LOCK) != 0 && strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+		if (strcmp(entry->d_name, STATE_LOCK) != 0 && strcmp(entry->d_name, ".") != 0 &&
+			strcmp(entry->d_name, "..") != 0)
 			rm_rf(dir, entry->d_name);
 	/* the lock last: from then on another command may make one of its own here, and the directory stays */
 	unlinkat(dir, STATE_LOCK, 0);
@@ -101,7 +102,8 @@ int container_sweep(struct engine *g, const char *id, const json_t *record, stru
 	_cleanup_close_ int dir = -1;
 
 	container_dir(g, id, &dir);
-	int r = isolation_sweep(record_isolation(record), &g->host, id, json_str(json_object_get(record, "HostConfig"), "CgroupParent"), dir);
+	int r = isolation_sweep(record_isolation(record), &g->host, id,
+		json_str(json_object_get(record, "HostConfig"), "CgroupParent"), dir);
 	return r < 0 ? err_errno(e, r, "container %.12s: end what its killed monitor left", id) : 0;
 }
 
@@ -231,7 +233,8 @@ static int find(struct engine *g, const char *ref, struct found *ret, struct err
 
 static int check_record(struct found *f, struct err *e)
 {
-	if (json_is_object(json_object_get(f->record, "Config")) && json_is_object(json_object_get(f->record, "HostConfig")))
+	if (json_is_object(json_object_get(f->record, "Config")) &&
+		json_is_object(json_object_get(f->record, "HostConfig")))
 		return 0;
 	err_set(e, EBADMSG, "container %s: its record is damaged: remove it with rm -f", f->row.name);
 	found_done(f);
@@ -325,7 +328,8 @@ static int remove_files(struct engine *g, const char *id, struct err *e)
 	return r < 0 ? err_errno(e, r, "remove %s/%s", g->root, path) : 0;
 }
 
-int container_delete(struct engine *g, const struct container_row *row, const json_t *record, bool volumes, struct err *e)
+int container_delete(
+	struct engine *g, const struct container_row *row, const json_t *record, bool volumes, struct err *e)
 {
 	_cleanup_(intent_done) struct intent intent = {.fd = -1};
 	struct err none;

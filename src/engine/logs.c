@@ -19,7 +19,7 @@ struct reader {
 	int fd;
 	struct buf pending; /* the start of a line whose end is not written yet */
 	FILE *out, *err;
-	bool done; /* past `until`, or nobody reads */
+	bool done;        /* past `until`, or nobody reads */
 	unsigned damaged; /* lines that make no sense, as a full disk leaves them */
 };
 
@@ -43,7 +43,8 @@ static void print_object(struct reader *r, const char *line, size_t n)
 	FILE *f = stream && !strcmp(stream, "stderr") ? r->err : r->out;
 	if (r->opt->timestamps)
 		fprintf(f, "%s ", time);
-	if (fwrite(json_string_value(text), 1, json_string_length(text), f) != json_string_length(text) || fflush(f) == EOF)
+	if (fwrite(json_string_value(text), 1, json_string_length(text), f) != json_string_length(text) ||
+		fflush(f) == EOF)
 		r->done = true;
 }
 
@@ -183,7 +184,8 @@ int engine_logs(struct engine *g, const char *ref, const struct engine_logs *opt
 	else if (opt->follow && !reader.done)
 		r = follow(&reader, &f, dir, name, e);
 	if (r == 0 && reader.damaged)
-		r = err_set(e, EBADMSG, "container %s: %u damaged lines of its log are left out", f.row.name, reader.damaged);
+		r = err_set(e, EBADMSG, "container %s: %u damaged lines of its log are left out", f.row.name,
+			reader.damaged);
 	buf_done(&reader.pending);
 	return r;
 }

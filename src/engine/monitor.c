@@ -77,7 +77,8 @@ static int leave_word(struct engine *g, const char *id, int status)
 	return state_write(dir, &s);
 }
 
-int engine_container_ended(struct engine *g, const char *id, bool started, int status, bool oom, const char *error, struct err *e)
+int engine_container_ended(
+	struct engine *g, const char *id, bool started, int status, bool oom, const char *error, struct err *e)
 {
 	_cleanup_(container_row_done) struct container_row row = {0};
 	struct db *db;

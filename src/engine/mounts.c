@@ -12,9 +12,9 @@
 
 struct mount_spec {
 	const char *type; /* bind, volume, tmpfs */
-	char *source;	  /* bind: path; volume: name or NULL for an anonymous one */
+	char *source;     /* bind: path; volume: name or NULL for an anonymous one */
 	char *target;
-	char *options;	  /* tmpfs: as docker has them, "size=64m,exec" */
+	char *options; /* tmpfs: as docker has them, "size=64m,exec" */
 	const char *propagation;
 	bool readonly, nocopy, create_source;
 };
@@ -33,7 +33,8 @@ static int add_spec(json_t *mounts, struct mount_spec *s, struct err *e)
 	json_t *m;
 
 	if (str_empty(s->target) || *s->target != '/')
-		return err_set(e, EINVAL, "invalid mount path: '%s' mount path must be absolute", s->target ? s->target : "");
+		return err_set(
+			e, EINVAL, "invalid mount path: '%s' mount path must be absolute", s->target ? s->target : "");
 	_cleanup_free_ char *target = path_clean(s->target);
 	if (!target)
 		return err_nomem(e);
@@ -43,8 +44,9 @@ static int add_spec(json_t *mounts, struct mount_spec *s, struct err *e)
 		if (!strcmp(json_str(m, "Destination"), target))
 			return err_set(e, EINVAL, "Duplicate mount point: %s", target);
 	bool volume = !strcmp(s->type, "volume");
-	m = json_pack("{s:s, s:s, s:s, s:s, s:b, s:s}", "Type", s->type, "Source", volume || !s->source ? "" : s->source, "Destination",
-		target, "Mode", s->options ? s->options : "", "RW", !s->readonly, "Propagation", s->propagation ? s->propagation : "");
+	m = json_pack("{s:s, s:s, s:s, s:s, s:b, s:s}", "Type", s->type, "Source",
+		volume || !s->source ? "" : s->source, "Destination", target, "Mode", s->options ? s->options : "",
+		"RW", !s->readonly, "Propagation", s->propagation ? s->propagation : "");
 	if (!m)
 		return err_set(e, EINVAL, "mount %s: its paths are not UTF-8", target);
 	if (volume)
@@ -64,9 +66,17 @@ static const struct {
 	const char *name;
 	enum option_kind kind;
 } bind_options[] = {
-	{"ro", OPTION_ACCESS},		{"rw", OPTION_ACCESS},		{"nocopy", OPTION_COPY},	{"z", OPTION_LABEL},
-	{"Z", OPTION_LABEL},		{"private", OPTION_PROPAGATION},{"rprivate", OPTION_PROPAGATION},{"shared", OPTION_PROPAGATION},
-	{"rshared", OPTION_PROPAGATION},{"slave", OPTION_PROPAGATION},	{"rslave", OPTION_PROPAGATION},
+	{"ro", OPTION_ACCESS},
+	{"rw", OPTION_ACCESS},
+	{"nocopy", OPTION_COPY},
+	{"z", OPTION_LABEL},
+	{"Z", OPTION_LABEL},
+	{"private", OPTION_PROPAGATION},
+	{"rprivate", OPTION_PROPAGATION},
+	{"shared", OPTION_PROPAGATION},
+	{"rshared", OPTION_PROPAGATION},
+	{"slave", OPTION_PROPAGATION},
+	{"rslave", OPTION_PROPAGATION},
 };
 
 static int apply_bind_option(struct mount_spec *s, const char *opt, unsigned *seen)
@@ -110,7 +120,9 @@ static int parse_bind(const char *text, json_t *mounts, struct err *e)
 		bool path = *parts[0] == '/';
 		if (!path && !name_valid(parts[0]))
 			return err_set(e, EINVAL,
-				"create %s: \"%s\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path",
+				"create %s: \"%s\" includes invalid characters for a local volume name, only "
+				"\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, "
+				"use absolute path",
 				parts[0], parts[0]);
 		s.type = path ? "bind" : "volume";
 		s.create_source = path;
@@ -120,8 +132,7 @@ static int parse_bind(const char *text, json_t *mounts, struct err *e)
 	}
 	_cleanup_strv_ char **opts = n == 3 ? strv_split(parts[2], ",") : NULL;
 	unsigned seen = 0;
-	strv_foreach(opt, opts)
-	{
+	strv_foreach(opt, opts) {
 		if (apply_bind_option(&s, opt, &seen) < 0)
 			return err_set(e, EINVAL, "invalid mode: %s", parts[2]);
 	}
@@ -132,13 +143,14 @@ static int parse_bind(const char *text, json_t *mounts, struct err *e)
 
 static int check_tmpfs_options(const char *target, const char *options, struct err *e)
 {
-	static const char *const flags[] = {"ro", "rw", "suid", "nosuid", "dev", "nodev", "exec", "noexec", "sync", "async", "dirsync",
-		"remount", "mand", "nomand", "atime", "noatime", "diratime", "nodiratime", "relatime", "norelatime", "strictatime", NULL};
-	static const char *const values[] = {"size=", "mode=", "uid=", "gid=", "nr_inodes=", "nr_blocks=", "mpol=", NULL};
+	static const char *const flags[] = {"ro", "rw", "suid", "nosuid", "dev", "nodev", "exec", "noexec", "sync",
+		"async", "dirsync", "remount", "mand", "nomand", "atime", "noatime", "diratime", "nodiratime",
+		"relatime", "norelatime", "strictatime", NULL};
+	static const char *const values[] = {
+		"size=", "mode=", "uid=", "gid=", "nr_inodes=", "nr_blocks=", "mpol=", NULL};
 	_cleanup_strv_ char **opts = strv_split(options, ",");
 
-	strv_foreach(opt, opts)
-	{
+	strv_foreach(opt, opts) {
 		bool known = str_in(opt, flags);
 		for (size_t i = 0; values[i] && !known; i++)
 			known = str_starts(opt, values[i]);
@@ -185,18 +197,24 @@ static int parse_mount(const json_t *m, json_t *mounts, struct err *e)
 	if (type && !strcmp(type, "tmpfs"))
 		return parse_tmpfs_mount(m, mounts, e);
 	if (!type || (strcmp(type, "bind") != 0 && strcmp(type, "volume") != 0))
-		return err_set(e, EINVAL, "invalid mount config for type \"%s\": mount type unknown: \"%s\"", type ? type : "", type ? type : "");
+		return err_set(e, EINVAL, "invalid mount config for type \"%s\": mount type unknown: \"%s\"",
+			type ? type : "", type ? type : "");
 	s.type = !strcmp(type, "bind") ? "bind" : "volume";
 	s.nocopy = json_flag(json_object_get(m, "VolumeOptions"), "NoCopy");
 	if (str_empty(target))
 		return err_set(e, EINVAL, "invalid mount config for type \"%s\": field Target must not be empty", type);
 	if (!strcmp(type, "bind")) {
 		if (str_empty(source))
-			return err_set(e, EINVAL, "invalid mount config for type \"bind\": field Source must not be empty");
+			return err_set(
+				e, EINVAL, "invalid mount config for type \"bind\": field Source must not be empty");
 		if (*source != '/')
-			return err_set(e, EINVAL, "invalid mount config for type \"bind\": invalid mount path: '%s' mount path must be absolute", source);
+			return err_set(e, EINVAL,
+				"invalid mount config for type \"bind\": invalid mount path: '%s' mount path must be "
+				"absolute",
+				source);
 		if (stat(source, &st) < 0)
-			return err_set(e, ENOENT, "invalid mount config for type \"bind\": bind source path does not exist: %s", source);
+			return err_set(e, ENOENT,
+				"invalid mount config for type \"bind\": bind source path does not exist: %s", source);
 		s.propagation = "rprivate";
 		for (size_t i = 0; propagation && propagations[i]; i++)
 			if (!strcmp(propagation, propagations[i]))
@@ -204,7 +222,9 @@ static int parse_mount(const json_t *m, json_t *mounts, struct err *e)
 		s.source = path_clean(source);
 	} else if (!str_empty(source)) {
 		if (!name_valid(source))
-			return err_set(e, EINVAL, "create %s: \"%s\" includes invalid characters for a local volume name", source, source);
+			return err_set(e, EINVAL,
+				"create %s: \"%s\" includes invalid characters for a local volume name", source,
+				source);
 		s.source = strdup(source);
 	}
 	s.target = strdup(target);
@@ -228,8 +248,7 @@ static int add_anonymous(const json_t *volumes, json_t *mounts, struct err *e)
 	const char *target;
 	json_t *v;
 
-	json_object_foreach((json_t *)volumes, target, v)
-	{
+	json_object_foreach((json_t *)volumes, target, v) {
 		_cleanup_(spec_done) struct mount_spec s = {.type = "volume"};
 		if (has_target(mounts, target))
 			continue;
@@ -273,20 +292,17 @@ int mounts_resolve(const json_t *config, const json_t *hc, json_t **ret, struct 
 	json_t *m;
 	int r = 0;
 
-	json_array_foreach(json_object_get(hc, "Binds"), i, m)
-	{
+	json_array_foreach(json_object_get(hc, "Binds"), i, m) {
 		r = parse_bind(json_string_value(m) ? json_string_value(m) : "", mounts, e);
 		if (r < 0)
 			return r;
 	}
-	json_array_foreach(json_object_get(hc, "Mounts"), i, m)
-	{
+	json_array_foreach(json_object_get(hc, "Mounts"), i, m) {
 		r = parse_mount(m, mounts, e);
 		if (r < 0)
 			return r;
 	}
-	json_object_foreach(json_object_get(hc, "Tmpfs"), target, m)
-	{
+	json_object_foreach(json_object_get(hc, "Tmpfs"), target, m) {
 		r = add_tmpfs(mounts, target, json_string_value(m) ? json_string_value(m) : "", false, e);
 		if (r < 0)
 			return r;
@@ -303,8 +319,7 @@ int mounts_name_volumes(json_t *mounts, struct err *e)
 	size_t i;
 	json_t *m;
 
-	json_array_foreach(mounts, i, m)
-	{
+	json_array_foreach(mounts, i, m) {
 		if (strcmp(json_str(m, "Type"), "volume") != 0 || !str_empty(json_str(m, "Name")))
 			continue;
 		if (random_id(generated) < 0)
@@ -332,14 +347,14 @@ int mounts_prepare(struct engine *g, json_t *mounts, struct err *e)
 	size_t i;
 	json_t *m;
 
-	json_array_foreach(mounts, i, m)
-	{
+	json_array_foreach(mounts, i, m) {
 		const char *type = json_str(m, "Type"), *source = json_str(m, "Source");
 		int r = 0;
 		struct stat st;
 		if (!strcmp(type, "volume"))
 			r = prepare_volume(g, m, e);
-		else if (json_flag(m, "CreateSource") && stat(source, &st) < 0 && (r = mkdir_p(AT_FDCWD, source, 0755)) < 0)
+		else if (json_flag(m, "CreateSource") && stat(source, &st) < 0 &&
+			(r = mkdir_p(AT_FDCWD, source, 0755)) < 0)
 			r = err_errno(e, r, "error while creating mount source path '%s'", source);
 		json_object_del(m, "CreateSource");
 		if (r < 0)

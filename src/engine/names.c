@@ -6,19 +6,20 @@
 #include "base/proc.h"
 #include "engine/engine-private.h"
 
-static const char *const adjectives[] = {"airy", "ample", "apt", "azure", "brave", "brisk", "broad", "calm", "candid", "clear", "clever",
-	"cosy", "crisp", "deft", "dry", "eager", "early", "even", "fair", "fast", "fine", "firm", "fleet", "fond", "free", "fresh",
-	"gentle", "glad", "golden", "grand", "hale", "handy", "hardy", "honest", "jolly", "keen", "kind", "lively", "loyal", "lucid",
-	"mellow", "merry", "mild", "neat", "nimble", "noble", "open", "plain", "polite", "proud", "quick", "quiet", "rapid", "ready",
-	"rosy", "royal", "sharp", "shiny", "smart", "snug", "sober", "solid", "steady", "stout", "sunny", "swift", "tidy", "trusty",
-	"vivid", "warm", "wise", "witty", "zesty"};
+static const char *const adjectives[] = {"airy", "ample", "apt", "azure", "brave", "brisk", "broad", "calm", "candid",
+	"clear", "clever", "cosy", "crisp", "deft", "dry", "eager", "early", "even", "fair", "fast", "fine", "firm",
+	"fleet", "fond", "free", "fresh", "gentle", "glad", "golden", "grand", "hale", "handy", "hardy", "honest",
+	"jolly", "keen", "kind", "lively", "loyal", "lucid", "mellow", "merry", "mild", "neat", "nimble", "noble",
+	"open", "plain", "polite", "proud", "quick", "quiet", "rapid", "ready", "rosy", "royal", "sharp", "shiny",
+	"smart", "snug", "sober", "solid", "steady", "stout", "sunny", "swift", "tidy", "trusty", "vivid", "warm",
+	"wise", "witty", "zesty"};
 
 /* bridges, and those who built them or worked below water */
-static const char *const surnames[] = {"ammann", "arrol", "baker", "bazalgette", "bell", "brassey", "brunel", "calatrava", "cooper",
-	"cousteau", "cubitt", "davies", "eads", "eiffel", "ellet", "fowler", "freyssinet", "gagnan", "halley", "hodgkinson",
-	"jessop", "jolliffe", "leonhardt", "locke", "maillart", "menn", "mitchell", "modjeski", "morandi", "moreno", "navier",
-	"paine", "perronet", "rennie", "roebling", "seguin", "siebe", "smeaton", "steinman", "stephenson", "strauss", "telford",
-	"torroja", "triger", "vignoles", "wernwag"};
+static const char *const surnames[] = {"ammann", "arrol", "baker", "bazalgette", "bell", "brassey", "brunel",
+	"calatrava", "cooper", "cousteau", "cubitt", "davies", "eads", "eiffel", "ellet", "fowler", "freyssinet",
+	"gagnan", "halley", "hodgkinson", "jessop", "jolliffe", "leonhardt", "locke", "maillart", "menn", "mitchell",
+	"modjeski", "morandi", "moreno", "navier", "paine", "perronet", "rennie", "roebling", "seguin", "siebe",
+	"smeaton", "steinman", "stephenson", "strauss", "telford", "torroja", "triger", "vignoles", "wernwag"};
 
 bool name_valid(const char *name)
 {

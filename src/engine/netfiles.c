@@ -26,13 +26,13 @@ static int add_hosts(const json_t *record, struct buf *b)
 	if (host_network(record))
 		r = file_read(AT_FDCWD, "/etc/hosts", FILE_MAX, b) == -ENOMEM ? -ENOMEM : 0;
 	else
-		r = buf_adds(b, "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\n"
-				"ff00::0\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n");
+		r = buf_adds(b,
+			"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\n"
+			"ff00::0\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n");
 	if (r == 0 && !host_network(record) && !str_empty(hostname))
 		r = str_empty(domain) ? buf_addf(b, "127.0.0.1\t%s\n", hostname)
 				      : buf_addf(b, "127.0.0.1\t%s.%s %s\n", hostname, domain, hostname);
-	json_array_foreach(json_object_get(hc, "ExtraHosts"), i, v)
-	{
+	json_array_foreach(json_object_get(hc, "ExtraHosts"), i, v) {
 		const char *text = json_string_value(v), *colon = text ? strpbrk(text, ":=") : NULL;
 		if (r == 0 && colon)
 			r = buf_addf(b, "%s\t%.*s\n", colon + 1, (int)(colon - text), text);
@@ -60,10 +60,11 @@ static int add_resolv(const json_t *record, struct buf *b)
 		json_t *v;
 		json_array_foreach((json_t *)list, i, v)
 			if (r == 0)
-				r = buf_addf(b, "%s%s%s", parts[k].each || !i ? parts[k].line : "", " ", json_is_string(v) ? json_string_value(v) : "") < 0 ||
-						    (parts[k].each && buf_adds(b, "\n") < 0)
-					    ? -ENOMEM
-					    : 0;
+				r = buf_addf(b, "%s%s%s", parts[k].each || !i ? parts[k].line : "", " ",
+					    json_is_string(v) ? json_string_value(v) : "") < 0 ||
+						(parts[k].each && buf_adds(b, "\n") < 0)
+					? -ENOMEM
+					: 0;
 		if (r == 0 && json_array_size(list) && !parts[k].each)
 			r = buf_adds(b, "\n");
 	}

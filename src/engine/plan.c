@@ -8,10 +8,11 @@
 #include "sandbox/caps.h"
 
 /* As docker masks them. */
-static const char *const masked_paths[] = {"/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys",
-	"/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware",
-	"/sys/devices/virtual/powercap", NULL};
-static const char *const readonly_paths[] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", NULL};
+static const char *const masked_paths[] = {"/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore",
+	"/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi",
+	"/sys/firmware", "/sys/devices/virtual/powercap", NULL};
+static const char *const readonly_paths[] = {
+	"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", NULL};
 
 static char *copy_str(const json_t *o, const char *key)
 {
@@ -51,8 +52,7 @@ static int add_ulimits(const json_t *hc, struct plan_process *p)
 	size_t i;
 	json_t *u;
 
-	json_array_foreach(json_object_get(hc, "Ulimits"), i, u)
-	{
+	json_array_foreach(json_object_get(hc, "Ulimits"), i, u) {
 		const char *name = json_str(u, "Name");
 		long long soft = json_int(u, "Soft", -1), hard = json_int(u, "Hard", -1);
 		char s[24] = "unlimited", h[24] = "unlimited";
@@ -97,8 +97,7 @@ static int plan_tmpfs(struct plan_mount *m, const char *options)
 	_cleanup_buf_ struct buf b = {0};
 
 	m->nosuid = m->nodev = m->noexec = true;
-	strv_foreach(opt, opts)
-	{
+	strv_foreach(opt, opts) {
 		if (!strcmp(opt, "ro"))
 			m->readonly = true;
 		else if (!strcmp(opt, "exec"))
@@ -127,8 +126,7 @@ static int plan_mounts(const struct engine *g, const json_t *record, struct plan
 	size_t i;
 	json_t *j;
 
-	json_array_foreach(json_object_get(record, "Mounts"), i, j)
-	{
+	json_array_foreach(json_object_get(record, "Mounts"), i, j) {
 		struct plan_mount *m = plan_add_mount(p);
 		const char *type = json_str(j, "Type"), *propagation = json_str(j, "Propagation");
 		if (!m || !type)
@@ -157,8 +155,7 @@ static int plan_devices(const json_t *hc, struct plan *p)
 	size_t i;
 	json_t *j;
 
-	json_array_foreach(json_object_get(hc, "Devices"), i, j)
-	{
+	json_array_foreach(json_object_get(hc, "Devices"), i, j) {
 		struct plan_device *d = plan_add_device(p);
 		if (!d)
 			return -ENOMEM;
@@ -253,7 +250,8 @@ int engine_plan(struct engine *g, const json_t *record, struct plan *ret, struct
 	return plan_process(g, record, &ret->process, ret->privileged, e);
 }
 
-int engine_plan_exec(struct engine *g, const json_t *record, const json_t *body, struct plan_process *ret, struct err *e)
+int engine_plan_exec(
+	struct engine *g, const json_t *record, const json_t *body, struct plan_process *ret, struct err *e)
 {
 	const json_t *config = json_object_get(record, "Config"), *hc = json_object_get(record, "HostConfig");
 	_cleanup_json_ json_t *own = json_copy((json_t *)record);
@@ -273,8 +271,7 @@ int engine_plan_exec(struct engine *g, const json_t *record, const json_t *body,
 		json_object_set(merged, "WorkingDir", json_object_get(body, "WorkingDir"));
 	json_object_set(own, "Config", merged);
 	int r = plan_process(g, own, ret, privileged, e);
-	strv_foreach(s, env)
-	{
+	strv_foreach(s, env) {
 		if (r == 0 && env_set(&ret->env, s) < 0)
 			r = err_nomem(e);
 	}

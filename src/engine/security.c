@@ -45,7 +45,8 @@ static int resolve_option(const char *opt, json_t *out, struct err *e)
 	if (!strcmp(opt, "apparmor=unconfined") || !strcmp(opt, "label=disable") || !strcmp(opt, "label:disable"))
 		return 0;
 	if (str_starts(opt, "apparmor") || str_starts(opt, "label"))
-		return err_set(e, ENOTSUP, "invalid --security-opt: \"%s\": AppArmor and SELinux are not used by caisson", opt);
+		return err_set(e, ENOTSUP,
+			"invalid --security-opt: \"%s\": AppArmor and SELinux are not used by caisson", opt);
 	return err_set(e, EINVAL, "invalid --security-opt 2: \"%s\"", opt);
 }
 
@@ -55,8 +56,7 @@ int security_resolve(const json_t *hc, json_t **ret, struct err *e)
 	size_t i;
 	json_t *opt;
 
-	json_array_foreach(json_object_get(hc, "SecurityOpt"), i, opt)
-	{
+	json_array_foreach(json_object_get(hc, "SecurityOpt"), i, opt) {
 		int r = resolve_option(json_is_string(opt) ? json_string_value(opt) : "", out, e);
 		if (r < 0)
 			return r;
@@ -65,7 +65,8 @@ int security_resolve(const json_t *hc, json_t **ret, struct err *e)
 	return 0;
 }
 
-int security_seccomp(struct engine *g, const char *profile, uint64_t caps, bool privileged, char **ret_bpf, size_t *ret_len, struct err *e)
+int security_seccomp(struct engine *g, const char *profile, uint64_t caps, bool privileged, char **ret_bpf,
+	size_t *ret_len, struct err *e)
 {
 	_cleanup_buf_ struct buf b = {0};
 	_cleanup_close_ int cache = -1;

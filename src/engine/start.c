@@ -133,7 +133,8 @@ static int wait_started(int sock, const struct engine_start *opt, struct err *e)
 	}
 }
 
-static int start_held(struct engine *g, struct found *f, int lock, const struct engine_start *opt, uint32_t streams, int *ret_client, struct err *e)
+static int start_held(struct engine *g, struct found *f, int lock, const struct engine_start *opt, uint32_t streams,
+	int *ret_client, struct err *e)
 {
 	struct plan plan = {0};
 	_cleanup_close_ int plan_fd = -1;
@@ -142,7 +143,8 @@ static int start_held(struct engine *g, struct found *f, int lock, const struct 
 
 	int r = isolation_probe(record_isolation(f->record), &g->host, e);
 	if (r == 0)
-		r = container_sweep(g, f->row.id, f->record, e); /* the run directory of a killed monitor may have been deleted */
+		r = container_sweep(
+			g, f->row.id, f->record, e); /* the run directory of a killed monitor may have been deleted */
 	if (r == 0)
 		r = engine_plan(g, f->record, &plan, e);
 	plan.process.rows = opt->rows;

@@ -22,8 +22,8 @@ int engine_version(struct engine *g, json_t **ret, struct err *e)
 	(void)g;
 	if (uname(&u) < 0)
 		return err_errno(e, errno, "uname");
-	*ret = json_pack("{s:s, s:s, s:s, s:s, s:s}", "Version", CAISSON_VERSION, "ApiVersion", "1.43", "Os", "linux", "Arch", u.machine,
-		"KernelVersion", u.release);
+	*ret = json_pack("{s:s, s:s, s:s, s:s, s:s}", "Version", CAISSON_VERSION, "ApiVersion", "1.43", "Os", "linux",
+		"Arch", u.machine, "KernelVersion", u.release);
 	return *ret ? 0 : err_nomem(e);
 }
 
@@ -59,8 +59,7 @@ static int count_containers(struct engine *g, struct counts *c, struct err *e)
 	json_t *v;
 	int r = engine_list(g, true, NULL, &all, e);
 
-	json_array_foreach(all, i, v)
-	{
+	json_array_foreach(all, i, v) {
 		const char *state = json_str(v, "State");
 		int *n = !strcmp(state, "running") ? &c->running : !strcmp(state, "paused") ? &c->paused : &c->stopped;
 		++*n;
@@ -83,7 +82,8 @@ static void add_hyperv(struct engine *g, json_t *o)
 	json_object_set_new(o, "Acceleration", json_string(accel));
 	json_object_set_new(o, "AccelerationPromise", json_string(promise));
 	json_object_set_new(o, "AccelerationSetting", json_string(g->accel));
-	json_object_set_new(o, "GuestKernel", json_string(kernel_find(&g->host, &kernel, &none) == 0 ? kernel.version : ""));
+	json_object_set_new(
+		o, "GuestKernel", json_string(kernel_find(&g->host, &kernel, &none) == 0 ? kernel.version : ""));
 }
 
 int engine_info(struct engine *g, json_t **ret, struct err *e)
@@ -103,12 +103,14 @@ int engine_info(struct engine *g, json_t **ret, struct err *e)
 	sysinfo(&si);
 	os_name(os, sizeof(os));
 	gethostname(host, sizeof(host) - 1);
-	json_t *o = json_pack("{s:i, s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:s, s:s, s:s, s:s, s:s}", "Containers",
-		c.running + c.paused + c.stopped, "ContainersRunning", c.running, "ContainersPaused", c.paused, "ContainersStopped", c.stopped,
-		"Images", (int)json_array_size(images), "ServerVersion", CAISSON_VERSION, "Driver", "overlay2", "LoggingDriver", "json-file",
-		"CgroupVersion", cgroup_version(), "KernelVersion", u.release, "OperatingSystem", os, "NCPU",
-		(int)sysconf(_SC_NPROCESSORS_ONLN), "MemTotal", (json_int_t)si.totalram * si.mem_unit, "DockerRootDir", g->root, "Architecture",
-		u.machine, "Name", host, "OSType", "linux", "Isolation", isolation_name(g->isolation));
+	json_t *o = json_pack(
+		"{s:i, s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:s, s:s, s:s, s:s, s:s}",
+		"Containers", c.running + c.paused + c.stopped, "ContainersRunning", c.running, "ContainersPaused",
+		c.paused, "ContainersStopped", c.stopped, "Images", (int)json_array_size(images), "ServerVersion",
+		CAISSON_VERSION, "Driver", "overlay2", "LoggingDriver", "json-file", "CgroupVersion", cgroup_version(),
+		"KernelVersion", u.release, "OperatingSystem", os, "NCPU", (int)sysconf(_SC_NPROCESSORS_ONLN),
+		"MemTotal", (json_int_t)si.totalram * si.mem_unit, "DockerRootDir", g->root, "Architecture", u.machine,
+		"Name", host, "OSType", "linux", "Isolation", isolation_name(g->isolation));
 	if (!o)
 		return err_nomem(e);
 	add_hyperv(g, o);
@@ -123,7 +125,9 @@ struct doctor {
 
 static void add_line(struct doctor *d, const char *mode, const char *what, bool ok, bool required, const char *text)
 {
-	json_array_append_new(d->lines, json_pack("{s:s, s:s, s:b, s:b, s:s}", "Mode", mode, "What", what, "Ok", ok, "Required", required, "Detail", text));
+	json_array_append_new(d->lines,
+		json_pack("{s:s, s:s, s:b, s:b, s:s}", "Mode", mode, "What", what, "Ok", ok, "Required", required,
+			"Detail", text));
 	if (required && !ok)
 		d->ok = false;
 }
@@ -159,19 +163,24 @@ static void doctor_process(struct engine *g, struct doctor *d)
 	bool root = isolation_probe(ISOLATION_PROCESS, &g->host, &e) == 0;
 	add_line(d, "process", "root", root, true, root ? "running as root" : e.msg);
 	bool overlay = filesystem_known("overlay");
-	add_line(d, "process", "overlayfs", overlay, true, overlay ? "the kernel has it" : "the kernel has no overlayfs: modprobe overlay");
+	add_line(d, "process", "overlayfs", overlay, true,
+		overlay ? "the kernel has it" : "the kernel has no overlayfs: modprobe overlay");
 	file_read_line(AT_FDCWD, "/sys/fs/cgroup/cgroup.controllers", v2, sizeof(v2));
 	for (size_t i = 0; i < sizeof(controllers) / sizeof(*controllers); i++) {
 		bool ok = access(controllers[i].v1, F_OK) == 0 || strstr(v2, controllers[i].v2);
 		char text[160], what[32];
 		snprintf(what, sizeof(what), "cgroup %s", controllers[i].name);
-		snprintf(text, sizeof(text), ok ? "mounted" : "not mounted: %s; mount the cgroup file systems", controllers[i].lost);
+		snprintf(text, sizeof(text), ok ? "mounted" : "not mounted: %s; mount the cgroup file systems",
+			controllers[i].lost);
 		add_line(d, "process", what, ok, false, text);
 	}
 	bool seccomp = access("/proc/sys/kernel/seccomp/actions_avail", F_OK) == 0;
-	add_line(d, "process", "seccomp", seccomp, true, seccomp ? "the kernel has filters" : "the kernel has no seccomp filters (CONFIG_SECCOMP_FILTER)");
+	add_line(d, "process", "seccomp", seccomp, true,
+		seccomp ? "the kernel has filters" : "the kernel has no seccomp filters (CONFIG_SECCOMP_FILTER)");
 	bool files = profile && access(profile, R_OK) == 0 && init && access(init, X_OK) == 0;
-	add_line(d, "process", "own files", files, true, files ? "seccomp profile and caisson-init found" : "the seccomp profile or caisson-init is missing: make install");
+	add_line(d, "process", "own files", files, true,
+		files ? "seccomp profile and caisson-init found"
+		      : "the seccomp profile or caisson-init is missing: make install");
 }
 
 int engine_doctor(struct engine *g, json_t **ret, bool *ret_ok, struct err *e)
@@ -205,6 +214,7 @@ int engine_kernel_list(struct engine *g, json_t **ret, struct err *e)
 		return err_errno(e, r, "list the guest kernels in %s/kernel", g->root);
 	*ret = json_array();
 	strv_foreach(s, versions)
-		json_array_append_new(*ret, json_pack("{s:s, s:b}", "Version", s, "Used", any && !strcmp(used.version, s)));
+		json_array_append_new(
+			*ret, json_pack("{s:s, s:b}", "Version", s, "Used", any && !strcmp(used.version, s)));
 	return 0;
 }

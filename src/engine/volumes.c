@@ -13,10 +13,13 @@ int volume_ensure(struct engine *g, const char *name, bool anonymous, const json
 	char path[300];
 	struct db *db;
 	_cleanup_free_ char *text = json_dumps(labels ? labels : json_null(), JSON_COMPACT | JSON_ENCODE_ANY);
-	struct volume_row row = {.name = (char *)name, .created_ns = clock_real_ns(), .anonymous = anonymous, .labels = text};
+	struct volume_row row = {
+		.name = (char *)name, .created_ns = clock_real_ns(), .anonymous = anonymous, .labels = text};
 
 	if (!name_valid(name))
-		return err_set(e, EINVAL, "create %s: \"%s\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed",
+		return err_set(e, EINVAL,
+			"create %s: \"%s\" includes invalid characters for a local volume name, only "
+			"\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed",
 			name, name);
 	/* the row first: a directory that no row names would never go */
 	int r = engine_db(g, &db, e);
@@ -35,9 +38,10 @@ static json_t *volume_json(struct engine *g, const struct volume_row *row)
 	char time[40];
 	json_t *labels = row->labels ? json_loads(row->labels, JSON_DECODE_ANY, NULL) : json_null();
 
-	return json_pack("{s:s, s:s, s:o, s:o, s:s, s:n, s:s}", "CreatedAt", clock_rfc3339(row->created_ns, time), "Driver", "local",
-		"Labels", labels ? labels : json_null(), "Mountpoint", json_sprintf("%s/volumes/%s/_data", g->root, row->name), "Name",
-		row->name, "Options", "Scope", "local");
+	return json_pack("{s:s, s:s, s:o, s:o, s:s, s:n, s:s}", "CreatedAt", clock_rfc3339(row->created_ns, time),
+		"Driver", "local", "Labels", labels ? labels : json_null(), "Mountpoint",
+		json_sprintf("%s/volumes/%s/_data", g->root, row->name), "Name", row->name, "Options", "Scope",
+		"local");
 }
 
 int engine_volume_create(struct engine *g, const char *name, const json_t *labels, json_t **ret, struct err *e)
@@ -109,8 +113,7 @@ static int find_use(void *data, const struct container_row *row, struct err *e)
 	json_t *m;
 
 	(void)e;
-	json_array_foreach(json_object_get(record, "Mounts"), i, m)
-	{
+	json_array_foreach(json_object_get(record, "Mounts"), i, m) {
 		const char *name = json_str(m, "Name");
 		if (name && !strcmp(name, u->name)) {
 			memcpy(u->id, row->id, sizeof(u->id));

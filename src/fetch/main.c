@@ -59,7 +59,8 @@ static int run_import(struct db *d, const struct options *o, struct err *e)
 
 	if (!standard_input && (file = open(o->args[0], O_RDONLY | O_CLOEXEC)) < 0)
 		return err_errno(e, errno, "import %s", o->args[0]);
-	int r = image_import(d, standard_input ? STDIN_FILENO : file, o->n_args > 1 ? o->args[1] : NULL, o->changes, o->message, id, e);
+	int r = image_import(d, standard_input ? STDIN_FILENO : file, o->n_args > 1 ? o->args[1] : NULL, o->changes,
+		o->message, id, e);
 	if (r < 0)
 		return err_wrap(e, "import %s", o->args[0]);
 	printf("%s\n", id);
@@ -87,8 +88,9 @@ static int usage(struct err *e)
 
 static int parse(int argc, char *argv[], struct options *o, struct err *e)
 {
-	static const struct option longs[] = {{"root", required_argument, NULL, 'r'}, {"quiet", no_argument, NULL, 'q'}, {"isolation", required_argument, NULL, 'i'},
-		{"platform", required_argument, NULL, 'p'}, {"change", required_argument, NULL, 'c'}, {"message", required_argument, NULL, 'm'}, {0}};
+	static const struct option longs[] = {{"root", required_argument, NULL, 'r'}, {"quiet", no_argument, NULL, 'q'},
+		{"isolation", required_argument, NULL, 'i'}, {"platform", required_argument, NULL, 'p'},
+		{"change", required_argument, NULL, 'c'}, {"message", required_argument, NULL, 'm'}, {0}};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "qc:m:", longs, NULL)) >= 0)

@@ -99,7 +99,8 @@ int challenge_parse(const char *header, struct challenge *ret, struct err *e)
 		if (!*s)
 			break;
 		if (!n)
-			return err_set(e, EBADMSG, "the registry's WWW-Authenticate header is not valid: %.100s", header);
+			return err_set(
+				e, EBADMSG, "the registry's WWW-Authenticate header is not valid: %.100s", header);
 		c.scheme = scheme_of(s, n);
 		s += n;
 		int r = take_params(&s, &c);
@@ -121,7 +122,8 @@ int challenge_parse(const char *header, struct challenge *ret, struct err *e)
 /* What docker writes for a domain: the domain, or an URL with it. */
 static bool key_matches(const char *key, const char *domain)
 {
-	if (!strcmp(domain, "docker.io") && (!strcmp(key, "https://index.docker.io/v1/") || !strcmp(key, "index.docker.io")))
+	if (!strcmp(domain, "docker.io") &&
+		(!strcmp(key, "https://index.docker.io/v1/") || !strcmp(key, "index.docker.io")))
 		return true;
 	if (str_starts(key, "https://"))
 		key += strlen("https://");
@@ -150,8 +152,7 @@ static int from_file(const char *path, const char *domain, char **ret, struct er
 	_cleanup_json_ json_t *doc = json_parse_file(AT_FDCWD, path, AUTH_FILE_MAX, e);
 	if (!doc)
 		return -e->code;
-	json_object_foreach(json_object_get(doc, "auths"), key, entry)
-	{
+	json_object_foreach(json_object_get(doc, "auths"), key, entry) {
 		const char *auth = json_str(entry, "auth");
 		if (!key_matches(key, domain) || str_empty(auth))
 			continue;
@@ -163,10 +164,12 @@ static int from_file(const char *path, const char *domain, char **ret, struct er
 
 int auth_credentials(const char *domain, char **ret, struct err *e)
 {
-	const char *home = getenv("HOME"), *docker = getenv("DOCKER_CONFIG"), *run = getenv("XDG_RUNTIME_DIR"), *own = getenv("REGISTRY_AUTH_FILE");
+	const char *home = getenv("HOME"), *docker = getenv("DOCKER_CONFIG"), *run = getenv("XDG_RUNTIME_DIR"),
+		   *own = getenv("REGISTRY_AUTH_FILE");
 	_cleanup_free_ char *in_run = str_fmt("%s/containers/auth.json", run ? run : "");
 	_cleanup_free_ char *in_home = str_fmt("%s/.config/containers/auth.json", home ? home : "");
-	_cleanup_free_ char *in_docker = docker ? str_fmt("%s/config.json", docker) : str_fmt("%s/.docker/config.json", home ? home : "");
+	_cleanup_free_ char *in_docker =
+		docker ? str_fmt("%s/config.json", docker) : str_fmt("%s/.docker/config.json", home ? home : "");
 	const char *files[] = {own, run ? in_run : NULL, home ? in_home : NULL, docker || home ? in_docker : NULL};
 
 	*ret = NULL;

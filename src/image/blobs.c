@@ -71,7 +71,8 @@ static size_t count(const struct work *w, enum state s)
 
 static void show(struct work *w, const struct blob *b, const char *text, uint64_t done)
 {
-	progress_set(w->progress, (size_t)(b - w->blobs), text, done, done || b->state == DOWNLOADING ? (uint64_t)b->what->size : 0);
+	progress_set(w->progress, (size_t)(b - w->blobs), text, done,
+		done || b->state == DOWNLOADING ? (uint64_t)b->what->size : 0);
 }
 
 static int fail(const struct blob *b, struct err *e)
@@ -80,11 +81,13 @@ static int fail(const struct blob *b, struct err *e)
 }
 
 /* What is here, what must come. */
-static int set_up(struct work *w, struct db *d, const struct manifest *m, const struct image_config *c, struct image_layer *ret, struct err *e)
+static int set_up(struct work *w, struct db *d, const struct manifest *m, const struct image_config *c,
+	struct image_layer *ret, struct err *e)
 {
 	for (size_t i = 0; i < m->n_layers; i++) {
 		struct blob *b = &w->blobs[w->n++];
-		*b = (struct blob){.what = &m->layers[i], .diff_id = c->diff_ids[i], .same_as = i, .fd = -1, .ret = &ret[i]};
+		*b = (struct blob){
+			.what = &m->layers[i], .diff_id = c->diff_ids[i], .same_as = i, .fd = -1, .ret = &ret[i]};
 		b->place.fd = b->job.fd = -1;
 		progress_id(w->progress, i, b->what->digest);
 		int r = layers_find(d, b->diff_id, b->ret, e);
@@ -181,7 +184,8 @@ static int watch_downloads(struct work *w, struct err *e)
 	while ((m = curl_multi_info_read(w->multi, &left))) {
 		CURLcode result = m->data.result;
 		for (size_t i = 0; i < w->n; i++)
-			if (m->msg == CURLMSG_DONE && w->blobs[i].fetch && fetch_handle(w->blobs[i].fetch) == m->easy_handle) {
+			if (m->msg == CURLMSG_DONE && w->blobs[i].fetch &&
+				fetch_handle(w->blobs[i].fetch) == m->easy_handle) {
 				int r = download_ended(w, &w->blobs[i], result, e);
 				if (r < 0)
 					return r;
@@ -205,7 +209,8 @@ static int unpack_goes_on(struct work *w, struct blob *b, struct err *e)
 		return 0;
 	}
 	if (r == 0 && strcmp(result.diff_id, b->diff_id) != 0)
-		r = err_set(e, EBADMSG, "digest does not match: the image says %s, the content is %s", b->diff_id, result.diff_id);
+		r = err_set(e, EBADMSG, "digest does not match: the image says %s, the content is %s", b->diff_id,
+			result.diff_id);
 	if (r == 0)
 		r = layer_place_keep(&b->place, b->diff_id, result.size, b->ret, e);
 	if (r < 0)
@@ -246,8 +251,8 @@ static int wait_for_any(struct work *w, struct err *e)
 	return 0;
 }
 
-int blobs_pull(struct db *d, struct registry *r, const struct manifest *m, const struct image_config *c, struct progress *p, struct image_layer *ret,
-	size_t *ret_new, struct err *e)
+int blobs_pull(struct db *d, struct registry *r, const struct manifest *m, const struct image_config *c,
+	struct progress *p, struct image_layer *ret, size_t *ret_new, struct err *e)
 {
 	_cleanup_(work_done) struct work *w = calloc(1, sizeof(*w));
 

@@ -9,13 +9,13 @@
 struct db;
 
 /* ret[i] is filled for each of the manifest's layers, whether it was here or is new. *ret_new: how many are new. On failure nothing is left behind. */
-int blobs_pull(struct db *d, struct registry *r, const struct manifest *m, const struct image_config *c, struct progress *p, struct image_layer *ret,
-	size_t *ret_new, struct err *e);
+int blobs_pull(struct db *d, struct registry *r, const struct manifest *m, const struct image_config *c,
+	struct progress *p, struct image_layer *ret, size_t *ret_new, struct err *e);
 
 /* A place for a layer that is being unpacked: a temporary directory in layers_fd, put in place by layer_place_keep. */
 struct layer_place {
 	int dir;       /* the layers' directory; borrowed */
-	int fd;	       /* of the temporary directory */
+	int fd;        /* of the temporary directory */
 	char name[40]; /* "" when there is nothing to remove */
 };
 int layer_place_open(int layers_fd, struct layer_place *ret, struct err *e);

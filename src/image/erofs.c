@@ -61,7 +61,8 @@ static int mount_image(const struct build *b, struct err *e)
 		return err_errno(e, errno, "make a mount namespace");
 	if (chdir(layers) < 0)
 		return err_errno(e, errno, "enter %s", layers);
-	if (mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=0700") < 0 || mkdir("/tmp/empty", 0755) < 0 || mkdir("/tmp/root", 0755) < 0)
+	if (mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=0700") < 0 ||
+		mkdir("/tmp/empty", 0755) < 0 || mkdir("/tmp/root", 0755) < 0)
 		return err_errno(e, errno, "make a place for the image");
 	if (mount("overlay", "/tmp/root", "overlay", MS_RDONLY | MS_NODEV | MS_NOSUID | MS_NOEXEC, options.data) < 0)
 		return err_errno(e, errno, "mount the layers");
@@ -89,7 +90,10 @@ static int run_mkfs(const struct build *b, int out, struct err *e)
 		while (end && end > text.data && end[-1] == '\n')
 			*--end = 0;
 		char *line = end ? strrchr(text.data, '\n') : NULL;
-		return err_set(e, EIO, "mkfs.erofs failed (%d): %.400s", r, line ? line + 1 : text.len ? text.data : "no message");
+		return err_set(e, EIO, "mkfs.erofs failed (%d): %.400s", r,
+			line               ? line + 1
+				: text.len ? text.data
+					   : "no message");
 	}
 	return 0;
 }
@@ -128,7 +132,9 @@ static int run_child(const struct build *b, int out, struct err *e)
 		*e = theirs;
 		return -e->code;
 	}
-	return WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : err_set(e, EIO, "the process that builds the file ended too soon");
+	return WIFEXITED(status) && !WEXITSTATUS(status)
+		? 0
+		: err_set(e, EIO, "the process that builds the file ended too soon");
 }
 
 static int build_at(const struct build *b, int dir, const char *name, struct err *e)

@@ -13,13 +13,15 @@ struct image;
 
 struct pull_options {
 	const char *platform; /* NULL: this machine's */
-	FILE *out;	      /* docker's lines; NULL: none */
+	FILE *out;            /* docker's lines; NULL: none */
 };
 /* ret_id: the image's id. ret_name (the caller frees): its canonical name. */
-int image_pull(struct db *d, const char *ref, const struct pull_options *o, char ret_id[DIGEST_SIZE], char **ret_name, struct err *e);
+int image_pull(struct db *d, const char *ref, const struct pull_options *o, char ret_id[DIGEST_SIZE], char **ret_name,
+	struct err *e);
 
 /* A root file system's tar, compressed or not, becomes an image of one layer. changes: Dockerfile instructions; ref: NULL for none. */
-int image_import(struct db *d, int tar_fd, const char *ref, char *const *changes, const char *message, char ret_id[DIGEST_SIZE], struct err *e);
+int image_import(struct db *d, int tar_fd, const char *ref, char *const *changes, const char *message,
+	char ret_id[DIGEST_SIZE], struct err *e);
 /* import-change.c: one `--change` applied to {"Cmd": ...}. */
 int import_change(json_t *config, const char *change, struct err *e);
 

@@ -112,7 +112,8 @@ static const char *machine_arch(const struct utsname *u)
 {
 	static const struct {
 		const char *machine, *arch;
-	} table[] = {{"x86_64", "amd64"}, {"aarch64", "arm64"}, {"riscv64", "riscv64"}, {"ppc64le", "ppc64le"}, {"s390x", "s390x"}};
+	} table[] = {{"x86_64", "amd64"}, {"aarch64", "arm64"}, {"riscv64", "riscv64"}, {"ppc64le", "ppc64le"},
+		{"s390x", "s390x"}};
 
 	for (size_t n = 0; n < sizeof(table) / sizeof(table[0]); n++)
 		if (!strcmp(u->machine, table[n].machine))
@@ -130,7 +131,8 @@ int image_check_arch(const struct image *i, struct err *e)
 	if (!str_empty(os) && strcmp(os, "linux") != 0)
 		return err_set(e, ENOEXEC, "image %s is for the operating system %s", i->id, os);
 	if (!str_empty(arch) && strcmp(arch, machine_arch(&u)) != 0)
-		return err_set(e, ENOEXEC, "image %s is for the architecture %s, this machine is %s", i->id, arch, machine_arch(&u));
+		return err_set(e, ENOEXEC, "image %s is for the architecture %s, this machine is %s", i->id, arch,
+			machine_arch(&u));
 	return 0;
 }
 

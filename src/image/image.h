@@ -15,10 +15,10 @@
 struct db;
 
 struct image {
-	char *id;		/* "sha256:..." */
+	char *id; /* "sha256:..." */
 	struct image_row row;
-	json_t *doc;		/* the whole image configuration */
-	json_t *config;		/* its "config": Entrypoint, Cmd, Env, User, WorkingDir, Volumes, StopSignal, Labels, ExposedPorts; borrowed; may be NULL */
+	json_t *doc;    /* the whole image configuration */
+	json_t *config; /* its "config": Entrypoint, Cmd, Env, User, WorkingDir, Volumes, StopSignal, Labels, ExposedPorts; borrowed; may be NULL */
 };
 void image_done(struct image *i);
 #define _cleanup_image_ __attribute__((cleanup(image_done)))
@@ -52,4 +52,5 @@ typedef int image_in_use_fn(void *data, const char *image_id, struct image_user 
  * -EBUSY for a conflict, in docker's words. With `force` an image that a stopped container uses loses its names only, so that the container can
  * start again; a running one cannot be forced.
  */
-int image_remove(struct db *d, const char *ref, bool force, image_in_use_fn *in_use, void *data, json_t **ret, struct err *e);
+int image_remove(
+	struct db *d, const char *ref, bool force, image_in_use_fn *in_use, void *data, json_t **ret, struct err *e);

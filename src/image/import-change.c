@@ -65,7 +65,8 @@ static int change_text(json_t *config, const char *key, const char *value, struc
 }
 
 /* "K=V K=V" or, the old form, "K V with blanks". */
-static int each_pair(const char *value, int (*fn)(json_t *config, const char *pair, struct err *e), json_t *config, struct err *e)
+static int each_pair(
+	const char *value, int (*fn)(json_t *config, const char *pair, struct err *e), json_t *config, struct err *e)
 {
 	_cleanup_strv_ char **words = NULL;
 	int r = split_words(value, &words, e);
@@ -75,8 +76,7 @@ static int each_pair(const char *value, int (*fn)(json_t *config, const char *pa
 		_cleanup_free_ char *pair = str_fmt("%s=%s", words[0], rest + strspn(rest, " \t"));
 		return pair ? fn(config, pair, e) : err_nomem(e);
 	}
-	strv_foreach(w, words)
-	{
+	strv_foreach(w, words) {
 		if (r == 0 && (!strchr(w, '=') || *w == '='))
 			r = err_set(e, EINVAL, "'%s' is not of the form NAME=VALUE", w);
 		if (r == 0)
@@ -129,7 +129,8 @@ static bool port_valid(const char *s)
 	size_t n = strcspn(s, "/");
 	_cleanup_free_ char *number = strndup(s, n);
 
-	return number && parse_u32(number, &port) == 0 && port > 0 && port < 65536 && (!s[n] || !strcmp(s + n, "/tcp") || !strcmp(s + n, "/udp") || !strcmp(s + n, "/sctp"));
+	return number && parse_u32(number, &port) == 0 && port > 0 && port < 65536 &&
+		(!s[n] || !strcmp(s + n, "/tcp") || !strcmp(s + n, "/udp") || !strcmp(s + n, "/sctp"));
 }
 
 static int change_expose(json_t *config, const char *key, const char *value, struct err *e)
@@ -139,8 +140,7 @@ static int change_expose(json_t *config, const char *key, const char *value, str
 
 	if (r < 0)
 		return r;
-	strv_foreach(w, words)
-	{
+	strv_foreach(w, words) {
 		_cleanup_free_ char *name = str_fmt("%s%s", w, strchr(w, '/') ? "" : "/tcp");
 		if (!port_valid(w))
 			return err_set(e, EINVAL, "invalid port: %s", w);
@@ -185,9 +185,15 @@ static const struct {
 	const char *name, *key;
 	int (*apply)(json_t *config, const char *key, const char *value, struct err *e);
 } instructions[] = {
-	{"CMD", "Cmd", change_command},		{"ENTRYPOINT", "Entrypoint", change_command}, {"ENV", "Env", change_env},
-	{"EXPOSE", "ExposedPorts", change_expose}, {"LABEL", "Labels", change_label},	      {"STOPSIGNAL", "StopSignal", change_signal},
-	{"USER", "User", change_text},		{"VOLUME", "Volumes", change_volume},	      {"WORKDIR", "WorkingDir", change_workdir},
+	{"CMD", "Cmd", change_command},
+	{"ENTRYPOINT", "Entrypoint", change_command},
+	{"ENV", "Env", change_env},
+	{"EXPOSE", "ExposedPorts", change_expose},
+	{"LABEL", "Labels", change_label},
+	{"STOPSIGNAL", "StopSignal", change_signal},
+	{"USER", "User", change_text},
+	{"VOLUME", "Volumes", change_volume},
+	{"WORKDIR", "WorkingDir", change_workdir},
 };
 
 int import_change(json_t *config, const char *change, struct err *e)

@@ -37,8 +37,9 @@ static json_t *make_config(json_t *config, const char *diff_id, int64_t newest, 
 	if (platform_parse(NULL, &platform, e) < 0)
 		return NULL;
 	clock_rfc3339(newest * 1000000000, created);
-	json_t *doc = json_pack("{s:s, s:s, s:s, s:O, s:{s:s, s:[s]}, s:[{s:s, s:o}]}", "architecture", platform.arch, "os", platform.os, "created", created,
-		"config", config, "rootfs", "type", "layers", "diff_ids", diff_id, "history", "created", created, "comment", json_from_str(message ? message : ""));
+	json_t *doc = json_pack("{s:s, s:s, s:s, s:O, s:{s:s, s:[s]}, s:[{s:s, s:o}]}", "architecture", platform.arch,
+		"os", platform.os, "created", created, "config", config, "rootfs", "type", "layers", "diff_ids",
+		diff_id, "history", "created", created, "comment", json_from_str(message ? message : ""));
 	if (!doc || json_set(doc, "comment", json_from_str(message ? message : "")) < 0) {
 		json_decref(doc);
 		err_nomem(e);
@@ -47,12 +48,21 @@ static json_t *make_config(json_t *config, const char *diff_id, int64_t newest, 
 	return doc;
 }
 
-static int record(struct db *d, struct image_layer *layer, json_t *doc, int64_t newest, const char *name, char ret_id[DIGEST_SIZE], struct err *e)
+static int record(struct db *d, struct image_layer *layer, json_t *doc, int64_t newest, const char *name,
+	char ret_id[DIGEST_SIZE], struct err *e)
 {
 	_cleanup_free_ char *text = json_dumps(doc, JSON_COMPACT | JSON_SORT_KEYS);
 	char *tags[] = {(char *)name, NULL};
-	struct image_row row = {.config = text, .manifest = (char *)"", .manifest_digest = (char *)"", .media_type = (char *)"", .tags = tags,
-		.created_ns = newest * 1000000000, .tagged_ns = clock_real_ns(), .size = layer->size, .layers = layer, .n_layers = 1};
+	struct image_row row = {.config = text,
+		.manifest = (char *)"",
+		.manifest_digest = (char *)"",
+		.media_type = (char *)"",
+		.tags = tags,
+		.created_ns = newest * 1000000000,
+		.tagged_ns = clock_real_ns(),
+		.size = layer->size,
+		.layers = layer,
+		.n_layers = 1};
 
 	if (!text)
 		return err_nomem(e);
@@ -69,7 +79,8 @@ static int record(struct db *d, struct image_layer *layer, json_t *doc, int64_t 
 	return r < 0 ? r : 0;
 }
 
-static int import_locked(struct db *d, int tar_fd, const char *name, json_t *config, const char *message, char ret_id[DIGEST_SIZE], struct err *e)
+static int import_locked(struct db *d, int tar_fd, const char *name, json_t *config, const char *message,
+	char ret_id[DIGEST_SIZE], struct err *e)
 {
 	_cleanup_close_ int layers = -1, lock = -1;
 	struct image_layer layer;
@@ -86,7 +97,8 @@ static int import_locked(struct db *d, int tar_fd, const char *name, json_t *con
 	return doc ? record(d, &layer, doc, newest, name, ret_id, e) : -e->code;
 }
 
-int image_import(struct db *d, int tar_fd, const char *ref, char *const *changes, const char *message, char ret_id[DIGEST_SIZE], struct err *e)
+int image_import(struct db *d, int tar_fd, const char *ref, char *const *changes, const char *message,
+	char ret_id[DIGEST_SIZE], struct err *e)
 {
 	_cleanup_reference_ struct reference parsed = {0};
 	_cleanup_json_ json_t *config = json_object();

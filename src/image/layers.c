@@ -40,7 +40,8 @@ static int remove_others(int dirfd, char *const *keep, struct err *e)
 	if (!dir)
 		return err_errno(e, errno, "read the directory of layers");
 	while ((de = readdir(dir))) {
-		if (!strcmp(de->d_name, ".") || !strcmp(de->d_name, "..") || strv_has(keep, de->d_name) || !strcmp(de->d_name, lock_name))
+		if (!strcmp(de->d_name, ".") || !strcmp(de->d_name, "..") || strv_has(keep, de->d_name) ||
+			!strcmp(de->d_name, lock_name))
 			continue;
 		log_trace("image", "remove %s", de->d_name);
 		int r = rm_rf(dirfd, de->d_name);

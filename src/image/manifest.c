@@ -10,23 +10,26 @@
 #include "base/json.h"
 
 #define DOCKER_MANIFEST "application/vnd.docker.distribution.manifest.v2+json"
-#define DOCKER_LIST	"application/vnd.docker.distribution.manifest.list.v2+json"
-#define OCI_MANIFEST	"application/vnd.oci.image.manifest.v1+json"
-#define OCI_INDEX	"application/vnd.oci.image.index.v1+json"
+#define DOCKER_LIST     "application/vnd.docker.distribution.manifest.list.v2+json"
+#define OCI_MANIFEST    "application/vnd.oci.image.manifest.v1+json"
+#define OCI_INDEX       "application/vnd.oci.image.index.v1+json"
 
 const char *const manifest_media_types[] = {DOCKER_MANIFEST, DOCKER_LIST, OCI_MANIFEST, OCI_INDEX, NULL};
 
-static const char *const layer_types[] = {
-	"application/vnd.docker.image.rootfs.diff.tar.gzip", "application/vnd.docker.image.rootfs.diff.tar.zstd", "application/vnd.docker.image.rootfs.diff.tar",
-	"application/vnd.oci.image.layer.v1.tar", "application/vnd.oci.image.layer.v1.tar+gzip", "application/vnd.oci.image.layer.v1.tar+zstd", NULL};
-static const char *const config_types[] = {"application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json", NULL};
+static const char *const layer_types[] = {"application/vnd.docker.image.rootfs.diff.tar.gzip",
+	"application/vnd.docker.image.rootfs.diff.tar.zstd", "application/vnd.docker.image.rootfs.diff.tar",
+	"application/vnd.oci.image.layer.v1.tar", "application/vnd.oci.image.layer.v1.tar+gzip",
+	"application/vnd.oci.image.layer.v1.tar+zstd", NULL};
+static const char *const config_types[] = {
+	"application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json", NULL};
 enum { CHILDREN_MAX = 1024 };
 
 static int platform_of_machine(struct platform *ret, struct err *e)
 {
 	static const struct {
 		const char *machine, *arch, *variant;
-	} table[] = {{"x86_64", "amd64", ""}, {"aarch64", "arm64", "v8"}, {"armv7l", "arm", "v7"}, {"armv6l", "arm", "v6"}, {"i686", "386", ""}};
+	} table[] = {{"x86_64", "amd64", ""}, {"aarch64", "arm64", "v8"}, {"armv7l", "arm", "v7"},
+		{"armv6l", "arm", "v6"}, {"i686", "386", ""}};
 	struct utsname u;
 
 	if (uname(&u) < 0)
@@ -50,7 +53,8 @@ int platform_parse(const char *s, struct platform *ret, struct err *e)
 	_cleanup_strv_ char **parts = strv_split(s, "/");
 	size_t n = strv_len(parts);
 	char **arch = n > 1 ? parts + 1 : parts;
-	if (n < 1 || n > 3 || strlen(parts[0]) >= sizeof(p.os) || strlen(*arch) >= sizeof(p.arch) || (n == 3 && strlen(parts[2]) >= sizeof(p.variant)))
+	if (n < 1 || n > 3 || strlen(parts[0]) >= sizeof(p.os) || strlen(*arch) >= sizeof(p.arch) ||
+		(n == 3 && strlen(parts[2]) >= sizeof(p.variant)))
 		return err_set(e, EINVAL, "invalid platform: %s (as in linux/amd64)", s);
 	if (n > 1)
 		strcpy(p.os, parts[0]);
@@ -63,7 +67,8 @@ int platform_parse(const char *s, struct platform *ret, struct err *e)
 	return 0;
 }
 
-static int descriptor_parse(const json_t *j, const char *what, const char *const *types, struct descriptor *ret, struct err *e)
+static int descriptor_parse(
+	const json_t *j, const char *what, const char *const *types, struct descriptor *ret, struct err *e)
 {
 	const char *type = json_str(j, "mediaType"), *digest = json_str(j, "digest");
 	int64_t size = json_int(j, "size", -1);
@@ -77,7 +82,8 @@ static int descriptor_parse(const json_t *j, const char *what, const char *const
 	if (type && (strstr(type, "foreign") || strstr(type, "nondistributable")))
 		return err_set(e, ENOTSUP, "manifest: %s: layers from elsewhere (%s) are not supported", what, type);
 	if (types && type && !str_in(type, types))
-		return err_set(e, ENOTSUP, "manifest: %s: media type '%.100s' is not that of a container image", what, type);
+		return err_set(
+			e, ENOTSUP, "manifest: %s: media type '%.100s' is not that of a container image", what, type);
 	memcpy(ret->digest, digest, DIGEST_SIZE);
 	ret->size = size;
 	return 0;
@@ -106,8 +112,7 @@ static int index_choose(const json_t *list, const struct platform *platform, str
 
 	if (json_array_size(list) > CHILDREN_MAX)
 		return err_set(e, EBADMSG, "manifest: an index of %zu entries", json_array_size(list));
-	json_array_foreach(list, i, j)
-	{
+	json_array_foreach(list, i, j) {
 		int rank = platform_rank(json_object_get(j, "platform"), platform);
 		if (rank <= best)
 			continue;
@@ -117,8 +122,8 @@ static int index_choose(const json_t *list, const struct platform *platform, str
 		best = rank;
 	}
 	if (!best)
-		return err_set(e, ENOENT, "no matching manifest for %s/%s%s%s in the manifest list entries", platform->os, platform->arch,
-			*platform->variant ? "/" : "", platform->variant);
+		return err_set(e, ENOENT, "no matching manifest for %s/%s%s%s in the manifest list entries",
+			platform->os, platform->arch, *platform->variant ? "/" : "", platform->variant);
 	if (ret->size > MANIFEST_MAX)
 		return err_set(e, EFBIG, "manifest: an entry of %lld bytes", (long long)ret->size);
 	return 1;
@@ -139,8 +144,7 @@ static int image_parse(const json_t *doc, struct manifest *m, struct err *e)
 		return err_set(e, EBADMSG, "manifest: no layers");
 	if (json_array_size(layers) > LAYERS_MAX)
 		return err_set(e, EFBIG, "manifest: %zu layers, more than %d", json_array_size(layers), LAYERS_MAX);
-	json_array_foreach(layers, i, j)
-	{
+	json_array_foreach(layers, i, j) {
 		r = descriptor_parse(j, "layer", layer_types, &m->layers[i], e);
 		if (r < 0)
 			return r;
@@ -155,8 +159,10 @@ static const char *media_type(const json_t *doc, const char *header, struct err 
 	const char *own = json_str(doc, "mediaType");
 	size_t n = strcspn(header, "; ");
 
-	if (own && *header && str_starts(header, "application/vnd.") && (strlen(own) != n || strncasecmp(own, header, n) != 0)) {
-		err_set(e, EBADMSG, "manifest: the registry calls it %.*s, the manifest itself %.100s", (int)(n < 100 ? n : 100), header, own);
+	if (own && *header && str_starts(header, "application/vnd.") &&
+		(strlen(own) != n || strncasecmp(own, header, n) != 0)) {
+		err_set(e, EBADMSG, "manifest: the registry calls it %.*s, the manifest itself %.100s",
+			(int)(n < 100 ? n : 100), header, own);
 		return NULL;
 	}
 	for (size_t i = 0; manifest_media_types[i]; i++) {
@@ -171,8 +177,8 @@ static const char *media_type(const json_t *doc, const char *header, struct err 
 	return json_object_get(doc, "manifests") ? OCI_INDEX : OCI_MANIFEST;
 }
 
-int manifest_parse(const char *text, size_t n, const char *content_type, const struct platform *platform, struct manifest *ret,
-	struct descriptor *ret_child, struct err *e)
+int manifest_parse(const char *text, size_t n, const char *content_type, const struct platform *platform,
+	struct manifest *ret, struct descriptor *ret_child, struct err *e)
 {
 	if (n > MANIFEST_MAX)
 		return err_set(e, EFBIG, "manifest: larger than %d bytes", MANIFEST_MAX);
@@ -183,7 +189,8 @@ int manifest_parse(const char *text, size_t n, const char *content_type, const s
 		return err_set(e, EBADMSG, "manifest: not an object");
 	int64_t version = json_int(doc, "schemaVersion", 2);
 	if (version == 1)
-		return err_set(e, ENOTSUP, "manifest: docker's schema 1 is not supported; push the image again with a current tool");
+		return err_set(e, ENOTSUP,
+			"manifest: docker's schema 1 is not supported; push the image again with a current tool");
 	if (version != 2)
 		return err_set(e, ENOTSUP, "manifest: schema version %lld is not supported", (long long)version);
 	const char *type = media_type(doc, content_type, e);
@@ -205,9 +212,9 @@ static int config_layers(const json_t *doc, size_t n_layers, struct image_config
 	json_t *j;
 
 	if (json_array_size(ids) != n_layers)
-		return err_set(e, EBADMSG, "image configuration: %zu layers, the manifest has %zu", json_array_size(ids), n_layers);
-	json_array_foreach(ids, i, j)
-	{
+		return err_set(e, EBADMSG, "image configuration: %zu layers, the manifest has %zu",
+			json_array_size(ids), n_layers);
+	json_array_foreach(ids, i, j) {
 		if (!digest_valid(json_string_value(j)))
 			return err_set(e, EBADMSG, "image configuration: a layer's id is not a sha256 digest");
 		memcpy(c->diff_ids[i], json_string_value(j), DIGEST_SIZE);
@@ -239,7 +246,9 @@ int image_config_check_platform(const struct image_config *c, const struct platf
 {
 	const char *os = json_str(c->doc, "os"), *arch = json_str(c->doc, "architecture");
 
-	if ((!str_empty(os) && strcmp(os, platform->os) != 0) || (!str_empty(arch) && strcmp(arch, platform->arch) != 0))
-		return err_set(e, ENOEXEC, "image is for %s/%s, not %s/%s", os ? os : "linux", arch ? arch : "?", platform->os, platform->arch);
+	if ((!str_empty(os) && strcmp(os, platform->os) != 0) ||
+		(!str_empty(arch) && strcmp(arch, platform->arch) != 0))
+		return err_set(e, ENOEXEC, "image is for %s/%s, not %s/%s", os ? os : "linux", arch ? arch : "?",
+			platform->os, platform->arch);
 	return 0;
 }

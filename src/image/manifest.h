@@ -39,8 +39,8 @@ struct manifest {
 };
 /* content_type: the HTTP header, "" if there is none. If the text is an index, returns 1 and *ret_child is the manifest for the platform
  * (ret is then untouched); -ENOENT: it has none. */
-int manifest_parse(const char *text, size_t n, const char *content_type, const struct platform *platform, struct manifest *ret,
-	struct descriptor *ret_child, struct err *e);
+int manifest_parse(const char *text, size_t n, const char *content_type, const struct platform *platform,
+	struct manifest *ret, struct descriptor *ret_child, struct err *e);
 
 /* The configuration of an image with n layers; diff_ids is filled. */
 struct image_config {

@@ -55,7 +55,8 @@ static int get_manifest(struct pull *p, struct err *e)
 	char type[128];
 	struct descriptor child;
 
-	int r = registry_manifest(p->registry, p->ref.digest ? p->ref.digest : p->ref.tag, &p->manifest_text, type, p->digest, e);
+	int r = registry_manifest(
+		p->registry, p->ref.digest ? p->ref.digest : p->ref.tag, &p->manifest_text, type, p->digest, e);
 	if (r < 0)
 		return r;
 	memcpy(p->image_digest, p->digest, sizeof(p->digest));
@@ -65,7 +66,8 @@ static int get_manifest(struct pull *p, struct err *e)
 	buf_done(&p->manifest_text);
 	r = registry_manifest(p->registry, child.digest, &p->manifest_text, type, p->image_digest, e);
 	if (r == 0)
-		r = manifest_parse(p->manifest_text.data, p->manifest_text.len, type, &p->platform, &p->manifest, &child, e);
+		r = manifest_parse(
+			p->manifest_text.data, p->manifest_text.len, type, &p->platform, &p->manifest, &child, e);
 	return r > 0 ? err_set(e, EBADMSG, "manifest: an index within an index") : r;
 }
 
@@ -95,9 +97,16 @@ static int record(struct pull *p, struct image_layer *layers, struct err *e)
 	_cleanup_free_ char *tag = repository && !p->ref.digest ? reference_name(&p->ref) : NULL;
 	_cleanup_free_ char *digest = repository ? str_fmt("%s@%s", repository, p->digest) : NULL;
 	char *tags[] = {tag, NULL}, *digests[] = {digest, NULL};
-	struct image_row row = {.config = p->config_text.data, .manifest = p->manifest_text.data, .manifest_digest = p->image_digest,
-		.media_type = (char *)p->manifest.media_type, .created_ns = p->config.created_ns, .tagged_ns = clock_real_ns(), .tags = tags,
-		.digests = digests, .layers = layers, .n_layers = p->manifest.n_layers};
+	struct image_row row = {.config = p->config_text.data,
+		.manifest = p->manifest_text.data,
+		.manifest_digest = p->image_digest,
+		.media_type = (char *)p->manifest.media_type,
+		.created_ns = p->config.created_ns,
+		.tagged_ns = clock_real_ns(),
+		.tags = tags,
+		.digests = digests,
+		.layers = layers,
+		.n_layers = p->manifest.n_layers};
 
 	if (!digest || (!tag && !p->ref.digest))
 		return err_nomem(e);
@@ -152,7 +161,8 @@ static int pull(struct pull *p, struct err *e)
 	return r < 0 ? r : get_layers(p, e);
 }
 
-int image_pull(struct db *d, const char *ref, const struct pull_options *o, char ret_id[DIGEST_SIZE], char **ret_name, struct err *e)
+int image_pull(struct db *d, const char *ref, const struct pull_options *o, char ret_id[DIGEST_SIZE], char **ret_name,
+	struct err *e)
 {
 	_cleanup_(pull_done) struct pull p = {.db = d, .options = o, .lock = -1};
 

@@ -147,16 +147,19 @@ static int split_name(const char *name, struct reference *r)
 static int check_name(const char *s, const char *name, const struct reference *r, struct err *e)
 {
 	if (strlen(name) == 64 && strspn(name, "0123456789abcdef") == 64)
-		return err_set(e, EINVAL, "invalid repository name (%s), cannot specify 64-byte hexadecimal strings", name);
+		return err_set(
+			e, EINVAL, "invalid repository name (%s), cannot specify 64-byte hexadecimal strings", name);
 	for (const char *c = r->path; *c; c++)
 		if (isupper((unsigned char)*c))
-			return err_set(e, EINVAL, "invalid reference format: repository name (%s) must be lowercase", r->path);
+			return err_set(
+				e, EINVAL, "invalid reference format: repository name (%s) must be lowercase", r->path);
 	if (strlen(r->domain) + 1 + strlen(r->path) > NAME_MAX_LEN)
 		return err_set(e, EINVAL, "repository name must not be more than %d characters", NAME_MAX_LEN);
 	if (!domain_valid(r->domain) || !path_valid(r->path) || (r->tag && !tag_valid(r->tag)))
 		return err_set(e, EINVAL, "invalid reference format: %s", s);
 	if (r->digest && !sha256_valid(r->digest))
-		return err_set(e, EINVAL, "invalid reference format: %s: the digest is not sha256: and 64 hexadecimal digits", s);
+		return err_set(e, EINVAL,
+			"invalid reference format: %s: the digest is not sha256: and 64 hexadecimal digits", s);
 	return 0;
 }
 

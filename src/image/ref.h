@@ -9,10 +9,10 @@
 #include "base/err.h"
 
 struct reference {
-	char *domain;	   /* "docker.io", "localhost:5000" */
-	char *path;	   /* "library/busybox" */
-	char *tag;	   /* NULL if there is a digest only */
-	char *digest;	   /* NULL or "sha256:..." */
+	char *domain;        /* "docker.io", "localhost:5000" */
+	char *path;          /* "library/busybox" */
+	char *tag;           /* NULL if there is a digest only */
+	char *digest;        /* NULL or "sha256:..." */
 	bool tag_is_default; /* the user gave neither tag nor digest: "latest" */
 };
 void reference_done(struct reference *r);
@@ -22,9 +22,11 @@ void reference_done(struct reference *r);
 int reference_parse(const char *s, struct reference *ret, struct err *e);
 
 /* New strings; NULL: out of memory. */
-char *reference_name(const struct reference *r);	  /* with the digest if there is one, else with the tag: the key of images_by_name */
-char *reference_repository(const struct reference *r);	  /* "docker.io/library/busybox" */
-char *reference_familiar(const char *canonical);	  /* of a canonical name: "busybox:latest", "localhost:5000/a@sha256:..." */
+char *reference_name(
+	const struct reference *r); /* with the digest if there is one, else with the tag: the key of images_by_name */
+char *reference_repository(const struct reference *r); /* "docker.io/library/busybox" */
+char *reference_familiar(
+	const char *canonical); /* of a canonical name: "busybox:latest", "localhost:5000/a@sha256:..." */
 
 /* The host[:port] that serves this domain. */
 const char *reference_host(const struct reference *r);

@@ -18,7 +18,7 @@ struct fetch {
 	uint64_t bytes;
 	struct digest *digest;
 	struct buf answer, challenge; /* of an error */
-	struct err err;		      /* of the callbacks */
+	struct err err;               /* of the callbacks */
 	char detail[CURL_ERROR_SIZE];
 };
 
@@ -55,7 +55,8 @@ static size_t on_content(char *p, size_t size, size_t n, void *data)
 	if (status != 200)
 		return f->answer.len + n < 65536 && buf_add(&f->answer, p, n) < 0 ? 0 : n;
 	if (n > (uint64_t)f->what.size - f->bytes) {
-		err_set(&f->err, EBADMSG, "size does not match: more than the %lld bytes of the manifest", (long long)f->what.size);
+		err_set(&f->err, EBADMSG, "size does not match: more than the %lld bytes of the manifest",
+			(long long)f->what.size);
 		return 0;
 	}
 	int r = fd_write_all(f->fd, p, n);
@@ -126,7 +127,8 @@ static int check(struct fetch *f, struct err *e)
 	char digest[DIGEST_SIZE];
 
 	if (f->bytes != (uint64_t)f->what.size)
-		return err_set(e, EBADMSG, "size does not match: expected %lld bytes, got %llu", (long long)f->what.size, (unsigned long long)f->bytes);
+		return err_set(e, EBADMSG, "size does not match: expected %lld bytes, got %llu",
+			(long long)f->what.size, (unsigned long long)f->bytes);
 	if (digest_end(steal_ptr(f->digest), digest) < 0)
 		return err_set(e, EIO, "the digest could not be computed");
 	if (strcmp(digest, f->what.digest) != 0)

@@ -85,8 +85,8 @@ bool http_is_local(const char *url)
 {
 	CURLU *u = curl_url();
 	char *host = NULL;
-	bool local = u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK && curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
-		     reference_is_local(host);
+	bool local = u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
+		curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK && reference_is_local(host);
 
 	curl_free(host);
 	curl_url_cleanup(u);
@@ -153,7 +153,8 @@ int http_fail(CURLcode code, const char *detail, const char *url, struct err *e)
 	/* the query of a redirect's URL may hold a signature: only what is before it is shown */
 	int n = (int)strcspn(url, "?");
 
-	return err_set(e, code == CURLE_OUT_OF_MEMORY ? ENOMEM : EIO, "Get \"%.*s\": %s", n, url, detail && *detail ? detail : curl_easy_strerror(code));
+	return err_set(e, code == CURLE_OUT_OF_MEMORY ? ENOMEM : EIO, "Get \"%.*s\": %s", n, url,
+		detail && *detail ? detail : curl_easy_strerror(code));
 }
 
 int http_get(CURL *c, const struct request *q, struct response *ret, struct err *e)

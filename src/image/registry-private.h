@@ -4,9 +4,9 @@
 #include "image/registry.h"
 
 struct registry {
-	CURL *curl;	     /* for one request at a time */
+	CURL *curl;          /* for one request at a time */
 	char *host, *path;   /* "localhost:5000", "library/busybox" */
-	char *base;	     /* "https://registry-1.docker.io/v2/" */
+	char *base;          /* "https://registry-1.docker.io/v2/" */
 	char *authorization; /* header, NULL for none */
 	char *credentials;   /* "user:password", NULL for none */
 	bool local;

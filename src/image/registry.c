@@ -17,7 +17,10 @@ static int get_token(struct registry *r, const struct challenge *c, struct err *
 	_cleanup_free_ char *service = curl_easy_escape(r->curl, c->service ? c->service : "", 0);
 	_cleanup_free_ char *scope = str_fmt("repository:%s:pull", r->path);
 	_cleanup_free_ char *scope_escaped = scope ? curl_easy_escape(r->curl, scope, 0) : NULL;
-	_cleanup_free_ char *url = service && scope_escaped ? str_fmt("%s%cservice=%s&scope=%s", c->realm, strchr(c->realm, '?') ? '&' : '?', service, scope_escaped) : NULL;
+	_cleanup_free_ char *url = service && scope_escaped
+		? str_fmt("%s%cservice=%s&scope=%s", c->realm, strchr(c->realm, '?') ? '&' : '?', service,
+			  scope_escaped)
+		: NULL;
 	_cleanup_free_ char *basic = r->credentials ? auth_basic(r->credentials) : NULL;
 
 	if (!url || (r->credentials && !basic))
@@ -65,7 +68,8 @@ int registry_authenticate(struct registry *r, const struct buf *header, struct e
 static int get(struct registry *r, const char *url, bool manifest, size_t max, struct response *ret, struct err *e)
 {
 	for (int i = 0;; i++) {
-		struct request q = {.url = url, .authorization = r->authorization, .accept_manifests = manifest, .max = max};
+		struct request q = {
+			.url = url, .authorization = r->authorization, .accept_manifests = manifest, .max = max};
 		int code = http_get(r->curl, &q, ret, e);
 		if (code < 0)
 			return code;
@@ -149,7 +153,8 @@ static int check_content(const struct buf *b, const char *want, char ret[DIGEST_
 	return 0;
 }
 
-int registry_manifest(struct registry *r, const char *tag_or_digest, struct buf *ret, char ret_type[128], char ret_digest[DIGEST_SIZE], struct err *e)
+int registry_manifest(struct registry *r, const char *tag_or_digest, struct buf *ret, char ret_type[128],
+	char ret_digest[DIGEST_SIZE], struct err *e)
 {
 	_cleanup_(response_done) struct response answer = {0};
 	_cleanup_free_ char *url = str_fmt("%s%s/manifests/%s", r->base, r->path, tag_or_digest);
@@ -186,7 +191,8 @@ int registry_blob(struct registry *r, const struct descriptor *d, struct buf *re
 		return err_nomem(e);
 	int code = get(r, url, false, (size_t)d->size, &answer, e);
 	if (code == 0 && answer.body.len != (size_t)d->size)
-		code = err_set(e, EBADMSG, "size does not match: expected %lld bytes, got %zu", (long long)d->size, answer.body.len);
+		code = err_set(e, EBADMSG, "size does not match: expected %lld bytes, got %zu", (long long)d->size,
+			answer.body.len);
 	if (code == 0)
 		code = check_content(&answer.body, d->digest, digest, e);
 	if (code < 0)

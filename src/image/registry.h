@@ -19,7 +19,8 @@ int registry_open(const struct reference *ref, struct registry **ret, struct err
 void registry_free(struct registry *r);
 
 /* The manifest behind a tag or digest; with a digest the content is checked. -ENOENT: unknown. *ret_type may be "". */
-int registry_manifest(struct registry *r, const char *tag_or_digest, struct buf *ret, char ret_type[128], char ret_digest[DIGEST_SIZE], struct err *e);
+int registry_manifest(struct registry *r, const char *tag_or_digest, struct buf *ret, char ret_type[128],
+	char ret_digest[DIGEST_SIZE], struct err *e);
 /* A small blob in memory, its size and digest checked. */
 int registry_blob(struct registry *r, const struct descriptor *d, struct buf *ret, struct err *e);
 

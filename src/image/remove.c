@@ -34,8 +34,7 @@ static int untag(struct removal *m, const char *name, struct err *e)
 
 static int untag_all(struct removal *m, char *const *names, struct err *e)
 {
-	strv_foreach(name, names)
-	{
+	strv_foreach(name, names) {
 		int r = untag(m, name, e);
 		if (r < 0)
 			return r;
@@ -48,11 +47,13 @@ static bool same_repository(const char *name, const struct reference *r)
 	_cleanup_free_ char *repository = reference_repository(r);
 	size_t n = repository ? strlen(repository) : 0;
 
-	return repository && !strncmp(name, repository, n) && (name[n] == ':' || name[n] == '@') && !strchr(name + n, '/');
+	return repository && !strncmp(name, repository, n) && (name[n] == ':' || name[n] == '@') &&
+		!strchr(name + n, '/');
 }
 
 /* A name goes while others stay. With the repository's last tag its digests go too, as nothing shows them any more. */
-static int remove_name(struct removal *m, const struct image_row *row, const struct reference *r, const char *name, struct err *e)
+static int remove_name(
+	struct removal *m, const struct image_row *row, const struct reference *r, const char *name, struct err *e)
 {
 	size_t tags = 0;
 	int code = untag(m, name, e);
@@ -77,13 +78,20 @@ static int check_use(struct removal *m, const struct image_row *row, const char 
 		return r;
 	const char *image = row->id + strlen("sha256:");
 	if (user.running)
-		return err_set(e, EBUSY, "conflict: unable to delete %.12s (cannot be forced) - image is being used by running container %.12s", image, user.id);
+		return err_set(e, EBUSY,
+			"conflict: unable to delete %.12s (cannot be forced) - image is being used by running "
+			"container %.12s",
+			image, user.id);
 	if (m->force)
 		return 1;
 	if (name)
-		return err_set(e, EBUSY, "conflict: unable to remove repository reference \"%s\" (must force) - container %.12s is using its referenced image %.12s",
+		return err_set(e, EBUSY,
+			"conflict: unable to remove repository reference \"%s\" (must force) - container %.12s is "
+			"using its referenced image %.12s",
 			m->ref, user.id, image);
-	return err_set(e, EBUSY, "conflict: unable to delete %.12s (must be forced) - image is being used by stopped container %.12s", image, user.id);
+	return err_set(e, EBUSY,
+		"conflict: unable to delete %.12s (must be forced) - image is being used by stopped container %.12s",
+		image, user.id);
 }
 
 static int remove_image(struct removal *m, const struct image_row *row, const char *name, struct err *e)
@@ -117,12 +125,12 @@ static size_t count_names(const struct image_row *row)
 {
 	size_t n = strv_len(row->tags);
 
-	strv_foreach(digest, row->digests)
-	{
+	strv_foreach(digest, row->digests) {
 		bool tagged = false;
 		size_t repository = strcspn(digest, "@");
 		strv_foreach(t, row->tags)
-			tagged |= !strncmp(t, digest, repository) && t[repository] == ':' && !strchr(t + repository, '/');
+			tagged |=
+				!strncmp(t, digest, repository) && t[repository] == ':' && !strchr(t + repository, '/');
 		n += !tagged;
 	}
 	return n;
@@ -136,11 +144,15 @@ static int remove_row(struct removal *m, const struct image_row *row, struct err
 	if (name && count_names(row) > 1)
 		return remove_name(m, row, &r, name, e);
 	if (!name && count_names(row) > 1 && !m->force)
-		return err_set(e, EBUSY, "conflict: unable to delete %.12s (must be forced) - image is referenced in multiple repositories", row->id + strlen("sha256:"));
+		return err_set(e, EBUSY,
+			"conflict: unable to delete %.12s (must be forced) - image is referenced in multiple "
+			"repositories",
+			row->id + strlen("sha256:"));
 	return remove_image(m, row, name, e);
 }
 
-int image_remove(struct db *d, const char *ref, bool force, image_in_use_fn *in_use, void *data, json_t **ret, struct err *e)
+int image_remove(
+	struct db *d, const char *ref, bool force, image_in_use_fn *in_use, void *data, json_t **ret, struct err *e)
 {
 	_cleanup_json_ json_t *done = json_array();
 	_cleanup_image_ struct image i = {0};

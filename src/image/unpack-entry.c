@@ -28,10 +28,10 @@ struct dir_times {
 
 /* Where an entry goes. */
 struct place {
-	char *path;	  /* as written, cleaned, without a leading slash; "." for the root */
+	char *path; /* as written, cleaned, without a leading slash; "." for the root */
 	char *parent;
 	const char *name; /* in path */
-	int dir;	  /* the parent, O_PATH */
+	int dir;          /* the parent, O_PATH */
 };
 
 static void place_done(struct place *p)
@@ -140,7 +140,8 @@ static int write_content(struct unpack *u, int fd, int64_t size, struct err *e)
 		}
 	}
 	if (r != ARCHIVE_EOF)
-		return err_set(e, EBADMSG, "%s", archive_error_string(u->tar) ? archive_error_string(u->tar) : "damaged content");
+		return err_set(e, EBADMSG, "%s",
+			archive_error_string(u->tar) ? archive_error_string(u->tar) : "damaged content");
 	return ftruncate(fd, size) < 0 ? err_errno(e, errno, "write") : 0;
 }
 
@@ -269,7 +270,8 @@ static int remember_times(struct unpack *u, const char *path, struct timespec mt
 }
 
 /* In this order: chown clears the setuid bit and the capabilities. */
-static int set_attributes(struct unpack *u, struct archive_entry *entry, const struct place *p, mode_t type, struct err *e)
+static int set_attributes(
+	struct unpack *u, struct archive_entry *entry, const struct place *p, mode_t type, struct err *e)
 {
 	int64_t uid = archive_entry_uid(entry), gid = archive_entry_gid(entry);
 	struct timespec mtime = {.tv_sec = archive_entry_mtime(entry), .tv_nsec = archive_entry_mtime_nsec(entry)};
@@ -336,7 +338,8 @@ int unpack_root(struct unpack *u, struct err *e)
 int unpack_dir_times(struct unpack *u, struct err *e)
 {
 	for (size_t i = 0; i < u->n_dirs; i++) {
-		_cleanup_close_ int fd = fd_open_in_root(u->root, u->dirs[i].path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+		_cleanup_close_ int fd =
+			fd_open_in_root(u->root, u->dirs[i].path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 		if (fd >= 0 && futimens(fd, (struct timespec[]){u->dirs[i].mtime, u->dirs[i].mtime}) < 0)
 			return err_errno(e, errno, "entry %s: set the time", u->dirs[i].path);
 	}

@@ -80,7 +80,8 @@ static int open_raw(struct stream *s, int fd, struct err *e)
 	archive_read_support_filter_bzip2(s->raw);
 	archive_read_support_filter_xz(s->raw);
 	archive_read_support_format_raw(s->raw);
-	if (archive_read_open_fd(s->raw, fd, BLOCK) != ARCHIVE_OK || archive_read_next_header(s->raw, &entry) != ARCHIVE_OK)
+	if (archive_read_open_fd(s->raw, fd, BLOCK) != ARCHIVE_OK ||
+		archive_read_next_header(s->raw, &entry) != ARCHIVE_OK)
 		return archive_fail(s->raw, e);
 	return 0;
 }
@@ -122,10 +123,12 @@ static int unpack_stream(struct unpack *u, struct stream *s, int fd, struct unpa
 		return r;
 	ret->size = u->size;
 	ret->newest = u->newest;
-	return digest_end(steal_ptr(s->digest), ret->diff_id) < 0 ? err_set(e, EIO, "the digest could not be computed") : 0;
+	return digest_end(steal_ptr(s->digest), ret->diff_id) < 0 ? err_set(e, EIO, "the digest could not be computed")
+								  : 0;
 }
 
-int unpack_tar(int tar_fd, int dir_fd, unpack_progress_fn *progress, void *data, struct unpack_result *ret, struct err *e)
+int unpack_tar(
+	int tar_fd, int dir_fd, unpack_progress_fn *progress, void *data, struct unpack_result *ret, struct err *e)
 {
 	_cleanup_free_ struct stream *s = calloc(1, sizeof(*s));
 	_cleanup_(free_reader) struct archive *raw = archive_read_new();

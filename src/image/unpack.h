@@ -14,13 +14,14 @@
 
 struct unpack_result {
 	char diff_id[DIGEST_SIZE]; /* of the uncompressed stream */
-	uint64_t size;		   /* of all files' content */
-	int64_t newest;		   /* the latest time of an entry, in seconds */
+	uint64_t size;             /* of all files' content */
+	int64_t newest;            /* the latest time of an entry, in seconds */
 };
 
 /* In this process. progress (may be NULL) is told how many bytes of the input have been used. Errors name the entry. */
 typedef void unpack_progress_fn(void *data, uint64_t used);
-int unpack_tar(int tar_fd, int dir_fd, unpack_progress_fn *progress, void *data, struct unpack_result *ret, struct err *e);
+int unpack_tar(
+	int tar_fd, int dir_fd, unpack_progress_fn *progress, void *data, struct unpack_result *ret, struct err *e);
 
 struct unpack_job {
 	pid_t pid;

@@ -328,8 +328,8 @@ static const char *on_stream_frame(struct peer *p, const struct frame *f)
 
 	if (!s) { /* of a process that we have forgotten already: its last frames cross with our own; data was within its credit */
 		return peer_find(p, f->stream / 4) || f->stream / 4 > AGENT_PROC_MAX
-			       ? "the agent names a stream that is not open"
-			       : NULL;
+			? "the agent names a stream that is not open"
+			: NULL;
 	}
 	switch (f->type) {
 	case AGENT_DATA:
@@ -339,8 +339,8 @@ static const char *on_stream_frame(struct peer *p, const struct frame *f)
 	case AGENT_CREDIT: {
 		uint32_t n = wire_u32(&w);
 		return w.bad || (!s->output && stream_credit(s, n) < 0) || s->output
-			       ? "the agent grants credit it does not have"
-			       : NULL;
+			? "the agent grants credit it does not have"
+			: NULL;
 	}
 	case AGENT_EOF:
 		if (!s->output || s->eof)

@@ -182,7 +182,7 @@ static int collect_one(struct collect *c, const char *name, bool wanted, unsigne
 	r = module_depends(b.data, b.len, &depends);
 	if (r < 0)
 		return err_errno(e, r, "kernel module %s", path);
-	strv_foreach (d, depends) {
+	strv_foreach(d, depends) {
 		r = collect_one(c, d, false, depth + 1, e);
 		if (r < 0)
 			return r;
@@ -202,7 +202,7 @@ int kernel_modules_collect(const char *tree, const char *to, struct err *e)
 
 		for (size_t k = 0; r == 0 && k < 6 && needs[i].modules[k]; k++)
 			r = collect_one(&c, needs[i].modules[k], true, 0, e);
-		strv_foreach (file, c.list) {
+		strv_foreach(file, c.list) {
 			if (r == 0 && buf_addf(&text, "%s\n", file) < 0)
 				r = err_nomem(e);
 		}

@@ -100,8 +100,9 @@ static void add_kernel(struct args *a, const struct vm_config *c)
 	_cleanup_buf_ struct buf line = {0};
 
 	a->r = a->r < 0 ? a->r
-			: buf_adds(&line, "console=ttyS0 panic=-1 reboot=t quiet no_timer_check random.trust_cpu=on "
-					  "cryptomgr.notests audit=0 nowatchdog rcupdate.rcu_expedited=1");
+			: buf_adds(&line,
+				  "console=ttyS0 panic=-1 reboot=t quiet no_timer_check random.trust_cpu=on "
+				  "cryptomgr.notests audit=0 nowatchdog rcupdate.rcu_expedited=1");
 	/* an emulated CPU does not speculate */
 	if (a->r >= 0 && c->accel[0] == 't')
 		a->r = buf_adds(&line, " mitigations=off");

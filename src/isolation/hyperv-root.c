@@ -68,7 +68,7 @@ static int copy_libraries(const char *root, const char *program, struct err *e)
 	if (r) /* a static program has none */
 		return r < 0 ? r : 0;
 	_cleanup_strv_ char **lines = out.data ? strv_split(out.data, "\n") : NULL;
-	strv_foreach (line, lines) {
+	strv_foreach(line, lines) {
 		char *path = strstr(line, "=> /");
 		if (!path)
 			continue;

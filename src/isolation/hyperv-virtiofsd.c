@@ -82,8 +82,8 @@ static int take_tree(const struct plan_mount *m, struct err *e)
 static int put_tree(const struct plan_mount *m, int tree, int root, unsigned n, struct err *e)
 {
 	/* the guest may make nodes and setuid files here: nobody but it is to use them */
-	struct mount_attr attr = {
-		.attr_set = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | (m->readonly ? MOUNT_ATTR_RDONLY : 0),
+	struct mount_attr attr = {.attr_set = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC |
+			(m->readonly ? MOUNT_ATTR_RDONLY : 0),
 		.propagation = MS_PRIVATE};
 	struct stat st;
 	char name[16];

@@ -86,7 +86,7 @@ void vm_sweep(int container_dir)
 	if (file_read(container_dir, PIDS_FILE, 4096, &b) < 0 || !b.data)
 		return;
 	_cleanup_strv_ char **lines = strv_split(b.data, "\n");
-	strv_foreach (line, lines) {
+	strv_foreach(line, lines) {
 		unsigned long long want;
 		uint64_t start;
 		int pid;
@@ -198,8 +198,8 @@ static int watch(struct vm *vm)
 	if (vm->virtiofsd > 0)
 		vm->virtiofsd_watch = loop_add_fd(l, vm->virtiofsd_fd, EPOLLIN, on_end, vm);
 	return vm->console_watch && vm->output_watch && vm->qemu_watch && (vm->virtiofsd <= 0 || vm->virtiofsd_watch)
-		       ? 0
-		       : -ENOMEM;
+		? 0
+		: -ENOMEM;
 }
 
 int vm_start(struct vm *vm, struct isolate *i, const struct vm_parts *parts, const struct vm_events *ev, void *data,

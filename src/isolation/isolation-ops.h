@@ -21,7 +21,8 @@ struct isolation_ops {
 	const char *name;
 	int (*probe)(const struct isolation_host *h, struct err *e);
 	int (*check)(const struct isolation_host *h, const struct plan *p, struct err *e);
-	int (*start)(struct isolate *i, struct err *e); /* sets i->backend, also when it fails, if `destroy` has to free it */
+	int (*start)(struct isolate *i,
+		struct err *e); /* sets i->backend, also when it fails, if `destroy` has to free it */
 	int (*exec)(struct isolate *i, int proc, const struct plan_process *process, struct err *e);
 	int (*signal)(struct isolate *i, int proc, int sig, struct err *e);
 	int (*resize)(struct isolate *i, int proc, unsigned rows, unsigned cols, struct err *e);

@@ -21,34 +21,34 @@ enum isolation_kind { ISOLATION_DEFAULT = 0, ISOLATION_PROCESS, ISOLATION_HYPERV
 
 /* "default", "process", "hyperv" or "vm" in any case; else -EINVAL and docker's text in *e. */
 int isolation_parse(const char *s, enum isolation_kind *ret, struct err *e);
-const char *isolation_name(enum isolation_kind k);	/* "default", "process", "hyperv" */
+const char *isolation_name(enum isolation_kind k); /* "default", "process", "hyperv" */
 
 /* What the host has and the configuration says; strings are the caller's and outlive the isolate. */
 struct isolation_host {
-	const char *state_dir;	  /* /var/lib/caisson: kernels, caches */
-	const char *run_dir;	  /* /run/caisson */
-	const char *libexec_dir;  /* caisson-agent, caisson-init */
+	const char *state_dir;   /* /var/lib/caisson: kernels, caches */
+	const char *run_dir;     /* /run/caisson */
+	const char *libexec_dir; /* caisson-agent, caisson-init */
 	const char *data_dir;
-	const char *accel;	  /* "auto", "kvm", "tcg" */
-	const char *kernel;	  /* path of a guest kernel, or NULL: the newest unpacked one */
-	const char *qemu;	  /* the program, or NULL: qemu-system-x86_64 of PATH */
-	const char *virtiofsd;	  /* the same: virtiofsd of PATH and the places where distributions keep it */
+	const char *accel;            /* "auto", "kvm", "tcg" */
+	const char *kernel;           /* path of a guest kernel, or NULL: the newest unpacked one */
+	const char *qemu;             /* the program, or NULL: qemu-system-x86_64 of PATH */
+	const char *virtiofsd;        /* the same: virtiofsd of PATH and the places where distributions keep it */
 	uint32_t uid_base, uid_count; /* the range QEMU's users are taken from */
 };
 
 /* The host's ends of a process's stdio; the receiver owns them. With a terminal only `in` is set and is both ways (a pty or a socket). */
 struct isolate_io {
-	int in, out, err;	  /* -1: none */
+	int in, out, err; /* -1: none */
 	bool tty;
 };
 #define ISOLATE_IO_INIT ((struct isolate_io){.in = -1, .out = -1, .err = -1})
 
-enum { ISOLATE_MAIN = 0 };	  /* the process number of the workload; execs count from 1 */
+enum { ISOLATE_MAIN = 0 }; /* the process number of the workload; execs count from 1 */
 
 struct isolate_exit {
-	int status;		  /* 0..255, 128+n for a signal */
-	bool oom;		  /* the kernel's OOM killer struck in the container */
-	char reason[256];	  /* why the VM died ("guest kernel panic: ..."), else "" */
+	int status;       /* 0..255, 128+n for a signal */
+	bool oom;         /* the kernel's OOM killer struck in the container */
+	char reason[256]; /* why the VM died ("guest kernel panic: ..."), else "" */
 };
 
 struct isolate_events {
@@ -70,8 +70,8 @@ int isolation_probe(enum isolation_kind k, const struct isolation_host *h, struc
 int isolation_check(enum isolation_kind k, const struct isolation_host *h, const struct plan *p, struct err *e);
 
 /* The plan is borrowed until isolate_free. container_dir: the container's own directory, which outlives the run (console.log stays there); borrowed. */
-int isolate_new(enum isolation_kind k, const struct isolation_host *h, const struct plan *p, int container_dir, struct loop *l,
-	const struct isolate_events *ev, void *data, struct isolate **ret, struct err *e);
+int isolate_new(enum isolation_kind k, const struct isolation_host *h, const struct plan *p, int container_dir,
+	struct loop *l, const struct isolate_events *ev, void *data, struct isolate **ret, struct err *e);
 int isolate_start(struct isolate *i, struct err *e);
 /* Starts one more process; returns its number (> 0), exec_started tells how it went. *proc is copied or used before the return. */
 int isolate_exec(struct isolate *i, const struct plan_process *proc, struct err *e);
@@ -84,7 +84,7 @@ int isolate_update(struct isolate *i, const struct plan *p, struct err *e);
 
 struct isolate_stats {
 	uint64_t memory, memory_limit, cpu_ns, pids; /* of the workload */
-	uint64_t host_memory, host_cpu_ns;	     /* what its host processes cost */
+	uint64_t host_memory, host_cpu_ns;           /* what its host processes cost */
 };
 /* Asynchronous, as in hyperv the answer comes from the guest: fn is called once with the result or with e set. */
 typedef void isolate_stats_fn(void *data, const struct isolate_stats *s, const struct err *e);
@@ -94,9 +94,10 @@ int isolate_stats(struct isolate *i, isolate_stats_fn *fn, void *data, struct er
 typedef void isolate_ps_fn(void *data, char *const *lines, const struct err *e);
 int isolate_ps(struct isolate *i, isolate_ps_fn *fn, void *data, struct err *e);
 
-pid_t isolate_pid(const struct isolate *i);	     /* of PID 1 on the host's kernel (process) or of QEMU (hyperv); 0: none */
-const char *isolate_accel(const struct isolate *i);  /* "kvm", "tcg", or "" for process */
-void isolate_free(struct isolate *i);		     /* ends what runs, removes what was made outside the container's own files */
+pid_t isolate_pid(const struct isolate *i); /* of PID 1 on the host's kernel (process) or of QEMU (hyperv); 0: none */
+const char *isolate_accel(const struct isolate *i); /* "kvm", "tcg", or "" for process */
+void isolate_free(struct isolate *i); /* ends what runs, removes what was made outside the container's own files */
 
 /* Ends and removes what a container of this kind left behind when its monitor died: processes by cgroup or recorded pid, cgroups, sockets. */
-int isolation_sweep(enum isolation_kind k, const struct isolation_host *h, const char *id, const char *cgroup_parent, int container_dir);
+int isolation_sweep(enum isolation_kind k, const struct isolation_host *h, const char *id, const char *cgroup_parent,
+	int container_dir);

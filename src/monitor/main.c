@@ -53,7 +53,8 @@ static void on_ended(void *data, const struct container_end *end)
 	struct monitor *m = data;
 	struct err e = ERR_INIT;
 
-	if (engine_container_ended(m->engine, m->id, end->started, end->status, end->oom, end->started ? end->error : end->err->msg, &e) < 0)
+	if (engine_container_ended(m->engine, m->id, end->started, end->status, end->oom,
+		    end->started ? end->error : end->err->msg, &e) < 0)
 		log_trace("monitor", "record the end: %s", e.msg);
 }
 
@@ -174,7 +175,8 @@ int main(int argc, char **argv)
 	umask(0022);
 	for (int fd = LOCK; fd <= CLIENT; fd++)
 		fd_cloexec(fd, true);
-	close_range(CLIENT + 1, ~0U, 0); /* what the command's caller had left open, perhaps a pipe whose end someone waits for */
+	close_range(CLIENT + 1, ~0U,
+		0); /* what the command's caller had left open, perhaps a pipe whose end someone waits for */
 	if (parse_options(argc, argv, &o, &e) == 0 && run(&o, &e) == 0)
 		return 0;
 	if (agent_err_encode(&payload, &e) == 0 && frame_add(&frame, MONITOR_FAILED, 0, payload.data, payload.len) == 0)

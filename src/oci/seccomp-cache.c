@@ -50,8 +50,7 @@ static struct header make_header(size_t n, uint64_t caps)
 	return h;
 }
 
-static int lookup(
-	int dir, const char *name, const char *json, size_t n, uint64_t caps, char **ret_bpf, size_t *ret_len)
+static int lookup(int dir, const char *name, const char *json, size_t n, uint64_t caps, char **ret_bpf, size_t *ret_len)
 {
 	_cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	_cleanup_buf_ struct buf b = {0};
@@ -70,8 +69,8 @@ static int lookup(
 	memcpy(&h, b.data, sizeof(h));
 	want.filter_len = h.filter_len;
 	if (memcmp(&h, &want, sizeof(h)) != 0 || !h.filter_len || h.filter_len % sizeof(struct sock_filter) ||
-		h.filter_len > BPF_MAXINSNS * sizeof(struct sock_filter) ||
-		b.len != sizeof(h) + n + h.filter_len || memcmp(b.data + sizeof(h), json, n) != 0)
+		h.filter_len > BPF_MAXINSNS * sizeof(struct sock_filter) || b.len != sizeof(h) + n + h.filter_len ||
+		memcmp(b.data + sizeof(h), json, n) != 0)
 		return -EBADMSG;
 	char *filter = malloc(h.filter_len);
 	if (!filter)
@@ -83,8 +82,7 @@ static int lookup(
 }
 
 /* A cache that cannot be written is no error: the next start compiles again. */
-static void store(
-	int dir, const char *name, const char *json, size_t n, uint64_t caps, const char *bpf, size_t len)
+static void store(int dir, const char *name, const char *json, size_t n, uint64_t caps, const char *bpf, size_t len)
 {
 	_cleanup_buf_ struct buf b = {0};
 	struct header h = make_header(n, caps);
@@ -94,8 +92,8 @@ static void store(
 		file_replace(dir, name, b.data, b.len, 0600);
 }
 
-int seccomp_cached(int cache_dirfd, const char *json, size_t n, uint64_t caps, char **ret_bpf,
-	size_t *ret_len, struct err *e)
+int seccomp_cached(
+	int cache_dirfd, const char *json, size_t n, uint64_t caps, char **ret_bpf, size_t *ret_len, struct err *e)
 {
 	struct header h = make_header(n, caps);
 	char name[40];

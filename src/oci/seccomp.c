@@ -66,7 +66,7 @@ static int check_fields(const json_t *o, const char *const *known, const char *w
 
 	if (!json_is_object(o))
 		return err_set(e, EINVAL, "seccomp profile: %s is not an object", what);
-	json_object_foreach ((json_t *)o, key, value) {
+	json_object_foreach((json_t *)o, key, value) {
 		if (!str_in(key, known))
 			return err_set(e, EINVAL, "seccomp profile: unknown field \"%s\" in %s", key, what);
 	}
@@ -84,8 +84,7 @@ static int get_array(const json_t *o, const char *key, json_t **ret, struct err 
 	return 0;
 }
 
-static int get_u64(
-	const json_t *o, const char *key, uint64_t max, uint64_t dflt, uint64_t *ret, struct err *e)
+static int get_u64(const json_t *o, const char *key, uint64_t max, uint64_t dflt, uint64_t *ret, struct err *e)
 {
 	const json_t *v = json_object_get(o, key);
 
@@ -141,8 +140,8 @@ static int parse_action(const json_t *v, uint64_t errno_ret, uint32_t *ret, stru
 
 static int parse_op(const char *name, enum scmp_compare *ret, struct err *e)
 {
-	static const char *const names[] = {"SCMP_CMP_NE", "SCMP_CMP_LT", "SCMP_CMP_LE", "SCMP_CMP_EQ",
-		"SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_MASKED_EQ"};
+	static const char *const names[] = {"SCMP_CMP_NE", "SCMP_CMP_LT", "SCMP_CMP_LE", "SCMP_CMP_EQ", "SCMP_CMP_GE",
+		"SCMP_CMP_GT", "SCMP_CMP_MASKED_EQ"};
 
 	for (size_t i = 0; name && i < sizeof(names) / sizeof(*names); i++) {
 		if (!strcmp(names[i], name)) {
@@ -217,14 +216,14 @@ static int check_filter(const struct profile *p, const json_t *o, bool include, 
 		r = get_array(o, "arches", &arches, p->e);
 	if (r < 0)
 		return r;
-	json_array_foreach (caps, i, v) {
+	json_array_foreach(caps, i, v) {
 		r = has_cap(p, v, &is);
 		if (r < 0)
 			return r;
 		if (is != include)
 			*ret = false;
 	}
-	json_array_foreach (arches, i, v) {
+	json_array_foreach(arches, i, v) {
 		if (!json_is_string(v))
 			return err_set(p->e, EINVAL, "seccomp profile: an architecture is no text");
 		found |= !strcmp(json_string_value(v), p->arch);
@@ -239,8 +238,8 @@ static int check_filter(const struct profile *p, const json_t *o, bool include, 
 	return r;
 }
 
-static int add_rule(struct profile *p, uint32_t action, int nr, const struct scmp_arg_cmp *args, unsigned n,
-	const char *name)
+static int add_rule(
+	struct profile *p, uint32_t action, int nr, const struct scmp_arg_cmp *args, unsigned n, const char *name)
 {
 	int r = seccomp_rule_add_array(p->ctx, action, nr, n, args);
 
@@ -259,8 +258,7 @@ static int add_newer(struct profile *p, const char *name, uint32_t action, unsig
 	return 0;
 }
 
-static int add_name(
-	struct profile *p, const json_t *v, uint32_t action, const struct scmp_arg_cmp *args, unsigned n)
+static int add_name(struct profile *p, const json_t *v, uint32_t action, const struct scmp_arg_cmp *args, unsigned n)
 {
 	const char *name = json_string_value(v);
 	bool repeated = false;
@@ -297,8 +295,8 @@ static int parse_args(const json_t *rule, struct scmp_arg_cmp args[ARGS_MAX], un
 
 static int parse_syscall(struct profile *p, const json_t *rule)
 {
-	static const char *const known[] = {"names", "name", "action", "errnoRet", "errno", "args", "comment",
-		"includes", "excludes", NULL};
+	static const char *const known[] = {
+		"names", "name", "action", "errnoRet", "errno", "args", "comment", "includes", "excludes", NULL};
 	struct scmp_arg_cmp args[ARGS_MAX];
 	unsigned nargs = 0;
 	uint64_t errno_ret = EPERM;
@@ -323,13 +321,12 @@ static int parse_syscall(struct profile *p, const json_t *rule)
 	/* the default action needs no rule, and libseccomp takes none */
 	if (r < 0 || !in || !ex || action == p->action)
 		return r;
-	json_array_foreach (names, i, v) {
+	json_array_foreach(names, i, v) {
 		r = add_name(p, v, action, args, nargs);
 		if (r < 0)
 			return r;
 	}
-	return json_object_get(rule, "name") ? add_name(p, json_object_get(rule, "name"), action, args, nargs)
-					     : 0;
+	return json_object_get(rule, "name") ? add_name(p, json_object_get(rule, "name"), action, args, nargs) : 0;
 }
 
 static int add_arch(struct profile *p, const json_t *v)
@@ -338,8 +335,7 @@ static int add_arch(struct profile *p, const json_t *v)
 	char lower[32];
 
 	if (!name || !str_starts(name, "SCMP_ARCH_") || strlen(name) >= sizeof(lower))
-		return err_set(
-			p->e, EINVAL, "seccomp profile: unknown architecture \"%s\"", name ? name : "");
+		return err_set(p->e, EINVAL, "seccomp profile: unknown architecture \"%s\"", name ? name : "");
 	strcpy(lower, name + strlen("SCMP_ARCH_"));
 	uint32_t token = seccomp_arch_resolve_name(str_lower(lower));
 	if (!token)
@@ -360,16 +356,16 @@ static int parse_arches(struct profile *p, const json_t *top)
 		r = get_array(top, "archMap", &map, p->e);
 	if (r < 0)
 		return r;
-	json_array_foreach (list, i, v) {
+	json_array_foreach(list, i, v) {
 		r = add_arch(p, v);
 		if (r < 0)
 			return r;
 	}
 	snprintf(native, sizeof(native), "SCMP_ARCH_%s",
-		!strcmp(p->arch, "amd64")   ? "X86_64"
-		: !strcmp(p->arch, "arm64") ? "AARCH64"
-					    : "");
-	json_array_foreach (map, i, v) {
+		!strcmp(p->arch, "amd64")           ? "X86_64"
+			: !strcmp(p->arch, "arm64") ? "AARCH64"
+						    : "");
+	json_array_foreach(map, i, v) {
 		const char *name = json_str(v, "architecture");
 		if (!name)
 			return err_set(p->e, EINVAL, "seccomp profile: an archMap entry has no architecture");
@@ -378,7 +374,7 @@ static int parse_arches(struct profile *p, const json_t *top)
 		r = get_array(v, "subArchitectures", &sub, p->e);
 		if (r < 0)
 			return r;
-		json_array_foreach (sub, k, s) {
+		json_array_foreach(sub, k, s) {
 			r = add_arch(p, s);
 			if (r < 0)
 				return r;
@@ -390,15 +386,14 @@ static int parse_arches(struct profile *p, const json_t *top)
 static int check_flags(const json_t *top, struct err *e)
 {
 	/* the first is set always; the second says nothing for a process with one thread */
-	static const char *const known[] = {
-		"SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_TSYNC", NULL};
+	static const char *const known[] = {"SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_TSYNC", NULL};
 	json_t *list, *v;
 	size_t i;
 	int r = get_array(top, "flags", &list, e);
 
 	if (r < 0)
 		return r;
-	json_array_foreach (list, i, v) {
+	json_array_foreach(list, i, v) {
 		if (!json_is_string(v) || !str_in(json_string_value(v), known))
 			return err_set(e, ENOTSUP, "seccomp profile: flag \"%s\" is not supported",
 				json_is_string(v) ? json_string_value(v) : "");
@@ -408,8 +403,8 @@ static int check_flags(const json_t *top, struct err *e)
 
 static int parse_profile(struct profile *p, const json_t *top)
 {
-	static const char *const known[] = {"defaultAction", "defaultErrnoRet", "defaultErrno",
-		"architectures", "archMap", "flags", "syscalls", "comment", NULL};
+	static const char *const known[] = {"defaultAction", "defaultErrnoRet", "defaultErrno", "architectures",
+		"archMap", "flags", "syscalls", "comment", NULL};
 	uint64_t errno_ret = EPERM;
 	json_t *rules = NULL, *v;
 	size_t i;
@@ -436,7 +431,7 @@ static int parse_profile(struct profile *p, const json_t *top)
 	r = parse_arches(p, top);
 	if (r < 0)
 		return r;
-	json_array_foreach (rules, i, v) {
+	json_array_foreach(rules, i, v) {
 		r = parse_syscall(p, v);
 		if (r < 0)
 			return r;

@@ -16,11 +16,10 @@
 /* caps: the set of the process (bits of capabilities), for includes and excludes. *ret_bpf: struct
  * sock_filter, the caller frees. Where the default action is an error, system calls newer than this code get
  * ENOSYS, so that programs fall back. */
-int seccomp_compile(
-	const char *json, size_t n, uint64_t caps, char **ret_bpf, size_t *ret_len, struct err *e);
+int seccomp_compile(const char *json, size_t n, uint64_t caps, char **ret_bpf, size_t *ret_len, struct err *e);
 
 /* The same by way of a directory where results are kept (cache_dirfd, or -1 for none): compiling takes
  * milliseconds. An entry is used only if it is root's, written by nobody else, and holds the same profile,
  * capabilities and architecture, compared byte for byte. */
-int seccomp_cached(int cache_dirfd, const char *json, size_t n, uint64_t caps, char **ret_bpf,
-	size_t *ret_len, struct err *e);
+int seccomp_cached(
+	int cache_dirfd, const char *json, size_t n, uint64_t caps, char **ret_bpf, size_t *ret_len, struct err *e);

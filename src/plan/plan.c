@@ -126,10 +126,8 @@ static const struct field plan_fields[] = {
 	FIELD(plan, 18, T_STR, rootfs),
 	FIELD(plan, 19, T_STR, image_erofs),
 	FIELD(plan, 20, T_STR, disk),
-	FIELD(plan, 21, T_ARRAY, mounts, .count_offset = offsetof(struct plan, mounts_len),
-		.sub = &mount_table),
-	FIELD(plan, 22, T_ARRAY, devices, .count_offset = offsetof(struct plan, devices_len),
-		.sub = &device_table),
+	FIELD(plan, 21, T_ARRAY, mounts, .count_offset = offsetof(struct plan, mounts_len), .sub = &mount_table),
+	FIELD(plan, 22, T_ARRAY, devices, .count_offset = offsetof(struct plan, devices_len), .sub = &device_table),
 	FIELD(plan, 23, T_STRV, masked),
 	FIELD(plan, 24, T_STRV, readonly_paths),
 	FIELD(plan, 25, T_STRV, sysctls),
@@ -569,8 +567,8 @@ static int decode_table(const struct table *t, struct bytes in, void *base, stru
 			*e = inner;
 		else if (r < 0)
 			r = err_set(e, -r,
-				r == -ENOMEM ? "%s: field %u: out of memory" : "%s: field %u has a bad value",
-				t->name, tag);
+				r == -ENOMEM ? "%s: field %u: out of memory" : "%s: field %u has a bad value", t->name,
+				tag);
 		if (r < 0)
 			return r;
 	}

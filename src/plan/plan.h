@@ -17,84 +17,87 @@
 
 /* One process to run in the container: its main one or that of an exec. */
 struct plan_process {
-	char **argv;		/* argv[0] is looked up in the container's PATH */
-	char **env;		/* NAME=value */
-	char *cwd;		/* absolute, inside the root; made if missing */
-	char *user;		/* "name|uid[:group|gid]" or empty (root), resolved inside the root */
-	char **groups;		/* supplementary groups, names or numbers (--group-add) */
-	bool tty;		/* a terminal of the container's devpts is its stdio */
-	bool open_stdin;	/* else stdin is /dev/null (or the terminal) */
+	char **argv;     /* argv[0] is looked up in the container's PATH */
+	char **env;      /* NAME=value */
+	char *cwd;       /* absolute, inside the root; made if missing */
+	char *user;      /* "name|uid[:group|gid]" or empty (root), resolved inside the root */
+	char **groups;   /* supplementary groups, names or numbers (--group-add) */
+	bool tty;        /* a terminal of the container's devpts is its stdio */
+	bool open_stdin; /* else stdin is /dev/null (or the terminal) */
 	bool no_new_privs;
-	uint64_t caps;		/* capability bits: bounding, permitted and effective set for root; bounding set for others */
-	char *seccomp;		/* array of struct sock_filter, native byte order; seccomp_len bytes; none: unconfined */
+	uint64_t caps; /* capability bits: bounding, permitted and effective set for root; bounding set for others */
+	char *seccomp; /* array of struct sock_filter, native byte order; seccomp_len bytes; none: unconfined */
 	size_t seccomp_len;
-	char **rlimits;		/* "nofile=1024:4096" (soft:hard), "core=unlimited:unlimited" */
-	uint32_t rows, cols;	/* of the terminal; 0: unknown */
+	char **rlimits;      /* "nofile=1024:4096" (soft:hard), "core=unlimited:unlimited" */
+	uint32_t rows, cols; /* of the terminal; 0: unknown */
 };
 
 /* One mount. Encoded as a vector of strings by plan.c. */
 enum plan_mount_type { PLAN_MOUNT_BIND = 0, PLAN_MOUNT_TMPFS = 1 };
 struct plan_mount {
 	enum plan_mount_type type;
-	char *source;		/* bind: absolute path on the kernel that carries the plan out (in a VM: below the share). tmpfs: unused */
-	char *target;		/* absolute, inside the root */
-	char *options;		/* tmpfs: data for the file system ("size=64m,mode=1777"), may be NULL */
+	char *source; /* bind: absolute path on the kernel that carries the plan out (in a VM: below the share). tmpfs: unused */
+	char *target;  /* absolute, inside the root */
+	char *options; /* tmpfs: data for the file system ("size=64m,mode=1777"), may be NULL */
 	bool readonly;
 	bool nosuid, nodev, noexec;
-	char *propagation;	/* bind: rprivate (default) private rshared shared rslave slave */
-	bool recursive;		/* bind: with the mounts below (docker: yes) */
-	bool copy_up;		/* bind of a named volume: an empty source is filled with what the root has at target */
-	char *share;		/* hyperv: the name of the source inside the VM's share, set by the backend, else NULL */
+	char *propagation; /* bind: rprivate (default) private rshared shared rslave slave */
+	bool recursive;    /* bind: with the mounts below (docker: yes) */
+	bool copy_up;      /* bind of a named volume: an empty source is filled with what the root has at target */
+	char *share;       /* hyperv: the name of the source inside the VM's share, set by the backend, else NULL */
 };
 
 struct plan_device {
-	char *host_path;	/* on the host */
-	char *path;		/* inside the root, below /dev */
-	char *access;		/* subset of "rwm" */
+	char *host_path; /* on the host */
+	char *path;      /* inside the root, below /dev */
+	char *access;    /* subset of "rwm" */
 };
 
 struct plan {
-	char *id;		/* 64 hex digits */
+	char *id; /* 64 hex digits */
 	char *name;
 	char *hostname;
 	char *domainname;
 	struct plan_process process;
-	bool init;		/* a reaping PID 1 before the process (--init) */
-	bool privileged;	/* all of docker's: all caps, no masks, rw /sys and cgroup, host devices, no seccomp */
+	bool init;       /* a reaping PID 1 before the process (--init) */
+	bool privileged; /* all of docker's: all caps, no masks, rw /sys and cgroup, host devices, no seccomp */
 	bool readonly_root;
 	bool host_network, host_pid, host_ipc, host_uts; /* share the namespace of the kernel's own */
 	bool host_cgroupns;
-	bool network_none;	/* only loopback */
+	bool network_none; /* only loopback */
 
 	/* The root: overlayfs of `lower` (topmost first), `upper` and `work`; without `lower`, the directory `rootfs` as it is. */
 	char **lower;
 	char *upper, *work;
 	char *rootfs;
-	char *image_erofs;	/* hyperv: host path of the image as an EROFS file */
-	char *disk;		/* hyperv: host path of the container's writable ext4 disk */
+	char *image_erofs; /* hyperv: host path of the image as an EROFS file */
+	char *disk;        /* hyperv: host path of the container's writable ext4 disk */
 
-	struct plan_mount *mounts;   /* beside /proc, /sys, /dev, /dev/shm, /dev/pts, /dev/mqueue and cgroup, which the sandbox makes; in order */
+	struct plan_mount *
+		mounts; /* beside /proc, /sys, /dev, /dev/shm, /dev/pts, /dev/mqueue and cgroup, which the sandbox makes; in order */
 	size_t mounts_len;
 	struct plan_device *devices; /* beside the default ones */
 	size_t devices_len;
-	char **masked;		/* paths hidden (OCI maskedPaths) */
-	char **readonly_paths;	/* OCI readonlyPaths */
-	char **sysctls;		/* NAME=value */
-	char *resolv_conf, *hosts, *hostname_file; /* contents bound over /etc/resolv.conf, /etc/hosts, /etc/hostname; NULL: the image's */
-	uint64_t shm_size;	/* of /dev/shm in bytes; 0: 64 MiB */
+	char **masked;         /* paths hidden (OCI maskedPaths) */
+	char **readonly_paths; /* OCI readonlyPaths */
+	char **sysctls;        /* NAME=value */
+	char *resolv_conf, *hosts,
+		*hostname_file; /* contents bound over /etc/resolv.conf, /etc/hosts, /etc/hostname; NULL: the image's */
+	uint64_t shm_size;      /* of /dev/shm in bytes; 0: 64 MiB */
 
-	uint64_t memory;	/* bytes; 0: no limit. As docker's -m, --memory-swap (total; UINT64_MAX: unlimited), --memory-reservation */
+	uint64_t
+		memory; /* bytes; 0: no limit. As docker's -m, --memory-swap (total; UINT64_MAX: unlimited), --memory-reservation */
 	uint64_t memory_swap;
 	uint64_t memory_reservation;
-	uint64_t nanocpus;	/* --cpus x 1e9; 0: no limit */
+	uint64_t nanocpus; /* --cpus x 1e9; 0: no limit */
 	uint64_t cpu_shares;
 	char *cpuset_cpus;
-	uint64_t pids;		/* 0: no limit */
+	uint64_t pids; /* 0: no limit */
 	int32_t oom_score_adj;
 	bool oom_kill_disable;
-	char *cgroup_parent;	/* "" or NULL: "caisson" */
+	char *cgroup_parent; /* "" or NULL: "caisson" */
 
-	int32_t stop_signal;	/* 0: SIGTERM */
+	int32_t stop_signal; /* 0: SIGTERM */
 };
 
 void plan_done(struct plan *p);

@@ -17,20 +17,20 @@
 #define AGENT_PORT "caisson.agent"
 enum {
 	AGENT_VERSION = 1,
-	AGENT_WINDOW = 128 * 1024, /* bytes of credit per stream and direction */
-	AGENT_DATA_MAX = 32 * 1024,/* payload of one DATA frame */
+	AGENT_WINDOW = 128 * 1024,  /* bytes of credit per stream and direction */
+	AGENT_DATA_MAX = 32 * 1024, /* payload of one DATA frame */
 	AGENT_PROC_MAX = 4095,
 };
-#define AGENT_STREAM(proc, n) ((uint16_t)((proc) * 4 + (n)))
+#define AGENT_STREAM(proc, n) ((uint16_t)((proc)*4 + (n)))
 
 enum agent_op {
 	/* guest to host */
-	AGENT_HELLO = 1,     /* u32 version, str kernel release, str boot id */
-	AGENT_STARTED = 2,   /* u32 proc, u32 pid inside the VM; for proc 0 after execve(2) has succeeded */
-	AGENT_FAILED = 3,    /* u32 proc, u32 errno, u32 exit status or 0, str message */
-	AGENT_EXITED = 4,    /* u32 proc, u32 status 0..255 (128+n for signal n), u32 1 if the OOM killer struck */
-	AGENT_PONG = 5,	     /* u64 as in PING */
-	AGENT_REPLY = 6,     /* u32 request number, u32 errno or 0, then the answer or (errno != 0) str message */
+	AGENT_HELLO = 1,   /* u32 version, str kernel release, str boot id */
+	AGENT_STARTED = 2, /* u32 proc, u32 pid inside the VM; for proc 0 after execve(2) has succeeded */
+	AGENT_FAILED = 3,  /* u32 proc, u32 errno, u32 exit status or 0, str message */
+	AGENT_EXITED = 4,  /* u32 proc, u32 status 0..255 (128+n for signal n), u32 1 if the OOM killer struck */
+	AGENT_PONG = 5,    /* u64 as in PING */
+	AGENT_REPLY = 6,   /* u32 request number, u32 errno or 0, then the answer or (errno != 0) str message */
 
 	/* host to guest */
 	AGENT_START = 32,    /* struct agent_start below, then the plan */
@@ -40,15 +40,15 @@ enum agent_op {
 	AGENT_PING = 36,     /* u64 any */
 	AGENT_SHUTDOWN = 37, /* end all, flush the disk, power off */
 	AGENT_STATS = 38,    /* u32 request; REPLY: u64 memory, memory limit, cpu ns, pids (UINT64_MAX: unknown) */
-	AGENT_PS = 39,	     /* u32 request; REPLY: u32 count, str line ...: "uid\tpid\tppid\tc\tstime\ttty\ttime\tcmd" */
-	AGENT_FREEZE = 40,   /* u32 request, u32 1 freeze or 0 thaw; REPLY: empty */
-	AGENT_UPDATE = 41,   /* u32 request, bytes plan of which the limits count; REPLY: empty */
+	AGENT_PS = 39,     /* u32 request; REPLY: u32 count, str line ...: "uid\tpid\tppid\tc\tstime\ttty\ttime\tcmd" */
+	AGENT_FREEZE = 40, /* u32 request, u32 1 freeze or 0 thaw; REPLY: empty */
+	AGENT_UPDATE = 41, /* u32 request, bytes plan of which the limits count; REPLY: empty */
 
 	/* both ways; `stream` in the frame's header */
-	AGENT_DATA = 64,     /* bytes, 1..AGENT_DATA_MAX */
-	AGENT_EOF = 65,	     /* no more data on this stream */
-	AGENT_CREDIT = 66,   /* u32 bytes that the reader grants */
-	AGENT_CLOSE = 67,    /* the reader is gone: the writer gets EPIPE */
+	AGENT_DATA = 64,   /* bytes, 1..AGENT_DATA_MAX */
+	AGENT_EOF = 65,    /* no more data on this stream */
+	AGENT_CREDIT = 66, /* u32 bytes that the reader grants */
+	AGENT_CLOSE = 67,  /* the reader is gone: the writer gets EPIPE */
 };
 
 /*
@@ -64,7 +64,8 @@ enum { AGENT_HAS_SHARE = 1 };
 
 /*
  * The initramfs: /init (the agent), AGENT_INIT, empty directories dev proc sys run tmp image disk share, /dev/console (5,1) and the kernel's modules in
- * AGENT_MODULES. There a list names the .ko files of one need in load order, one per line: "boot" (virtio_mmio, virtio_pci, virtio_console; before HELLO), "root"
+ * AGENT_MODULES. There a list names the .ko files of one need in load order, one per line: "boot" (virtio_mmio, virtio_pci, virtio_console; before
+ * HELLO), "root"
  * (virtio_blk, erofs, overlay, ext4 if a module), "share" (fuse, virtiofs), "net" (virtio_net). A file may be in several lists: EEXIST is fine.
  * A missing list or an empty one: the kernel has these built in.
  */

@@ -82,8 +82,7 @@ int frame_next(struct frame_reader *r, struct frame *ret)
 		return -EBADMSG;
 	if (left - FRAME_HEADER < len)
 		return 0;
-	*ret = (struct frame){
-		.type = p[4], .stream = le16toh(stream), .len = len, .payload = p + FRAME_HEADER};
+	*ret = (struct frame){.type = p[4], .stream = le16toh(stream), .len = len, .payload = p + FRAME_HEADER};
 	r->used += FRAME_HEADER + len;
 	return 1;
 }

@@ -49,8 +49,8 @@ struct wire {
 uint32_t wire_u32(struct wire *w);
 uint64_t wire_u64(struct wire *w);
 const char *wire_bytes(struct wire *w, size_t *ret_len); /* borrowed, not NUL-terminated */
-char *wire_str(struct wire *w);				  /* malloc'd; NULL and bad if it holds a NUL or memory is out */
+char *wire_str(struct wire *w);                          /* malloc'd; NULL and bad if it holds a NUL or memory is out */
 int wire_add_u32(struct buf *b, uint32_t v);
 int wire_add_u64(struct buf *b, uint64_t v);
 int wire_add_bytes(struct buf *b, const void *p, size_t n);
-int wire_add_str(struct buf *b, const char *s);		  /* NULL as "" */
+int wire_add_str(struct buf *b, const char *s); /* NULL as "" */

@@ -11,26 +11,28 @@
 
 enum monitor_op {
 	/* requests */
-	MONITOR_ATTACH = 1, /* u32 MONITOR_STDIN|STDOUT|STDERR; answered OK, then streams of the workload until EXITED */
-	MONITOR_EXEC = 2,   /* u32 flags as above | MONITOR_TTY, bytes plan_process; answered STARTED (u32 proc) or FAILED, then streams until EXITED */
-	MONITOR_SIGNAL = 3, /* u32 proc (0: the workload), u32 signal */
-	MONITOR_RESIZE = 4, /* u32 proc, u32 rows, u32 columns */
-	MONITOR_WAIT = 5,   /* answered EXITED when the workload has ended and the container's record says so */
-	MONITOR_STOP = 6,   /* u32 signal, u32 seconds before SIGKILL (UINT32_MAX: never); answered EXITED */
-	MONITOR_PS = 7,	    /* answered PS_LINES */
-	MONITOR_STATS = 8,  /* answered STATS_LINE */
-	MONITOR_PAUSE = 9,  /* u32 1 pause, 0 unpause */
-	MONITOR_UPDATE = 10,/* bytes plan, of which the limits count */
-	MONITOR_KILL = 11,  /* the cgroup or the VM is killed at once; answered EXITED */
+	MONITOR_ATTACH =
+		1, /* u32 MONITOR_STDIN|STDOUT|STDERR; answered OK, then streams of the workload until EXITED */
+	MONITOR_EXEC =
+		2, /* u32 flags as above | MONITOR_TTY, bytes plan_process; answered STARTED (u32 proc) or FAILED, then streams until EXITED */
+	MONITOR_SIGNAL = 3,  /* u32 proc (0: the workload), u32 signal */
+	MONITOR_RESIZE = 4,  /* u32 proc, u32 rows, u32 columns */
+	MONITOR_WAIT = 5,    /* answered EXITED when the workload has ended and the container's record says so */
+	MONITOR_STOP = 6,    /* u32 signal, u32 seconds before SIGKILL (UINT32_MAX: never); answered EXITED */
+	MONITOR_PS = 7,      /* answered PS_LINES */
+	MONITOR_STATS = 8,   /* answered STATS_LINE */
+	MONITOR_PAUSE = 9,   /* u32 1 pause, 0 unpause */
+	MONITOR_UPDATE = 10, /* bytes plan, of which the limits count */
+	MONITOR_KILL = 11,   /* the cgroup or the VM is killed at once; answered EXITED */
 
 	/* answers */
 	MONITOR_OK = 32,
-	MONITOR_FAILED = 33,/* struct err as agent_err_encode writes it */
-	MONITOR_STARTED = 34,/* u32 proc: the process runs */
-	MONITOR_EXITED = 35,/* u32 status; the last frame of a connection */
-	MONITOR_PS_LINES = 36, /* u32 count, str ... : isolate_ps's lines */
+	MONITOR_FAILED = 33,     /* struct err as agent_err_encode writes it */
+	MONITOR_STARTED = 34,    /* u32 proc: the process runs */
+	MONITOR_EXITED = 35,     /* u32 status; the last frame of a connection */
+	MONITOR_PS_LINES = 36,   /* u32 count, str ... : isolate_ps's lines */
 	MONITOR_STATS_LINE = 37, /* u64 memory, limit, cpu ns, pids, host memory, host cpu ns */
-	MONITOR_NOTICE = 38,/* str: a line for the user's stderr */
+	MONITOR_NOTICE = 38,     /* str: a line for the user's stderr */
 
 	/* streams, both ways: 0 stdin, 1 stdout (or all of a terminal), 2 stderr */
 	MONITOR_DATA = 64,

@@ -61,9 +61,8 @@ enum { NAMES = sizeof(names) / sizeof(*names) };
 
 /* What docker gives to a container that asks for nothing. */
 static const uint64_t defaults = BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FOWNER) | BIT(CAP_FSETID) |
-				 BIT(CAP_KILL) | BIT(CAP_SETGID) | BIT(CAP_SETUID) | BIT(CAP_SETPCAP) |
-				 BIT(CAP_NET_BIND_SERVICE) | BIT(CAP_NET_RAW) | BIT(CAP_SYS_CHROOT) |
-				 BIT(CAP_MKNOD) | BIT(CAP_AUDIT_WRITE) | BIT(CAP_SETFCAP);
+	BIT(CAP_KILL) | BIT(CAP_SETGID) | BIT(CAP_SETUID) | BIT(CAP_SETPCAP) | BIT(CAP_NET_BIND_SERVICE) |
+	BIT(CAP_NET_RAW) | BIT(CAP_SYS_CHROOT) | BIT(CAP_MKNOD) | BIT(CAP_AUDIT_WRITE) | BIT(CAP_SETFCAP);
 
 const char *caps_name(unsigned cap)
 {
@@ -83,7 +82,7 @@ static int parse_list(char *const *list, const char *what, uint64_t *ret, bool *
 {
 	*ret = 0;
 	*ret_all = false;
-	strv_foreach (s, list) {
+	strv_foreach(s, list) {
 		char name[64];
 		if (!strcasecmp(s, "all")) {
 			*ret_all = true;
@@ -144,8 +143,7 @@ int caps_check(uint64_t caps, struct err *e)
 		return 0;
 	for (unsigned cap = 0; missing && cap < 63; cap++)
 		if (missing & BIT(cap))
-			return err_set(e, EPERM,
-				"cannot give the capability %s: this process does not have it itself",
+			return err_set(e, EPERM, "cannot give the capability %s: this process does not have it itself",
 				caps_name(cap) ? caps_name(cap) : "(unknown)");
 	return 0;
 }

@@ -15,11 +15,10 @@ enum { FREEZE_MS = 5000 };
 
 bool cgroup_v1_wanted(const char *hierarchy, const struct plan *p)
 {
-	static const char *const always[] = {
-		"memory", "devices", "pids", "freezer", "cpu", "cpuacct", "systemd", NULL};
+	static const char *const always[] = {"memory", "devices", "pids", "freezer", "cpu", "cpuacct", "systemd", NULL};
 	_cleanup_strv_ char **names = strv_split(hierarchy, ",");
 
-	strv_foreach (s, names) {
+	strv_foreach(s, names) {
 		if (str_in(s, always) || (!strcmp(s, "cpuset") && !str_empty(p->cpuset_cpus)))
 			return true;
 	}
@@ -70,8 +69,7 @@ int cgroup_v1_check(const struct cgroup *c, const struct plan *p, struct err *e)
 	return 0;
 }
 
-static int set(
-	const struct cgroup *c, const char *controller, const char *file, const char *value, struct err *e)
+static int set(const struct cgroup *c, const char *controller, const char *file, const char *value, struct err *e)
 {
 	int fd = cgroup_fd(c, controller);
 	int r = fd < 0 ? -ENOENT : file_write(fd, file, value);
@@ -79,8 +77,7 @@ static int set(
 	return r < 0 ? err_errno(e, r, "set %s of cgroup %s to %s", file, c->path, value) : 0;
 }
 
-static int set_u64(
-	const struct cgroup *c, const char *controller, const char *file, uint64_t value, struct err *e)
+static int set_u64(const struct cgroup *c, const char *controller, const char *file, uint64_t value, struct err *e)
 {
 	char text[32];
 

@@ -140,8 +140,7 @@ int cgroup_v2_limit(const struct cgroup *c, const struct plan *p, struct err *e)
 	int r = limit_memory(c, p, e);
 
 	if (r == 0 && p->nanocpus) {
-		snprintf(
-			text, sizeof(text), "%llu 100000", (unsigned long long)cgroup_cpu_quota(p->nanocpus));
+		snprintf(text, sizeof(text), "%llu 100000", (unsigned long long)cgroup_cpu_quota(p->nanocpus));
 		r = set(c, "cpu.max", text, e);
 	}
 	if (r == 0 && p->cpu_shares)
@@ -171,8 +170,7 @@ int cgroup_v2_freeze(const struct cgroup *c, bool on, struct err *e)
 			return 0;
 		if (clock_mono_ms() > end) {
 			set(c, "cgroup.freeze", "0", NULL);
-			return err_set(e, ETIMEDOUT, "cgroup %s does not become %s", c->path,
-				on ? "frozen" : "thawed");
+			return err_set(e, ETIMEDOUT, "cgroup %s does not become %s", c->path, on ? "frozen" : "thawed");
 		}
 		nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);
 	}

@@ -57,8 +57,7 @@ static int probe_v1(struct cgroup *c)
 	while ((en = readdir(d))) {
 		char path[300];
 		/* links are other names of the same hierarchy: "cpu" -> "cpu,cpuacct" */
-		if (en->d_name[0] == '.' || en->d_type != DT_DIR ||
-			strlen(en->d_name) >= sizeof(c->dir->name))
+		if (en->d_name[0] == '.' || en->d_type != DT_DIR || strlen(en->d_name) >= sizeof(c->dir->name))
 			continue;
 		snprintf(path, sizeof(path), CGROUP_ROOT "/%s", en->d_name);
 		if (statfs(path, &fs) < 0 || fs.f_type != V1_MAGIC)
@@ -132,8 +131,7 @@ static int make_dir(struct cgroup *c, size_t i, struct err *e)
 	*strrchr(parent, '/') = 0;
 	if (c->v2 || mkdirat(root, c->path, 0755) < 0) {
 		int r = mkdir_p(root, parent, 0755);
-		_cleanup_close_ int dir =
-			r < 0 ? -1 : openat(root, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		_cleanup_close_ int dir = r < 0 ? -1 : openat(root, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (dir < 0)
 			return err_errno(e, r < 0 ? -r : errno, "make cgroup %s/%s", c->dir[i].name, parent);
 		if (c->v2) {
@@ -248,8 +246,7 @@ int cgroup_read_u64(const struct cgroup *c, const char *controller, const char *
 	return r < 0 ? r : parse_u64(line, ret);
 }
 
-int cgroup_read_key(
-	const struct cgroup *c, const char *controller, const char *file, const char *key, uint64_t *ret)
+int cgroup_read_key(const struct cgroup *c, const char *controller, const char *file, const char *key, uint64_t *ret)
 {
 	_cleanup_buf_ struct buf b = {0};
 	int fd = cgroup_fd(c, controller);
@@ -325,8 +322,7 @@ static int walk(int dir, int depth, int (*fn)(int parent, const char *name, int 
 	while (r == 0 && (en = readdir(d))) {
 		if (en->d_type != DT_DIR || en->d_name[0] == '.')
 			continue;
-		_cleanup_close_ int sub =
-			openat(dir, en->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		_cleanup_close_ int sub = openat(dir, en->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (sub < 0)
 			continue;
 		if (depth < DEPTH_MAX)

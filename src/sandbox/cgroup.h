@@ -42,14 +42,12 @@ int cgroup_open(const char *path, struct cgroup *ret, struct err *e);
 int cgroup_join_v1(const struct cgroup *c, struct err *e);
 int cgroup_limit(const struct cgroup *c, const struct plan *p, struct err *e);
 
-int cgroup_fd(const struct cgroup *c,
-	const char *controller); /* of the hierarchy that has it; -1: none. Borrowed */
+int cgroup_fd(const struct cgroup *c, const char *controller); /* of the hierarchy that has it; -1: none. Borrowed */
 int cgroup_read_u64(const struct cgroup *c, const char *controller, const char *file, uint64_t *ret);
 /* The number behind `key` in a file of "key number" lines. */
-int cgroup_read_key(
-	const struct cgroup *c, const char *controller, const char *file, const char *key, uint64_t *ret);
-int cgroup_pids(const struct cgroup *c, pid_t **ret,
-	size_t *ret_len); /* with those of cgroups below; ret is malloc'd */
+int cgroup_read_key(const struct cgroup *c, const char *controller, const char *file, const char *key, uint64_t *ret);
+int cgroup_pids(
+	const struct cgroup *c, pid_t **ret, size_t *ret_len); /* with those of cgroups below; ret is malloc'd */
 int cgroup_freeze(const struct cgroup *c, bool on, struct err *e);
 int cgroup_kill(const struct cgroup *c);   /* SIGKILL to all, until none is left (at most some seconds) */
 int cgroup_remove(const struct cgroup *c); /* with those below; waits for the last exits */
@@ -71,7 +69,6 @@ int cgroup_v2_prepare(int root, int parent, struct err *e);
 int cgroup_v2_freeze(const struct cgroup *c, bool on, struct err *e);
 
 /* Pure: docker's numbers as the kernel's. */
-uint64_t cgroup_swap_total(
-	const struct plan *p);                /* memory + swap in bytes; UINT64_MAX: unlimited; 0: leave */
-uint64_t cgroup_cpu_quota(uint64_t nanocpus); /* microseconds per 100000 */
-uint64_t cgroup_weight(uint64_t shares);      /* v1 shares 2..262144 as v2 weight 1..10000 */
+uint64_t cgroup_swap_total(const struct plan *p); /* memory + swap in bytes; UINT64_MAX: unlimited; 0: leave */
+uint64_t cgroup_cpu_quota(uint64_t nanocpus);     /* microseconds per 100000 */
+uint64_t cgroup_weight(uint64_t shares);          /* v1 shares 2..262144 as v2 weight 1..10000 */

@@ -21,8 +21,7 @@ static int check_kernel(struct err *e)
 {
 	/* an unknown system call says ENOSYS, this one's arguments are merely wrong */
 	if (mount_setattr(-1, "", 0, NULL, 0) < 0 && errno == ENOSYS)
-		return err_set(
-			e, ENOSYS, "this kernel is too old: Linux 5.12 or later is needed (mount_setattr)");
+		return err_set(e, ENOSYS, "this kernel is too old: Linux 5.12 or later is needed (mount_setattr)");
 	return 0;
 }
 
@@ -43,8 +42,8 @@ static int check_oom_score(const struct plan *p, struct err *e)
 	int now = 0;
 
 	if (p->oom_score_adj < -1000 || p->oom_score_adj > 1000)
-		return err_set(e, EINVAL, "Invalid value %d, range for oom score adj is [-1000, 1000]",
-			p->oom_score_adj);
+		return err_set(
+			e, EINVAL, "Invalid value %d, range for oom score adj is [-1000, 1000]", p->oom_score_adj);
 	if (!p->oom_score_adj || caps_bounding() >> CAP_SYS_RESOURCE & 1)
 		return 0;
 	if (file_read_line(AT_FDCWD, "/proc/self/oom_score_adj", line, sizeof(line)) == 0)
@@ -58,20 +57,17 @@ static int check_oom_score(const struct plan *p, struct err *e)
 
 static int check_mounts(const struct plan *p, struct err *e)
 {
-	static const char *const modes[] = {
-		"rprivate", "private", "rshared", "shared", "rslave", "slave", NULL};
+	static const char *const modes[] = {"rprivate", "private", "rshared", "shared", "rslave", "slave", NULL};
 
 	for (size_t i = 0; i < p->mounts_len; i++) {
 		const struct plan_mount *m = &p->mounts[i];
 		if (!m->target || *m->target != '/' || !strcmp(m->target, "/"))
-			return err_set(e, EINVAL,
-				"invalid mount target \"%s\": must be an absolute path below /",
+			return err_set(e, EINVAL, "invalid mount target \"%s\": must be an absolute path below /",
 				m->target ? m->target : "");
 		if (m->type == PLAN_MOUNT_BIND && str_empty(m->source))
 			return err_set(e, EINVAL, "mount %s has no source", m->target);
 		if (!str_empty(m->propagation) && !str_in(m->propagation, modes))
-			return err_set(
-				e, EINVAL, "mount %s: invalid propagation \"%s\"", m->target, m->propagation);
+			return err_set(e, EINVAL, "mount %s: invalid propagation \"%s\"", m->target, m->propagation);
 	}
 	return 0;
 }

@@ -55,8 +55,7 @@ int sandbox_stats(const struct sandbox *s, struct sandbox_stats *ret)
 	*ret = (struct sandbox_stats){
 		.memory = figure(&cg, "memory", "memory.usage_in_bytes", "memory.current"),
 		.memory_limit = figure(&cg, "memory", "memory.limit_in_bytes", "memory.max"),
-		.memory_cache =
-			keyed(&cg, "memory", "memory.stat", cg.v2 ? "inactive_file" : "total_inactive_file"),
+		.memory_cache = keyed(&cg, "memory", "memory.stat", cg.v2 ? "inactive_file" : "total_inactive_file"),
 		.pids = figure(&cg, "pids", "pids.current", "pids.current"),
 		.pids_limit = figure(&cg, "pids", "pids.max", "pids.max"),
 		.oom_kills = keyed(&cg, "memory", cg.v2 ? "memory.events" : "memory.oom_control", "oom_kill"),

@@ -14,7 +14,7 @@
 enum { ALL_ACCESS = DEVICE_MKNOD | DEVICE_READ | DEVICE_WRITE };
 
 static const struct device_rule defaults[] = {
-	{'c', DEVICE_ANY, DEVICE_ANY, DEVICE_MKNOD}, /* nodes may be made, if not opened */
+	{'c', DEVICE_ANY, DEVICE_ANY, DEVICE_MKNOD},                          /* nodes may be made, if not opened */
 	{'b', DEVICE_ANY, DEVICE_ANY, DEVICE_MKNOD}, {'c', 1, 3, ALL_ACCESS}, /* null */
 	{'c', 1, 5, ALL_ACCESS},                                              /* zero */
 	{'c', 1, 7, ALL_ACCESS},                                              /* full */
@@ -57,8 +57,7 @@ int device_rules_make(const struct plan *p, struct device_rules *ret, struct err
 				DEVICE_RULES_MAX - (int)(sizeof(defaults) / sizeof(*defaults)));
 		if (stat(d->host_path, &st) < 0)
 			return err_errno(e, errno,
-				"error gathering device information while adding custom device \"%s\"",
-				d->host_path);
+				"error gathering device information while adding custom device \"%s\"", d->host_path);
 		if (!S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode))
 			return err_set(e, EINVAL,
 				"error gathering device information while adding custom device \"%s\": not a "
@@ -68,8 +67,7 @@ int device_rules_make(const struct plan *p, struct device_rules *ret, struct err
 		r->major = (int32_t)major(st.st_rdev);
 		r->minor = (int32_t)minor(st.st_rdev);
 		if (parse_access(d->access && *d->access ? d->access : "rwm", &r->access) < 0)
-			return err_set(
-				e, EINVAL, "device %s: invalid access \"%s\"", d->host_path, d->access);
+			return err_set(e, EINVAL, "device %s: invalid access \"%s\"", d->host_path, d->access);
 		ret->len++;
 	}
 	return 0;
@@ -96,38 +94,31 @@ void device_rule_format(const struct device_rule *r, char ret[48])
 /* Registers of the program: r2 type, r3 wanted access, r4 major, r5 minor. */
 static struct bpf_insn load(int dst, short off)
 {
-	return (struct bpf_insn){.code = BPF_LDX | BPF_MEM | BPF_W,
-		.dst_reg = (uint8_t)(dst & 15),
-		.src_reg = BPF_REG_1,
-		.off = off};
+	return (struct bpf_insn){
+		.code = BPF_LDX | BPF_MEM | BPF_W, .dst_reg = (uint8_t)(dst & 15), .src_reg = BPF_REG_1, .off = off};
 }
 
 static struct bpf_insn alu(int op, int dst, int32_t imm)
 {
-	return (struct bpf_insn){
-		.code = (uint8_t)(BPF_ALU | op | BPF_K), .dst_reg = (uint8_t)(dst & 15), .imm = imm};
+	return (struct bpf_insn){.code = (uint8_t)(BPF_ALU | op | BPF_K), .dst_reg = (uint8_t)(dst & 15), .imm = imm};
 }
 
 static struct bpf_insn mov64(int dst, int32_t imm)
 {
-	return (struct bpf_insn){
-		.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = (uint8_t)(dst & 15), .imm = imm};
+	return (struct bpf_insn){.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = (uint8_t)(dst & 15), .imm = imm};
 }
 
 static struct bpf_insn copy32(int dst, int src)
 {
-	return (struct bpf_insn){.code = BPF_ALU | BPF_MOV | BPF_X,
-		.dst_reg = (uint8_t)(dst & 15),
-		.src_reg = (uint8_t)(src & 15)};
+	return (struct bpf_insn){
+		.code = BPF_ALU | BPF_MOV | BPF_X, .dst_reg = (uint8_t)(dst & 15), .src_reg = (uint8_t)(src & 15)};
 }
 
 /* Skips `off` instructions if dst is not imm. */
 static struct bpf_insn jump_if_not(int dst, int32_t imm, size_t off)
 {
-	return (struct bpf_insn){.code = BPF_JMP | BPF_JNE | BPF_K,
-		.dst_reg = (uint8_t)(dst & 15),
-		.off = (short)off,
-		.imm = imm};
+	return (struct bpf_insn){
+		.code = BPF_JMP | BPF_JNE | BPF_K, .dst_reg = (uint8_t)(dst & 15), .off = (short)off, .imm = imm};
 }
 
 static const struct bpf_insn leave = {.code = BPF_JMP | BPF_EXIT};
@@ -135,12 +126,10 @@ static const struct bpf_insn leave = {.code = BPF_JMP | BPF_EXIT};
 /* One rule: every test that fails skips to the next rule; if all hold, the answer is 1. */
 static size_t emit_rule(const struct device_rule *r, struct bpf_insn *out)
 {
-	size_t tests =
-		1 + (r->access != ALL_ACCESS ? 3 : 0) + (r->major != DEVICE_ANY) + (r->minor != DEVICE_ANY);
+	size_t tests = 1 + (r->access != ALL_ACCESS ? 3 : 0) + (r->major != DEVICE_ANY) + (r->minor != DEVICE_ANY);
 	size_t end = tests + 2, n = 0;
 
-	out[n] = jump_if_not(
-		BPF_REG_2, r->type == 'c' ? BPF_DEVCG_DEV_CHAR : BPF_DEVCG_DEV_BLOCK, end - n - 1);
+	out[n] = jump_if_not(BPF_REG_2, r->type == 'c' ? BPF_DEVCG_DEV_CHAR : BPF_DEVCG_DEV_BLOCK, end - n - 1);
 	n++;
 	if (r->access != ALL_ACCESS) {
 		out[n++] = copy32(BPF_REG_1, BPF_REG_3);

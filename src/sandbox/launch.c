@@ -132,12 +132,10 @@ static int enter_cwd(const char *cwd, struct err *e)
 {
 	_cleanup_close_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_close_ int fd =
-		root < 0 ? -errno
-			 : fd_open_in_root(root, str_empty(cwd) ? "/" : cwd, O_PATH | O_DIRECTORY, 0);
+		root < 0 ? -errno : fd_open_in_root(root, str_empty(cwd) ? "/" : cwd, O_PATH | O_DIRECTORY, 0);
 
 	if (fd < 0 || fchdir(fd) < 0)
-		return err_errno(
-			e, fd < 0 ? fd : errno, "chdir to cwd (\"%s\") set in config.json failed", cwd);
+		return err_errno(e, fd < 0 ? fd : errno, "chdir to cwd (\"%s\") set in config.json failed", cwd);
 	return 0;
 }
 
@@ -206,13 +204,13 @@ int launch_find(const char *name, char *const *env, char *ret, size_t size, stru
 		}
 		if (r < 0)
 			return fail(e, EXIT_NOT_EXECUTABLE, -r, name,
-				r == -EISDIR   ? "is a directory"
-				: r == -EACCES ? "permission denied"
-					       : strerror(-r));
+				r == -EISDIR           ? "is a directory"
+					: r == -EACCES ? "permission denied"
+						       : strerror(-r));
 		return 0;
 	}
 	_cleanup_strv_ char **dirs = strv_split(path ? path : DEFAULT_PATH, ":");
-	strv_foreach (dir, dirs) {
+	strv_foreach(dir, dirs) {
 		if (!*name || snprintf(ret, size, "%s/%s", dir, name) >= (int)size)
 			continue;
 		int r = try_path(ret);

@@ -70,8 +70,8 @@ int mount_new_text(const char *fstype, const char *what, const char *options, un
 
 int mount_clone(int dirfd, const char *path, bool recursive)
 {
-	int fd = open_tree(dirfd, path,
-		OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0u));
+	int fd = open_tree(
+		dirfd, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0u));
 
 	return fd < 0 ? -errno : fd;
 }
@@ -82,15 +82,12 @@ int mount_change(int mfd, uint64_t attrs, uint64_t propagation, bool recursive)
 
 	if (!attrs && !propagation)
 		return 0;
-	return mount_setattr(mfd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0u), &a, sizeof(a)) < 0
-		       ? -errno
-		       : 0;
+	return mount_setattr(mfd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0u), &a, sizeof(a)) < 0 ? -errno : 0;
 }
 
 int mount_attach(int mfd, int target)
 {
-	return move_mount(mfd, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0 ? -errno
-												      : 0;
+	return move_mount(mfd, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0 ? -errno : 0;
 }
 
 /* Makes an empty file; a link that leads to nowhere is followed, inside the root. */
@@ -106,8 +103,7 @@ static int make_file(int rootfd, const char *path, int links)
 	_cleanup_close_ int dir = mkdir_through_links(rootfd, *parent ? parent : "/", 0755);
 	if (dir < 0)
 		return dir;
-	_cleanup_close_ int fd =
-		openat(dir, slash + 1, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	_cleanup_close_ int fd = openat(dir, slash + 1, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd >= 0 || errno != EEXIST)
 		return fd < 0 ? -errno : 0;
 	ssize_t n = readlinkat(dir, slash + 1, to, sizeof(to) - 1);

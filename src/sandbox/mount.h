@@ -15,16 +15,14 @@
 
 /* A new file system. options: NULL-terminated "key=value" or "flag", or NULL; attrs: MOUNT_ATTR_*. `what`
  * names it in the error. */
-int mount_new(
-	const char *fstype, const char *what, const char *const *options, unsigned attrs, struct err *e);
+int mount_new(const char *fstype, const char *what, const char *const *options, unsigned attrs, struct err *e);
 /* As above, the options of a mount(8)-like text "size=64m,mode=1777" (may be NULL). */
 int mount_new_text(const char *fstype, const char *what, const char *options, unsigned attrs, struct err *e);
 
 /* Sets *e to what the kernel says on a configuration descriptor whose last step failed with `code`. */
 int mount_error(int fs, int code, const char *what, struct err *e);
 
-int mount_clone(
-	int dirfd, const char *path, bool recursive); /* a copy of a mount (a bind); "" is dirfd itself */
+int mount_clone(int dirfd, const char *path, bool recursive); /* a copy of a mount (a bind); "" is dirfd itself */
 /* attrs to set; propagation: MS_PRIVATE, MS_SLAVE, MS_SHARED or 0. Only of a mount that is or was one's own;
  * -errno. */
 int mount_change(int mfd, uint64_t attrs, uint64_t propagation, bool recursive);

@@ -91,12 +91,10 @@ static int check_sysctl(const struct plan *p, const char *s, struct err *e)
 		return err_set(e, EINVAL, "sysctl '%s' is not whitelisted", name);
 	if (str_in(name, ipc) || str_starts(name, "fs.mqueue.")) {
 		if (p->host_ipc)
-			return err_set(
-				e, EINVAL, "sysctl '%s' is not allowed because host IPC is enabled", name);
+			return err_set(e, EINVAL, "sysctl '%s' is not allowed because host IPC is enabled", name);
 	} else if (str_starts(name, "net.")) {
 		if (p->host_network)
-			return err_set(e, EINVAL,
-				"sysctl '%s' is not allowed because host network is enabled", name);
+			return err_set(e, EINVAL, "sysctl '%s' is not allowed because host network is enabled", name);
 	} else if (strcmp(name, "kernel.domainname") != 0 || p->host_uts) {
 		return err_set(e, EINVAL, "sysctl '%s' is not whitelisted", name);
 	}
@@ -105,7 +103,7 @@ static int check_sysctl(const struct plan *p, const char *s, struct err *e)
 
 int namespace_check_sysctls(const struct plan *p, struct err *e)
 {
-	strv_foreach (s, p->sysctls) {
+	strv_foreach(s, p->sysctls) {
 		int r = check_sysctl(p, s, e);
 		if (r < 0)
 			return r;
@@ -115,7 +113,7 @@ int namespace_check_sysctls(const struct plan *p, struct err *e)
 
 int namespace_set_sysctls(const struct plan *p, int proc, struct err *e)
 {
-	strv_foreach (s, p->sysctls) {
+	strv_foreach(s, p->sysctls) {
 		char path[256];
 		const char *eq = strchr(s, '=');
 		int r = check_sysctl(p, s, e);

@@ -27,8 +27,7 @@ static int parse_stat(char *line, struct row *r)
 	if (!open || !close || close < open)
 		return -EBADMSG;
 	snprintf(r->comm, sizeof(r->comm), "%.*s", (int)(close - open - 1), open + 1);
-	if (sscanf(close + 2,
-		    "%*c %d %*d %*d %d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %*d %*d %llu",
+	if (sscanf(close + 2, "%*c %d %*d %*d %d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %*d %*d %llu",
 		    &r->ppid, &r->tty, &user, &system, &r->start) != 5)
 		return -EBADMSG;
 	r->ticks = user + system;

@@ -75,12 +75,10 @@ static int parse_limit(const char *text, struct limit *ret, struct err *e)
 	}
 	if (!ret->name)
 		return err_set(e, EINVAL, "invalid ulimit type: %s", copy);
-	if (parse_value(value, &ret->value.rlim_cur) < 0 ||
-		parse_value(hard ? hard : value, &ret->value.rlim_max) < 0)
+	if (parse_value(value, &ret->value.rlim_cur) < 0 || parse_value(hard ? hard : value, &ret->value.rlim_max) < 0)
 		return err_set(e, EINVAL, "invalid ulimit value: %s", text);
 	if (ret->value.rlim_cur > ret->value.rlim_max)
-		return err_set(
-			e, EINVAL, "ulimit soft limit must be less than or equal to hard limit: %s", text);
+		return err_set(e, EINVAL, "ulimit soft limit must be less than or equal to hard limit: %s", text);
 	return 0;
 }
 
@@ -88,7 +86,7 @@ int rlimit_check(char *const *limits, struct err *e)
 {
 	bool may_raise = caps_bounding() >> CAP_SYS_RESOURCE & 1;
 
-	strv_foreach (s, limits) {
+	strv_foreach(s, limits) {
 		struct limit l;
 		struct rlimit now;
 		int r = parse_limit(s, &l, e);
@@ -111,7 +109,7 @@ int rlimit_check(char *const *limits, struct err *e)
 
 int rlimit_apply(char *const *limits, struct err *e)
 {
-	strv_foreach (s, limits) {
+	strv_foreach(s, limits) {
 		struct limit l;
 		int r = parse_limit(s, &l, e);
 		if (r < 0)

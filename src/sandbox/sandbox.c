@@ -137,8 +137,8 @@ static int make_socket(int sock[2], struct err *e)
 	return 0;
 }
 
-int sandbox_start(const struct plan *p, const struct sandbox_io *io, const char *init_path,
-	struct sandbox *ret, struct err *e)
+int sandbox_start(
+	const struct plan *p, const struct sandbox_io *io, const char *init_path, struct sandbox *ret, struct err *e)
 {
 	_cleanup_(cleanup_cgroup) struct cgroup cg = CGROUP_INIT;
 	int sock[2], tty = -1, pidfd = -1;
@@ -154,14 +154,9 @@ int sandbox_start(const struct plan *p, const struct sandbox_io *io, const char 
 	}
 	pid_t pid = namespace_fork(namespace_flags(p), cg.v2 ? cg.dir[0].fd : -1, false, &pidfd);
 	if (pid == 0) {
-		struct setup s = {
-			.plan = p, .cgroup = &cg, .init_path = init_path, .root = -1, .proc = -1, .dev = -1};
-		struct launch l = {.plan = p,
-			.process = &p->process,
-			.io = io,
-			.tty = -1,
-			.sock = sock[1],
-			.init = p->init};
+		struct setup s = {.plan = p, .cgroup = &cg, .init_path = init_path, .root = -1, .proc = -1, .dev = -1};
+		struct launch l = {
+			.plan = p, .process = &p->process, .io = io, .tty = -1, .sock = sock[1], .init = p->init};
 		struct err mistake = ERR_INIT;
 		first_process(&s, &l, &mistake);
 		die(sock[1], &mistake);

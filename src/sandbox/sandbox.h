@@ -49,15 +49,15 @@ int sandbox_check(const struct plan *p, struct err *e);
  * (`exec: "nope": executable file not found in $PATH`).
  * init_path: the caisson-init program on this kernel, bound into the container when p->init.
  */
-int sandbox_start(const struct plan *p, const struct sandbox_io *io, const char *init_path,
-	struct sandbox *ret, struct err *e);
+int sandbox_start(
+	const struct plan *p, const struct sandbox_io *io, const char *init_path, struct sandbox *ret, struct err *e);
 
 /* Runs one more process inside a running container, with the plan's cgroup, in all its namespaces. */
 int sandbox_exec(const struct sandbox *s, const struct plan *p, const struct plan_process *proc,
 	const struct sandbox_io *io, struct sandbox_proc *ret, struct err *e);
 
 int sandbox_signal(const struct sandbox *s, int sig, struct err *e); /* to PID 1 */
-int sandbox_kill_all(const struct sandbox *s); /* SIGKILL to every process of the cgroup */
+int sandbox_kill_all(const struct sandbox *s);                       /* SIGKILL to every process of the cgroup */
 
 /* Figures of the cgroup as it is now; a figure the kernel does not have is UINT64_MAX. */
 struct sandbox_stats {
@@ -68,8 +68,8 @@ int sandbox_stats(const struct sandbox *s, struct sandbox_stats *ret);
 /* The pids of all its processes in the caller's namespace; *ret is malloc'd. */
 int sandbox_pids(const struct sandbox *s, pid_t **ret, size_t *ret_len);
 int sandbox_freeze(const struct sandbox *s, bool on, struct err *e); /* pause, unpause */
-int sandbox_update(const struct sandbox *s, const struct plan *p,
-	struct err *e); /* applies memory, cpu, pids limits anew */
+int sandbox_update(
+	const struct sandbox *s, const struct plan *p, struct err *e); /* applies memory, cpu, pids limits anew */
 
 /* Kills what is left, closes the pidfd and removes the cgroup. The exit status of PID 1 must have been
  * collected, or is lost. */

@@ -18,8 +18,8 @@ int seccomp_check(const void *filter, size_t len, struct err *e)
 	if (len % sizeof(struct sock_filter) || len / sizeof(struct sock_filter) > BPF_MAXINSNS)
 		return err_set(e, EINVAL, "the seccomp filter has a wrong length: %zu bytes", len);
 	if (syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) < 0)
-		return err_set(e, ENOTSUP,
-			"seccomp is not enabled in your kernel, cannot run a custom seccomp profile");
+		return err_set(
+			e, ENOTSUP, "seccomp is not enabled in your kernel, cannot run a custom seccomp profile");
 	return 0;
 }
 

@@ -27,7 +27,7 @@ static int open_source(const struct plan_mount *m, struct err *e)
 	bool recursive;
 	uint64_t propagation = propagation_of(m, &recursive);
 	uint64_t attrs = (m->readonly ? MOUNT_ATTR_RDONLY : 0) | (m->nosuid ? MOUNT_ATTR_NOSUID : 0) |
-			 (m->nodev ? MOUNT_ATTR_NODEV : 0) | (m->noexec ? MOUNT_ATTR_NOEXEC : 0);
+		(m->nodev ? MOUNT_ATTR_NODEV : 0) | (m->noexec ? MOUNT_ATTR_NOEXEC : 0);
 	_cleanup_close_ int fd = mount_clone(AT_FDCWD, m->source, m->recursive);
 
 	if (fd < 0)
@@ -74,9 +74,9 @@ int setup_sources(struct setup *s, struct err *e)
 	if (r < 0 || !p->init)
 		return r;
 	s->init = mount_clone(AT_FDCWD, s->init_path, false);
-	r = s->init < 0 ? s->init
-			: mount_change(s->init, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID,
-				  MS_PRIVATE, false);
+	r = s->init < 0
+		? s->init
+		: mount_change(s->init, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID, MS_PRIVATE, false);
 	return r < 0 ? err_errno(e, r, "init program %s", s->init_path) : 0;
 }
 
@@ -103,8 +103,7 @@ int setup_files(struct setup *s, struct err *e)
 	for (size_t i = 0; i < 3; i++) {
 		if (!content[i])
 			continue;
-		_cleanup_close_ int fd =
-			openat(dir, file_names[i], O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+		_cleanup_close_ int fd = openat(dir, file_names[i], O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 		int r = fd < 0 ? -errno : fd_write_all(fd, content[i], strlen(content[i]));
 		if (r == 0) {
 			s->files[i] = mount_clone(dir, file_names[i], false);
@@ -130,7 +129,7 @@ static int attach_file(struct setup *s, int mfd, const char *path, struct err *e
 static int copy_up(struct setup *s, const struct plan_mount *m, int source, struct err *e)
 {
 	uint64_t attrs = (m->readonly ? MOUNT_ATTR_RDONLY : 0) | (m->nosuid ? MOUNT_ATTR_NOSUID : 0) |
-			 (m->nodev ? MOUNT_ATTR_NODEV : 0) | (m->noexec ? MOUNT_ATTR_NOEXEC : 0);
+		(m->nodev ? MOUNT_ATTR_NODEV : 0) | (m->noexec ? MOUNT_ATTR_NOEXEC : 0);
 	_cleanup_close_ int image = mount_clone(s->root, "", false);
 
 	if (image < 0)
@@ -167,7 +166,7 @@ static bool names_mode(const char *options)
 {
 	_cleanup_strv_ char **v = options ? strv_split(options, ",") : NULL;
 
-	strv_foreach (s, v) {
+	strv_foreach(s, v) {
 		if (str_starts(s, "mode="))
 			return true;
 	}
@@ -178,7 +177,7 @@ static bool names_mode(const char *options)
 static int attach_tmpfs(struct setup *s, const struct plan_mount *m, struct err *e)
 {
 	unsigned attrs = (m->readonly ? MOUNT_ATTR_RDONLY : 0u) | (m->nosuid ? MOUNT_ATTR_NOSUID : 0u) |
-			 (m->nodev ? MOUNT_ATTR_NODEV : 0u) | (m->noexec ? MOUNT_ATTR_NOEXEC : 0u);
+		(m->nodev ? MOUNT_ATTR_NODEV : 0u) | (m->noexec ? MOUNT_ATTR_NOEXEC : 0u);
 	_cleanup_close_ int there = fd_open_in_root(s->root, m->target, O_PATH | O_DIRECTORY, 0);
 	_cleanup_free_ char *options = NULL;
 	struct stat st = {.st_mode = 01777};

@@ -17,13 +17,12 @@ enum { DEPTH_MAX = 8 };
 static const struct {
 	const char *name;
 	unsigned major, minor;
-} nodes[] = {
-	{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
+} nodes[] = {{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
 
 static const struct {
 	const char *name, *to;
-} links[] = {{"ptmx", "pts/ptmx"}, {"fd", "/proc/self/fd"}, {"stdin", "/proc/self/fd/0"},
-	{"stdout", "/proc/self/fd/1"}, {"stderr", "/proc/self/fd/2"}, {"core", "/proc/kcore"}};
+} links[] = {{"ptmx", "pts/ptmx"}, {"fd", "/proc/self/fd"}, {"stdin", "/proc/self/fd/0"}, {"stdout", "/proc/self/fd/1"},
+	{"stderr", "/proc/self/fd/2"}, {"core", "/proc/kcore"}};
 
 static int make_nodes(int dev, struct err *e)
 {
@@ -53,8 +52,8 @@ static int mount_all_below(struct setup *s, struct err *e)
 	static const char *const pts[] = {"newinstance", "ptmxmode=0666", "mode=0620", "gid=5", NULL};
 	uint64_t size = s->plan->shm_size ? s->plan->shm_size : 64 << 20;
 	char text[48];
-	int r = mount_below(s->dev, "pts",
-		mount_new("devpts", "/dev/pts", pts, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, e), e);
+	int r = mount_below(
+		s->dev, "pts", mount_new("devpts", "/dev/pts", pts, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, e), e);
 
 	if (r < 0)
 		return r;
@@ -70,8 +69,7 @@ static int mount_all_below(struct setup *s, struct err *e)
 	snprintf(text, sizeof(text), "size=%llu", (unsigned long long)size);
 	const char *shm[] = {"mode=1777", text, NULL};
 	r = mount_below(s->dev, "shm", mount_new("tmpfs", "/dev/shm", shm, SAFE, e), e);
-	return r < 0 ? r
-		     : mount_below(s->dev, "mqueue", mount_new("mqueue", "/dev/mqueue", NULL, SAFE, e), e);
+	return r < 0 ? r : mount_below(s->dev, "mqueue", mount_new("mqueue", "/dev/mqueue", NULL, SAFE, e), e);
 }
 
 /* Makes the node of `from` at a path below /dev. */

@@ -58,15 +58,15 @@ static int overlay_by_layers(const struct plan *p, struct err *e)
 
 	if (fs < 0)
 		return err_errno(e, errno, "mount the root: overlayfs");
-	strv_foreach (layer, p->lower) {
-		if (strlen(layer) > FSCONFIG_STRING_MAX ||
-			fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir+", layer, 0) < 0)
+	strv_foreach(layer, p->lower) {
+		if (strlen(layer) > FSCONFIG_STRING_MAX || fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir+", layer, 0) < 0)
 			return -ENOTSUP;
 	}
 	if (p->upper && (strlen(p->upper) > FSCONFIG_STRING_MAX || strlen(p->work) > FSCONFIG_STRING_MAX))
 		return -ENOTSUP;
-	if ((p->upper && (fsconfig(fs, FSCONFIG_SET_STRING, "upperdir", p->upper, 0) < 0 ||
-				 fsconfig(fs, FSCONFIG_SET_STRING, "workdir", p->work, 0) < 0)) ||
+	if ((p->upper &&
+		    (fsconfig(fs, FSCONFIG_SET_STRING, "upperdir", p->upper, 0) < 0 ||
+			    fsconfig(fs, FSCONFIG_SET_STRING, "workdir", p->work, 0) < 0)) ||
 		fsconfig(fs, FSCONFIG_SET_STRING, "source", "overlay", 0) < 0)
 		return mount_error(fs, errno, "the root as overlay", e);
 	/* before 6.5 any name of an option is taken at first, and refused only here */
@@ -93,7 +93,7 @@ static size_t common_prefix(char *const *v)
 {
 	size_t n = strlen(v[0]);
 
-	strv_foreach (s, v) {
+	strv_foreach(s, v) {
 		size_t k = 0;
 		while (k < n && s[k] == v[0][k])
 			k++;
@@ -146,8 +146,8 @@ static int overlay_by_data(const struct plan *p, struct err *e)
 			return err_errno(e, errno, "enter %s", dir);
 	}
 	if (b.len > MOUNT_DATA_MAX)
-		return err_set(e, E2BIG, "mount the root: %zu layers are more than this kernel can take",
-			strv_len(p->lower));
+		return err_set(
+			e, E2BIG, "mount the root: %zu layers are more than this kernel can take", strv_len(p->lower));
 	if (mount("overlay", at, "overlay", 0, b.data) < 0)
 		return err_errno(e, errno, "mount the root as overlay of %zu layers", strv_len(p->lower));
 	int fd = open(at, O_PATH | O_DIRECTORY | O_CLOEXEC);

@@ -29,7 +29,7 @@ static int cgroup_links(int dir, const char *name)
 
 	if (strv_len(parts) < 2)
 		return 0;
-	strv_foreach (part, parts) {
+	strv_foreach(part, parts) {
 		if (symlinkat(name, dir, part) < 0)
 			return -errno;
 	}
@@ -70,8 +70,8 @@ int setup_cgroups(struct setup *s, struct err *e)
 
 	if (!s->cgroup->v2)
 		return cgroups_v1(s, e);
-	_cleanup_close_ int fd = attach_plain(
-		s, "/sys/fs/cgroup", mount_new("cgroup2", "/sys/fs/cgroup", NULL, SAFE | ro, e), e);
+	_cleanup_close_ int fd =
+		attach_plain(s, "/sys/fs/cgroup", mount_new("cgroup2", "/sys/fs/cgroup", NULL, SAFE | ro, e), e);
 	return fd < 0 ? fd : 0;
 }
 
@@ -150,11 +150,11 @@ int setup_masks(struct setup *s, struct err *e)
 	struct masks m = {.dir = -1};
 	int r = 0;
 
-	strv_foreach (path, s->plan->readonly_paths) {
+	strv_foreach(path, s->plan->readonly_paths) {
 		if (r == 0)
 			r = make_readonly(s, path, e);
 	}
-	strv_foreach (path, s->plan->masked) {
+	strv_foreach(path, s->plan->masked) {
 		if (r == 0)
 			r = mask(s, &m, path, e);
 	}

@@ -42,9 +42,9 @@ int setup_binds(struct setup *s, struct err *e);
 int setup_masks(struct setup *s, struct err *e);
 int setup_pivot(struct setup *s, struct err *e);
 
-int setup_files(struct setup *s, struct err *e);   /* for setup_sources: files with the plan's contents */
-int setup_dev(struct setup *s, struct err *e);     /* for setup_system */
-int setup_cgroups(struct setup *s, struct err *e); /* for setup_system */
+int setup_files(struct setup *s, struct err *e);        /* for setup_sources: files with the plan's contents */
+int setup_dev(struct setup *s, struct err *e);          /* for setup_system */
+int setup_cgroups(struct setup *s, struct err *e);      /* for setup_system */
 int setup_overlay(const struct plan *p, struct err *e); /* for setup_root: the mount */
 
 /* Fills an empty `to` with what `from` holds: owners, modes, times, links, extended attributes. */

@@ -168,7 +168,7 @@ int user_from_files(const char *passwd, const char *group, const char *spec, cha
 		r = add_group(&u, u.gid, e);
 	if (r == 0 && str_empty(group_spec) && name)
 		r = add_memberships(group, name, &u, e);
-	strv_foreach (s, extra_groups) {
+	strv_foreach(s, extra_groups) {
 		if (r == 0)
 			r = find_group(group, s, &gid, e);
 		if (r == 0)

@@ -8,14 +8,18 @@
 #include "base/str.h"
 #include "store/db.h"
 
-const char containers_schema[] = "CREATE TABLE containers ("
-				 "id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, image TEXT NOT NULL, record TEXT NOT NULL, created INTEGER NOT NULL,"
-				 "auto_remove INTEGER NOT NULL, status INTEGER NOT NULL, pid INTEGER NOT NULL, exit_code INTEGER NOT NULL,"
-				 "oom INTEGER NOT NULL, error TEXT NOT NULL, started INTEGER NOT NULL, finished INTEGER NOT NULL,"
-				 "accel TEXT NOT NULL, boot TEXT NOT NULL) WITHOUT ROWID;"
-				 "CREATE INDEX containers_image ON containers (image);";
+const char containers_schema[] =
+	"CREATE TABLE containers ("
+	"id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, image TEXT NOT NULL, record TEXT NOT NULL, created INTEGER "
+	"NOT NULL,"
+	"auto_remove INTEGER NOT NULL, status INTEGER NOT NULL, pid INTEGER NOT NULL, exit_code INTEGER NOT NULL,"
+	"oom INTEGER NOT NULL, error TEXT NOT NULL, started INTEGER NOT NULL, finished INTEGER NOT NULL,"
+	"accel TEXT NOT NULL, boot TEXT NOT NULL) WITHOUT ROWID;"
+	"CREATE INDEX containers_image ON containers (image);";
 
-#define COLUMNS "id, name, image, record, created, auto_remove, status, pid, exit_code, oom, error, started, finished, accel, boot"
+#define COLUMNS                                                                                                  \
+	"id, name, image, record, created, auto_remove, status, pid, exit_code, oom, error, started, finished, " \
+	"accel, boot"
 
 void container_row_done(struct container_row *r)
 {
@@ -73,12 +77,14 @@ static int read_row(struct stmt *s, struct container_row *r, struct err *e)
 
 int containers_insert(struct db *d, const struct container_row *r, struct err *e)
 {
-	int k = db_exec(d, e, "INSERT INTO containers (" COLUMNS ") VALUES (?,?,?,?,?,?,?,0,0,0,'',0,0,'','')", "ssssiii", r->id, r->name,
-		r->image_id, r->record, r->created_ns, (int64_t)r->auto_remove, (int64_t)CONTAINER_CREATED);
+	int k = db_exec(d, e, "INSERT INTO containers (" COLUMNS ") VALUES (?,?,?,?,?,?,?,0,0,0,'',0,0,'','')",
+		"ssssiii", r->id, r->name, r->image_id, r->record, r->created_ns, (int64_t)r->auto_remove,
+		(int64_t)CONTAINER_CREATED);
 
 	if (k == -EEXIST)
 		return err_set(e, EEXIST,
-			"Conflict. The container name \"/%s\" is already in use. You have to remove (or rename) that container to be able to reuse that name.",
+			"Conflict. The container name \"/%s\" is already in use. You have to remove (or rename) that "
+			"container to be able to reuse that name.",
 			r->name);
 	return k < 0 ? k : 0;
 }
@@ -128,7 +134,8 @@ int containers_rename(struct db *d, const char *id, const char *name, struct err
 
 	if (r == -EEXIST)
 		return err_set(e, EEXIST,
-			"Conflict. The container name \"/%s\" is already in use. You have to remove (or rename) that container to be able to reuse that name.",
+			"Conflict. The container name \"/%s\" is already in use. You have to remove (or rename) that "
+			"container to be able to reuse that name.",
 			name);
 	return r < 0 ? r : r ? 0 : err_set(e, ENOENT, "No such container: %s", id);
 }
@@ -136,9 +143,11 @@ int containers_rename(struct db *d, const char *id, const char *name, struct err
 int containers_set_state(struct db *d, const struct container_row *r, struct err *e)
 {
 	int k = db_exec(d, e,
-		"UPDATE containers SET status=?, pid=?, exit_code=?, oom=?, error=?, started=?, finished=?, accel=?, boot=? WHERE id=?",
-		"iiiisiisss", (int64_t)r->status, (int64_t)r->pid, (int64_t)r->exit_code, (int64_t)r->oom, r->error ? r->error : "",
-		r->started_ns, r->finished_ns, r->accel ? r->accel : "", r->boot_id ? r->boot_id : "", r->id);
+		"UPDATE containers SET status=?, pid=?, exit_code=?, oom=?, error=?, started=?, finished=?, accel=?, "
+		"boot=? WHERE id=?",
+		"iiiisiisss", (int64_t)r->status, (int64_t)r->pid, (int64_t)r->exit_code, (int64_t)r->oom,
+		r->error ? r->error : "", r->started_ns, r->finished_ns, r->accel ? r->accel : "",
+		r->boot_id ? r->boot_id : "", r->id);
 
 	return k < 0 ? k : 0;
 }
@@ -148,7 +157,8 @@ int containers_delete(struct db *d, const char *id, struct err *e)
 	return db_exec(d, e, "DELETE FROM containers WHERE id = ?", "s", id);
 }
 
-int containers_each(struct db *d, int (*fn)(void *data, const struct container_row *r, struct err *e), void *data, struct err *e)
+int containers_each(
+	struct db *d, int (*fn)(void *data, const struct container_row *r, struct err *e), void *data, struct err *e)
 {
 	_cleanup_stmt_ struct stmt *s = NULL;
 	int r = db_query(d, &s, e, "SELECT " COLUMNS " FROM containers ORDER BY created DESC", "");

@@ -16,9 +16,9 @@ enum container_status { CONTAINER_CREATED = 0, CONTAINER_RUNNING = 1, CONTAINER_
 
 struct container_row {
 	char id[65];
-	char *name;	       /* without a slash */
-	char *image_id;	       /* "sha256:..." */
-	char *record;	       /* JSON */
+	char *name;     /* without a slash */
+	char *image_id; /* "sha256:..." */
+	char *record;   /* JSON */
 	int64_t created_ns;
 	bool auto_remove;
 	enum container_status status;
@@ -27,21 +27,24 @@ struct container_row {
 	bool oom;
 	char *error;
 	int64_t started_ns, finished_ns; /* 0: never */
-	char *accel;	       /* of the last run in a VM; "" otherwise */
-	char *boot_id;	       /* of the host when it was started */
+	char *accel;                     /* of the last run in a VM; "" otherwise */
+	char *boot_id;                   /* of the host when it was started */
 };
 void container_row_done(struct container_row *r); /* leaves it zeroed */
 struct container_row container_row_copy(const struct container_row *r);
 
 extern const char containers_schema[];
 
-int containers_insert(struct db *d, const struct container_row *r, struct err *e); /* -EEXIST: the name is taken; e names its holder */
+int containers_insert(struct db *d, const struct container_row *r,
+	struct err *e); /* -EEXIST: the name is taken; e names its holder */
 /* By full id, name, or unique id prefix, in this order. -ENOENT, -ENOTUNIQ. */
 int containers_find(struct db *d, const char *ref, struct container_row *ret, struct err *e);
 int containers_rename(struct db *d, const char *id, const char *name, struct err *e);
-int containers_set_state(struct db *d, const struct container_row *r, struct err *e); /* status ... boot_id of the row with this id */
-int containers_delete(struct db *d, const char *id, struct err *e);		    /* 1: it was there, 0: not */
+int containers_set_state(
+	struct db *d, const struct container_row *r, struct err *e); /* status ... boot_id of the row with this id */
+int containers_delete(struct db *d, const char *id, struct err *e);  /* 1: it was there, 0: not */
 /* Newest first; fn returns 0 to go on. */
-int containers_each(struct db *d, int (*fn)(void *data, const struct container_row *r, struct err *e), void *data, struct err *e);
+int containers_each(
+	struct db *d, int (*fn)(void *data, const struct container_row *r, struct err *e), void *data, struct err *e);
 /* Whether any container is made of this image; ret_id is one of them. */
 int containers_use_image(struct db *d, const char *image_id, char ret_id[65], struct err *e); /* 1, 0 */

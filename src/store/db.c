@@ -96,7 +96,8 @@ static int get_version(struct db *d, struct err *e)
 		return r < 0 ? r : err_set(e, EUCLEAN, "database %s/db.sqlite has no version", d->root);
 	int64_t version = stmt_int(s, 0);
 	if (version < 0 || version > VERSION)
-		return err_set(e, EPROTO, "database %s/db.sqlite was written by a newer version of caisson (%lld, this one knows %d)",
+		return err_set(e, EPROTO,
+			"database %s/db.sqlite was written by a newer version of caisson (%lld, this one knows %d)",
 			d->root, (long long)version, VERSION);
 	return (int)version;
 }
@@ -156,7 +157,8 @@ static void keep_reserve(int root_fd)
 	if (room < RESERVE) {
 		unlinkat(root_fd, RESERVE_FILE, 0);
 	} else if (room > 8ULL * RESERVE && fstatat(root_fd, RESERVE_FILE, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-		_cleanup_close_ int fd = openat(root_fd, RESERVE_FILE, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		_cleanup_close_ int fd =
+			openat(root_fd, RESERVE_FILE, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 		if (fd >= 0 && fallocate(fd, 0, 0, RESERVE) < 0)
 			unlinkat(root_fd, RESERVE_FILE, 0);
 	}
@@ -174,7 +176,8 @@ int db_open(int root_fd, const char *root, struct db **ret, struct err *e)
 	d->root = strdup(root);
 	if (!d->root)
 		return err_nomem(e);
-	if (sqlite3_open_v2(path, &d->sql, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+	if (sqlite3_open_v2(path, &d->sql, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) !=
+		SQLITE_OK)
 		return d->sql ? fail(d, e) : err_nomem(e);
 	int r = configure(d, e);
 	if (r < 0)

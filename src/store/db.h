@@ -41,8 +41,8 @@ int db_exec(struct db *d, struct err *e, const char *sql, const char *types, ...
 int db_query(struct db *d, struct stmt **ret, struct err *e, const char *sql, const char *types, ...);
 int stmt_step(struct stmt *s, struct err *e); /* 1: a row, 0: the end */
 int64_t stmt_int(struct stmt *s, int column);
-const char *stmt_str(struct stmt *s, int column);  /* "" for NULL; lives until the next step */
-char *stmt_dup(struct stmt *s, int column);	   /* the caller frees; NULL: out of memory */
+const char *stmt_str(struct stmt *s, int column); /* "" for NULL; lives until the next step */
+char *stmt_dup(struct stmt *s, int column);       /* the caller frees; NULL: out of memory */
 void stmt_done(struct stmt *s);
 static inline void cleanup_stmt(struct stmt **s)
 {

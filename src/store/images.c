@@ -9,13 +9,16 @@
 #include "store/db.h"
 
 const char images_schema[] =
-	"CREATE TABLE image (id TEXT PRIMARY KEY, config TEXT NOT NULL, manifest TEXT NOT NULL, manifest_digest TEXT NOT NULL,"
-	" media_type TEXT NOT NULL, created_ns INTEGER NOT NULL, tagged_ns INTEGER NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE image (id TEXT PRIMARY KEY, config TEXT NOT NULL, manifest TEXT NOT NULL, manifest_digest TEXT "
+	"NOT NULL,"
+	" media_type TEXT NOT NULL, created_ns INTEGER NOT NULL, tagged_ns INTEGER NOT NULL, size INTEGER NOT NULL) "
+	"WITHOUT ROWID;"
 	"CREATE TABLE image_name (name TEXT PRIMARY KEY, image TEXT NOT NULL REFERENCES image (id) ON DELETE CASCADE,"
 	" is_digest INTEGER NOT NULL) WITHOUT ROWID;"
 	"CREATE INDEX image_name_image ON image_name (image);"
 	"CREATE TABLE layer (diff_id TEXT PRIMARY KEY, dir TEXT NOT NULL UNIQUE, size INTEGER NOT NULL) WITHOUT ROWID;"
-	"CREATE TABLE image_layer (image TEXT NOT NULL REFERENCES image (id) ON DELETE CASCADE, position INTEGER NOT NULL,"
+	"CREATE TABLE image_layer (image TEXT NOT NULL REFERENCES image (id) ON DELETE CASCADE, position INTEGER NOT "
+	"NULL,"
 	" diff_id TEXT NOT NULL REFERENCES layer (diff_id), PRIMARY KEY (image, position)) WITHOUT ROWID;"
 	"CREATE INDEX image_layer_diff_id ON image_layer (diff_id);";
 
@@ -42,7 +45,8 @@ static void copy_id(char *ret, size_t size, const char *s)
 static int read_names(struct db *d, struct image_row *r, struct err *e)
 {
 	_cleanup_stmt_ struct stmt *s = NULL;
-	int code = db_query(d, &s, e, "SELECT name, is_digest FROM image_name WHERE image = ? ORDER BY name", "s", r->id);
+	int code =
+		db_query(d, &s, e, "SELECT name, is_digest FROM image_name WHERE image = ? ORDER BY name", "s", r->id);
 
 	while (code >= 0 && (code = stmt_step(s, e)) > 0)
 		if (strv_push(stmt_int(s, 1) ? &r->digests : &r->tags, stmt_str(s, 0)) < 0)
@@ -54,7 +58,9 @@ static int read_layers(struct db *d, struct image_row *r, struct err *e)
 {
 	_cleanup_stmt_ struct stmt *s = NULL;
 	int code = db_query(d, &s, e,
-		"SELECT l.diff_id, l.dir, l.size FROM image_layer i JOIN layer l ON l.diff_id = i.diff_id WHERE i.image = ? ORDER BY i.position", "s", r->id);
+		"SELECT l.diff_id, l.dir, l.size FROM image_layer i JOIN layer l ON l.diff_id = i.diff_id WHERE "
+		"i.image = ? ORDER BY i.position",
+		"s", r->id);
 
 	while (code >= 0 && (code = stmt_step(s, e)) > 0) {
 		struct image_layer *more = reallocarray(r->layers, r->n_layers + 1, sizeof(*more));
@@ -99,7 +105,8 @@ static int read_row(struct db *d, struct stmt *s, struct image_row *ret, struct 
 int images_by_name(struct db *d, const char *name, struct image_row *ret, struct err *e)
 {
 	_cleanup_stmt_ struct stmt *s = NULL;
-	int r = db_query(d, &s, e, "SELECT " COLUMNS " FROM image WHERE id = (SELECT image FROM image_name WHERE name = ?)", "s", name);
+	int r = db_query(d, &s, e,
+		"SELECT " COLUMNS " FROM image WHERE id = (SELECT image FROM image_name WHERE name = ?)", "s", name);
 
 	if (r == 0)
 		r = stmt_step(s, e);
@@ -132,7 +139,8 @@ int images_by_id(struct db *d, const char *id, struct image_row *ret, struct err
 	return 0;
 }
 
-int images_each(struct db *d, int (*fn)(void *data, const struct image_row *r, struct err *e), void *data, struct err *e)
+int images_each(
+	struct db *d, int (*fn)(void *data, const struct image_row *r, struct err *e), void *data, struct err *e)
 {
 	_cleanup_stmt_ struct stmt *s = NULL;
 	int code = db_query(d, &s, e, "SELECT " COLUMNS " FROM image ORDER BY created_ns DESC, id", "");
@@ -153,18 +161,22 @@ int images_each(struct db *d, int (*fn)(void *data, const struct image_row *r, s
 static int put_name(struct db *d, const char *id, const char *name, bool is_digest, struct err *e)
 {
 	int r = db_exec(d, e,
-		"INSERT INTO image_name (name, image, is_digest) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET image = excluded.image", "ssi", name, id,
-		(int64_t)is_digest);
+		"INSERT INTO image_name (name, image, is_digest) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
+		"image = excluded.image",
+		"ssi", name, id, (int64_t)is_digest);
 	return r < 0 ? r : 0;
 }
 
 static int put_all(struct db *d, const struct image_row *r, struct err *e)
 {
-	int is_new = db_exec(d, e, "INSERT INTO image (" COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING", "sssssiii", r->id, r->config,
-		r->manifest, r->manifest_digest, r->media_type, r->created_ns, r->tagged_ns, r->size);
+	int is_new = db_exec(d, e,
+		"INSERT INTO image (" COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+		"sssssiii", r->id, r->config, r->manifest, r->manifest_digest, r->media_type, r->created_ns,
+		r->tagged_ns, r->size);
 
 	for (size_t i = 0; is_new > 0 && i < r->n_layers; i++)
-		if (db_exec(d, e, "INSERT INTO image_layer (image, position, diff_id) VALUES (?, ?, ?)", "sis", r->id, (int64_t)i, r->layers[i].diff_id) < 0)
+		if (db_exec(d, e, "INSERT INTO image_layer (image, position, diff_id) VALUES (?, ?, ?)", "sis", r->id,
+			    (int64_t)i, r->layers[i].diff_id) < 0)
 			return -e->code;
 	strv_foreach(name, r->tags)
 		if (is_new >= 0 && put_name(d, r->id, name, false, e) < 0)
@@ -209,7 +221,9 @@ int images_delete(struct db *d, const char *id, struct err *e)
 
 int layers_put(struct db *d, const struct image_layer *l, struct err *e)
 {
-	int r = db_exec(d, e, "INSERT INTO layer (diff_id, dir, size) VALUES (?, ?, ?) ON CONFLICT (diff_id) DO NOTHING", "ssi", l->diff_id, l->dir, l->size);
+	int r = db_exec(d, e,
+		"INSERT INTO layer (diff_id, dir, size) VALUES (?, ?, ?) ON CONFLICT (diff_id) DO NOTHING", "ssi",
+		l->diff_id, l->dir, l->size);
 
 	return r < 0 ? r : 0;
 }

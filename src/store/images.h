@@ -20,16 +20,16 @@ struct image_layer {
 };
 
 struct image_row {
-	char id[72];		/* digest of the configuration */
-	char *config;		/* JSON text */
-	char *manifest;		/* JSON text; "" for an imported image */
-	char *manifest_digest;	/* "" likewise */
-	char *media_type;	/* of the manifest */
-	int64_t created_ns;	/* as the configuration says */
-	int64_t tagged_ns;	/* when it was pulled or tagged last */
-	int64_t size;		/* of all layers, unpacked */
-	char **tags;		/* canonical names with a tag */
-	char **digests;		/* canonical names with a digest */
+	char id[72];                /* digest of the configuration */
+	char *config;               /* JSON text */
+	char *manifest;             /* JSON text; "" for an imported image */
+	char *manifest_digest;      /* "" likewise */
+	char *media_type;           /* of the manifest */
+	int64_t created_ns;         /* as the configuration says */
+	int64_t tagged_ns;          /* when it was pulled or tagged last */
+	int64_t size;               /* of all layers, unpacked */
+	char **tags;                /* canonical names with a tag */
+	char **digests;             /* canonical names with a digest */
 	struct image_layer *layers; /* lowest first */
 	size_t n_layers;
 };
@@ -42,14 +42,15 @@ int images_by_name(struct db *d, const char *name, struct image_row *ret, struct
 /* By full id ("sha256:" and 64 digits) or a unique prefix of its digits. -ENOENT as above; -ENOTUNIQ. */
 int images_by_id(struct db *d, const char *id, struct image_row *ret, struct err *e);
 /* Newest first; fn returns 0 to go on. */
-int images_each(struct db *d, int (*fn)(void *data, const struct image_row *r, struct err *e), void *data, struct err *e);
+int images_each(
+	struct db *d, int (*fn)(void *data, const struct image_row *r, struct err *e), void *data, struct err *e);
 
 /* Inserts the image unless it is there, with its layers, and makes its tags and digests lead to it (a tag moves). 1: the image is new, 0: it existed. */
 int images_put(struct db *d, const struct image_row *r, struct err *e);
 /* Makes a canonical name with a tag lead to the image. */
 int images_tag(struct db *d, const char *id, const char *name, struct err *e);
-int images_untag(struct db *d, const char *name, struct err *e);  /* 1: it was there, 0: not */
-int images_delete(struct db *d, const char *id, struct err *e);	  /* with its names; its layers stay until layers_sweep */
+int images_untag(struct db *d, const char *name, struct err *e); /* 1: it was there, 0: not */
+int images_delete(struct db *d, const char *id, struct err *e); /* with its names; its layers stay until layers_sweep */
 
 /* A layer that is unpacked in its directory. */
 int layers_put(struct db *d, const struct image_layer *l, struct err *e);

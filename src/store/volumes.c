@@ -7,7 +7,8 @@
 #include "store/db.h"
 
 const char volumes_schema[] = "CREATE TABLE volumes ("
-			      "name TEXT PRIMARY KEY, created INTEGER NOT NULL, anonymous INTEGER NOT NULL, labels TEXT NOT NULL) WITHOUT ROWID;";
+			      "name TEXT PRIMARY KEY, created INTEGER NOT NULL, anonymous INTEGER NOT NULL, labels "
+			      "TEXT NOT NULL) WITHOUT ROWID;";
 
 void volume_row_done(struct volume_row *r)
 {
@@ -32,8 +33,8 @@ static int read_row(struct stmt *s, struct volume_row *r, struct err *e)
 
 int volumes_insert(struct db *d, const struct volume_row *r, struct err *e)
 {
-	return db_exec(d, e, "INSERT OR IGNORE INTO volumes (name, created, anonymous, labels) VALUES (?,?,?,?)", "siis", r->name, r->created_ns,
-		(int64_t)r->anonymous, r->labels ? r->labels : "null");
+	return db_exec(d, e, "INSERT OR IGNORE INTO volumes (name, created, anonymous, labels) VALUES (?,?,?,?)",
+		"siis", r->name, r->created_ns, (int64_t)r->anonymous, r->labels ? r->labels : "null");
 }
 
 int volumes_find(struct db *d, const char *name, struct volume_row *ret, struct err *e)
@@ -55,7 +56,8 @@ int volumes_delete(struct db *d, const char *name, struct err *e)
 	return r < 0 ? r : 0;
 }
 
-int volumes_each(struct db *d, int (*fn)(void *data, const struct volume_row *r, struct err *e), void *data, struct err *e)
+int volumes_each(
+	struct db *d, int (*fn)(void *data, const struct volume_row *r, struct err *e), void *data, struct err *e)
 {
 	_cleanup_stmt_ struct stmt *s = NULL;
 	int r = db_query(d, &s, e, "SELECT name, created, anonymous, labels FROM volumes ORDER BY name", "");

@@ -11,8 +11,8 @@ struct db;
 struct volume_row {
 	char *name;
 	int64_t created_ns;
-	bool anonymous;	       /* made for an image's VOLUME or a nameless -v: goes with its container on `rm -v` and `--rm` */
-	char *labels;	       /* JSON object */
+	bool anonymous; /* made for an image's VOLUME or a nameless -v: goes with its container on `rm -v` and `--rm` */
+	char *labels;   /* JSON object */
 };
 void volume_row_done(struct volume_row *r);
 
@@ -21,4 +21,5 @@ extern const char volumes_schema[];
 int volumes_insert(struct db *d, const struct volume_row *r, struct err *e); /* 1: new, 0: it existed */
 int volumes_find(struct db *d, const char *name, struct volume_row *ret, struct err *e);
 int volumes_delete(struct db *d, const char *name, struct err *e);
-int volumes_each(struct db *d, int (*fn)(void *data, const struct volume_row *r, struct err *e), void *data, struct err *e);
+int volumes_each(
+	struct db *d, int (*fn)(void *data, const struct volume_row *r, struct err *e), void *data, struct err *e);

@@ -95,7 +95,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct peer *p;
 	int s[2];
 
-	if (loop_new(&l) < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, s) < 0 || peer_new(l, s[0], &ev, &o, &p) < 0)
+	if (loop_new(&l) < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, s) < 0 ||
+		peer_new(l, s[0], &ev, &o, &p) < 0)
 		abort();
 	greet(s[1]);
 	loop_once(l, 0);

@@ -59,8 +59,7 @@ void host_exec(struct host *h, uint32_t proc, const char *command, bool tty);
 void host_send(struct host *h, uint8_t type, uint16_t stream, const void *p, size_t n);
 void host_send_u32s(struct host *h, uint8_t type, uint16_t stream, size_t n, const uint32_t *v);
 #define HOST_SEND(h, type, ...) \
-	host_send_u32s(         \
-		h, type, 0, sizeof((uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t), (uint32_t[]){__VA_ARGS__})
+	host_send_u32s(h, type, 0, sizeof((uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t), (uint32_t[]){__VA_ARGS__})
 /* Sends stdin of a process as far as credit goes; bytes sent. */
 size_t host_input(struct host *h, uint32_t proc, const void *p, size_t n);
 void host_release(struct host *h, uint32_t proc, int n); /* ends `hold` of an output */

@@ -38,8 +38,7 @@ static const char *text(struct host *h, uint32_t proc)
 	return b->len ? b->data : "";
 }
 
-static void expect_failed_start(
-	struct host *h, const struct plan *p, int code, int status, const char *message)
+static void expect_failed_start(struct host *h, const struct plan *p, int code, int status, const char *message)
 {
 	host_open(h);
 	host_start(h, p);
@@ -151,8 +150,7 @@ static void test_exec_fails(void **state)
 	wire_add_bytes(&b, bytes.data, bytes.len);
 	host_send(h, AGENT_EXEC, 0, b.data, b.len);
 	HOST_UNTIL(h, h->proc[2].failed);
-	assert_true(
-		h->proc[2].error.status == EXIT_NOT_EXECUTABLE || h->proc[2].error.status == EXIT_NOT_FOUND);
+	assert_true(h->proc[2].error.status == EXIT_NOT_EXECUTABLE || h->proc[2].error.status == EXIT_NOT_FOUND);
 	assert_int_equal(host_close(h), 0);
 }
 

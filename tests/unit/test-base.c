@@ -61,7 +61,8 @@ static void test_bytes(void **state)
 	static const struct {
 		const char *text;
 		uint64_t value;
-	} good[] = {{"0", 0}, {"512", 512}, {"512b", 512}, {"1k", 1024}, {"1KB", 1024}, {"1.5GiB", 1610612736}, {"6m", 6291456}, {"2gb", 2147483648}, {"1 m", 1048576}};
+	} good[] = {{"0", 0}, {"512", 512}, {"512b", 512}, {"1k", 1024}, {"1KB", 1024}, {"1.5GiB", 1610612736},
+		{"6m", 6291456}, {"2gb", 2147483648}, {"1 m", 1048576}};
 	static const char *const bad[] = {"", "m", "-1", "1x", "12mbx", "1.2.3", ".", "99999999999g", "1 mb x"};
 	uint64_t v;
 
@@ -151,7 +152,8 @@ static void test_human_size(void **state)
 
 static void test_path_clean(void **state)
 {
-	static const char *const cases[][2] = {{"/a//b/./c/..", "/a/b"}, {"/../..", "/"}, {"a/../..", ".."}, {"", "."}, {"/", "/"}, {"/a/", "/a"}};
+	static const char *const cases[][2] = {
+		{"/a//b/./c/..", "/a/b"}, {"/../..", "/"}, {"a/../..", ".."}, {"", "."}, {"/", "/"}, {"/a/", "/a"}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -426,7 +428,8 @@ static void test_err(void **state)
 
 static void test_base64(void **state)
 {
-	static const char *const pairs[][2] = {{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"\xff\xfe\xfd", "//79"}};
+	static const char *const pairs[][2] = {{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"},
+		{"foob", "Zm9vYg=="}, {"\xff\xfe\xfd", "//79"}};
 	static const char *const wrong[] = {"Z", "Zg", "Zg=", "Zg=a", "=Zg=", "Z===", "====", "Zm9v\n", "Zm 9", "Zm9-"};
 
 	(void)state;

@@ -81,8 +81,8 @@ static void test_forms(void **state)
 	expect_body("-i=false -t=1", "{\"OpenStdin\": false, \"Tty\": true}");
 	expect_body("--rm=false", "{\"HostConfig\": {\"AutoRemove\": false}}");
 	expect_body("--rm --rm=0", "{\"HostConfig\": {\"AutoRemove\": false}}");
-	expect_body("-eA=1 -e B=2 -e=C=3 --env D=4 --env=E=5",
-		"{\"Env\": [\"A=1\", \"B=2\", \"C=3\", \"D=4\", \"E=5\"]}");
+	expect_body(
+		"-eA=1 -e B=2 -e=C=3 --env D=4 --env=E=5", "{\"Env\": [\"A=1\", \"B=2\", \"C=3\", \"D=4\", \"E=5\"]}");
 	expect_body("-iteA=1", "{\"OpenStdin\": true, \"Tty\": true, \"Env\": [\"A=1\"]}");
 	expect_body("--net host --network none", "{\"HostConfig\": {\"NetworkMode\": \"none\"}}");
 	/* an option takes what follows, whatever it looks like */
@@ -141,23 +141,22 @@ static void test_errors(void **state)
 	expect_error("-m", "flag needs an argument: 'm' in -m");
 	expect_error("-im", "flag needs an argument: 'm' in -m");
 	expect_error("-m 12x", "invalid argument \"12x\" for \"-m, --memory\" flag: invalid size: '12x'");
-	expect_error(
-		"--memory-swap -2", "invalid argument \"-2\" for \"--memory-swap\" flag: invalid size: '-2'");
-	expect_error("--rm=maybe", "invalid argument \"maybe\" for \"--rm\" flag: strconv.ParseBool: parsing "
-				   "\"maybe\": invalid syntax");
-	expect_error("--pids-limit x", "invalid argument \"x\" for \"--pids-limit\" flag: strconv.ParseInt: "
-				       "parsing \"x\": invalid syntax");
+	expect_error("--memory-swap -2", "invalid argument \"-2\" for \"--memory-swap\" flag: invalid size: '-2'");
+	expect_error("--rm=maybe",
+		"invalid argument \"maybe\" for \"--rm\" flag: strconv.ParseBool: parsing "
+		"\"maybe\": invalid syntax");
+	expect_error("--pids-limit x",
+		"invalid argument \"x\" for \"--pids-limit\" flag: strconv.ParseInt: "
+		"parsing \"x\": invalid syntax");
 	expect_error("--pids-limit 99999999999999999999",
 		"invalid argument \"99999999999999999999\" for \"--pids-limit\" flag: strconv.ParseInt: "
 		"parsing \"99999999999999999999\": value out of range");
-	expect_error("--cpus=x",
-		"invalid argument \"x\" for \"--cpus\" flag: failed to parse x as a rational number");
-	expect_error(
-		"-e =x", "invalid argument \"=x\" for \"-e, --env\" flag: invalid environment variable: =x");
-	expect_error(
-		"-l =", "invalid argument \"=\" for \"-l, --label\" flag: invalid label '=': empty name");
-	expect_error("-f foo", "invalid argument \"foo\" for \"-f, --filter\" flag: bad format of filter "
-			       "(expected name=value)");
+	expect_error("--cpus=x", "invalid argument \"x\" for \"--cpus\" flag: failed to parse x as a rational number");
+	expect_error("-e =x", "invalid argument \"=x\" for \"-e, --env\" flag: invalid environment variable: =x");
+	expect_error("-l =", "invalid argument \"=\" for \"-l, --label\" flag: invalid label '=': empty name");
+	expect_error("-f foo",
+		"invalid argument \"foo\" for \"-f, --filter\" flag: bad format of filter "
+		"(expected name=value)");
 	expect_error("--attach foo",
 		"invalid argument \"foo\" for \"--attach\" flag: valid streams are STDIN, STDOUT and STDERR");
 }
@@ -166,8 +165,7 @@ static void test_values(void **state)
 {
 	(void)state;
 	expect_body("-m 512m", "{\"HostConfig\": {\"Memory\": 536870912}}");
-	expect_body(
-		"-m1g --memory-swap -1", "{\"HostConfig\": {\"Memory\": 1073741824, \"MemorySwap\": -1}}");
+	expect_body("-m1g --memory-swap -1", "{\"HostConfig\": {\"Memory\": 1073741824, \"MemorySwap\": -1}}");
 	expect_body("--cpus 1.5", "{\"HostConfig\": {\"NanoCpus\": 1500000000}}");
 	expect_body("--pids-limit -1", "{\"HostConfig\": {\"PidsLimit\": -1}}");
 	expect_body("-l a=b=c -l d -l e=", "{\"Labels\": {\"a\": \"b=c\", \"d\": \"\", \"e\": \"\"}}");
@@ -177,8 +175,9 @@ static void test_values(void **state)
 		"{\"HostConfig\": {\"Tmpfs\": {\"/a\": \"\", \"/b\": \"size=1m,mode=700\"}}}");
 	expect_body("-v /a:/b:ro -v vol:/c -v /d",
 		"{\"HostConfig\": {\"Binds\": [\"/a:/b:ro\", \"vol:/c\"]}, \"Volumes\": {\"/d\": {}}}");
-	expect_body("--restart on-failure:3", "{\"HostConfig\": {\"RestartPolicy\": {\"Name\": "
-					      "\"on-failure\", \"MaximumRetryCount\": 3}}}");
+	expect_body("--restart on-failure:3",
+		"{\"HostConfig\": {\"RestartPolicy\": {\"Name\": "
+		"\"on-failure\", \"MaximumRetryCount\": 3}}}");
 }
 
 static void test_environment(void **state)
@@ -199,8 +198,7 @@ static void test_relative_volume(void **state)
 
 	(void)state;
 	argv = parse(&p, "-v .:/in", true, 0, &e);
-	assert_string_equal(
-		json_string_value(json_array_get(json_path(p.body, "HostConfig.Binds"), 0)), want);
+	assert_string_equal(json_string_value(json_array_get(json_path(p.body, "HostConfig.Binds"), 0)), want);
 }
 
 static void test_ulimit_and_device(void **state)
@@ -218,12 +216,11 @@ static void test_ulimit_and_device(void **state)
 		"{\"PathOnHost\": \"/dev/a\", \"PathInContainer\": \"/dev/a\", \"CgroupPermissions\": \"r\"},"
 		"{\"PathOnHost\": \"/dev/a\", \"PathInContainer\": \"/dev/b\", \"CgroupPermissions\": "
 		"\"rw\"}]}}");
-	expect_error(
-		"--ulimit x", "invalid argument \"x\" for \"--ulimit\" flag: invalid ulimit argument: x");
-	expect_error("--ulimit foo=3",
-		"invalid argument \"foo=3\" for \"--ulimit\" flag: invalid ulimit type: foo");
-	expect_error("--ulimit nofile=5:3", "invalid argument \"nofile=5:3\" for \"--ulimit\" flag: ulimit "
-					    "soft limit must be less than or equal to hard limit: 5 > 3");
+	expect_error("--ulimit x", "invalid argument \"x\" for \"--ulimit\" flag: invalid ulimit argument: x");
+	expect_error("--ulimit foo=3", "invalid argument \"foo=3\" for \"--ulimit\" flag: invalid ulimit type: foo");
+	expect_error("--ulimit nofile=5:3",
+		"invalid argument \"nofile=5:3\" for \"--ulimit\" flag: ulimit "
+		"soft limit must be less than or equal to hard limit: 5 > 3");
 	expect_error("--device /dev/a:/dev/b:zz",
 		"invalid argument \"/dev/a:/dev/b:zz\" for \"--device\" flag: bad mode specified: zz");
 	expect_error("--device a:b:c:d",
@@ -251,8 +248,7 @@ static void test_mount(void **state)
 	MOUNT_ERROR("x", "invalid field 'x' must be a key=value pair");
 	MOUNT_ERROR("type=bind,target=/x,foo=bar", "unexpected key 'foo' in 'foo=bar'");
 	MOUNT_ERROR("type=bind,source=/x", "target is required");
-	MOUNT_ERROR(
-		"type=bind,target=/x,tmpfs-size=3", "cannot mix 'tmpfs-*' options with mount type 'bind'");
+	MOUNT_ERROR("type=bind,target=/x,tmpfs-size=3", "cannot mix 'tmpfs-*' options with mount type 'bind'");
 	MOUNT_ERROR("type=bind,target=/x,ro=z", "invalid value for ro: z");
 	MOUNT_ERROR("type=tmpfs,target=/x,tmpfs-size=z", "invalid value for tmpfs-size: z");
 }
@@ -261,8 +257,7 @@ static void test_filter(void **state)
 {
 	_cleanup_(opts_done) struct opts p;
 	_cleanup_strv_ char **argv = NULL;
-	_cleanup_json_ json_t *want =
-		json_loads("{\"isolation\": [\"hyperv\", \"vm\"], \"name\": [\"a\"]}", 0, NULL);
+	_cleanup_json_ json_t *want = json_loads("{\"isolation\": [\"hyperv\", \"vm\"], \"name\": [\"a\"]}", 0, NULL);
 	struct err e;
 
 	(void)state;

@@ -90,8 +90,7 @@ static void start(struct child *c, struct stream s, int pty)
 	close(err[1]);
 	close(told[1]);
 	close(sock[1]);
-	*c = (struct child){
-		.pid = c->pid, .sock = sock[0], .in = in[1], .out = out[0], .err = err[0], .told = told[0]};
+	*c = (struct child){.pid = c->pid, .sock = sock[0], .in = in[1], .out = out[0], .err = err[0], .told = told[0]};
 }
 
 static int finish(struct child *c)

@@ -86,8 +86,7 @@ static void test_conditions(void **state)
 	expect("{{or .Empty .Name}}", "/web");
 	expect("{{with .State}}{{.Running}}{{end}}", "true");
 	expect("{{with .Empty}}x{{else}}y{{end}}", "y");
-	expect("{{if eq .Name \"/web\"}}1{{end}}{{if ne .Size 1234}}2{{end}}{{if eq .Size 1 2 1234}}3{{end}}",
-		"13");
+	expect("{{if eq .Name \"/web\"}}1{{end}}{{if ne .Size 1234}}2{{end}}{{if eq .Size 1 2 1234}}3{{end}}", "13");
 	expect("{{lt 1 2}} {{ge 1 2}} {{gt 2.5 2}} {{le \"a\" \"b\"}}", "true false true true");
 	expect("{{eq .State.Running true}} {{eq .Null nil}}", "true true");
 }
@@ -110,8 +109,7 @@ static void test_functions(void **state)
 	(void)state;
 	expect("{{json .State}}", "{\"Running\":true,\"ExitCode\":0,\"Error\":\"\"}");
 	expect("{{json .Name}}{{json .Empty}}{{json .Null}}", "\"/web\"[]null");
-	expect("{{index .Config.Labels \"a.b\"}}|{{index .Config.Labels \"nope\"}}|{{index .Args 2}}",
-		"dotted||true");
+	expect("{{index .Config.Labels \"a.b\"}}|{{index .Config.Labels \"nope\"}}|{{index .Args 2}}", "dotted||true");
 	expect("{{index .Config.Env \"x\"}}", "");
 	expect("{{join .Args \",\"}} {{len .Args}} {{len .Name}}", "sh,-c,true 3 4");
 	expect("{{upper .Name}} {{lower \"ABC\"}} {{title \"ab cd\"}}", "/WEB abc Ab Cd");
@@ -150,23 +148,20 @@ static void test_parse_errors(void **state)
 static void test_run_errors(void **state)
 {
 	(void)state;
-	expect_error(
-		"{{.Foo}}", "template: :1:2: executing \"\" at <.Foo>: map has no entry for key \"Foo\"");
+	expect_error("{{.Foo}}", "template: :1:2: executing \"\" at <.Foo>: map has no entry for key \"Foo\"");
 	expect_error("x\n {{json .State.Foo}}",
 		"template: :2:8: executing \"\" at <.State.Foo>: map has no entry for key \"Foo\"");
-	expect_error(
-		"{{.Name.Foo}}", "template: :1:2: executing \"\" at <.Name.Foo>: can't evaluate field Foo");
+	expect_error("{{.Name.Foo}}", "template: :1:2: executing \"\" at <.Name.Foo>: can't evaluate field Foo");
 	expect_error("{{index .Args 9}}",
 		"template: :1:2: executing \"\" at <index>: error calling index: index out of range: 9");
 	expect_error("{{$x}}", "template: :1:2: executing \"\" at <$x>: undefined variable \"$x\"");
-	expect_error("{{lt 1 \"a\"}}", "template: :1:2: executing \"\" at <lt>: error calling lt: "
-				       "incompatible types for comparison");
-	expect_error("{{upper}}",
-		"template: :1:2: executing \"\" at <upper>: wrong number of args for upper: got 0");
-	expect_error("{{range .Name}}{{end}}",
-		"template: :1:8: executing \"\" at <.Name>: range can't iterate over it");
-	expect_error("{{.Name \"x\"}}",
-		"template: :1:2: executing \"\" at <.Name>: can't give arguments to a field");
+	expect_error("{{lt 1 \"a\"}}",
+		"template: :1:2: executing \"\" at <lt>: error calling lt: "
+		"incompatible types for comparison");
+	expect_error("{{upper}}", "template: :1:2: executing \"\" at <upper>: wrong number of args for upper: got 0");
+	expect_error(
+		"{{range .Name}}{{end}}", "template: :1:8: executing \"\" at <.Name>: range can't iterate over it");
+	expect_error("{{.Name \"x\"}}", "template: :1:2: executing \"\" at <.Name>: can't give arguments to a field");
 	expect_error("{{printf \"%n\" 1}}",
 		"template: :1:2: executing \"\" at <printf>: error calling printf: bad verb in \"%n\"");
 	expect_error("{{slice .Name 9}}",

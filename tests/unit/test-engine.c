@@ -98,7 +98,8 @@ static void test_bad_mounts(void **state)
 		{"{\"Binds\": [\"/a:/\"]}", "destination can't be '/'"},
 		{"{\"Binds\": [\"/a:/b/../b\", \"/c:/b\"]}", "Duplicate mount point: /b"},
 		{"{\"Tmpfs\": {\"/t\": \"nosuch=1\"}}", "invalid tmpfs option"},
-		{"{\"Mounts\": [{\"Type\": \"bind\", \"Source\": \"/no/such/path\", \"Target\": \"/a\"}]}", "bind source path does not exist: /no/such/path"},
+		{"{\"Mounts\": [{\"Type\": \"bind\", \"Source\": \"/no/such/path\", \"Target\": \"/a\"}]}",
+			"bind source path does not exist: /no/such/path"},
 		{"{\"Mounts\": [{\"Type\": \"npipe\", \"Target\": \"/a\"}]}", "mount type unknown"},
 	};
 	struct err e;

@@ -54,8 +54,14 @@ static void put(struct fixture *f, const char *id, const char *name)
 {
 	struct image_layer layer = {.size = 7};
 	char *tags[] = {(char *)name, NULL};
-	struct image_row row = {.config = (char *)"{\"os\":\"linux\",\"config\":{\"Cmd\":[\"sh\"]}}", .manifest = (char *)"", .manifest_digest = (char *)"",
-		.media_type = (char *)"", .size = 7, .tags = tags, .layers = &layer, .n_layers = 1};
+	struct image_row row = {.config = (char *)"{\"os\":\"linux\",\"config\":{\"Cmd\":[\"sh\"]}}",
+		.manifest = (char *)"",
+		.manifest_digest = (char *)"",
+		.media_type = (char *)"",
+		.size = 7,
+		.tags = tags,
+		.layers = &layer,
+		.n_layers = 1};
 	struct err e = ERR_INIT;
 	_cleanup_close_ int layers = -1;
 
@@ -147,7 +153,9 @@ static void removes_with_the_last_name(void **state)
 	put(f, id_a, "docker.io/library/x:latest");
 	assert_int_equal(image_tag(f->db, "x", "y:1", &e), 0);
 	assert_int_equal(try_remove(f, "aaa1", false, text), -EBUSY);
-	assert_string_equal(text, "conflict: unable to delete aaa1aaa1aaa1 (must be forced) - image is referenced in multiple repositories");
+	assert_string_equal(text,
+		"conflict: unable to delete aaa1aaa1aaa1 (must be forced) - image is referenced in multiple "
+		"repositories");
 	assert_int_equal(try_remove(f, "x", false, text), 0);
 	assert_string_equal(text, "[{\"Untagged\":\"x:latest\"}]");
 	assert_true(layer_is_there(f));
@@ -194,10 +202,14 @@ static void heeds_containers(void **state)
 	put(f, id_a, "docker.io/library/x:latest");
 	f->user = (struct image_user){.id = "c0ffee", .running = true};
 	assert_int_equal(try_remove(f, "x", true, text), -EBUSY);
-	assert_string_equal(text, "conflict: unable to delete aaa1aaa1aaa1 (cannot be forced) - image is being used by running container c0ffee");
+	assert_string_equal(text,
+		"conflict: unable to delete aaa1aaa1aaa1 (cannot be forced) - image is being used by running container "
+		"c0ffee");
 	f->user.running = false;
 	assert_int_equal(try_remove(f, "x", false, text), -EBUSY);
-	assert_string_equal(text, "conflict: unable to remove repository reference \"x\" (must force) - container c0ffee is using its referenced image aaa1aaa1aaa1");
+	assert_string_equal(text,
+		"conflict: unable to remove repository reference \"x\" (must force) - container c0ffee is using its "
+		"referenced image aaa1aaa1aaa1");
 	assert_int_equal(try_remove(f, "x", true, text), 0);
 	assert_int_equal(image_find(f->db, id_a, &i, &e), 0);
 	assert_null(i.row.tags);
@@ -253,8 +265,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-		TEST(finds_by_name_and_prefix), TEST(moves_tags), TEST(removes_with_the_last_name), TEST(keeps_shared_layers),
-		TEST(leaves_the_sweep_to_who_adds), TEST(heeds_containers), TEST(takes_many_writers), TEST(names_a_damaged_database),
+		TEST(finds_by_name_and_prefix),
+		TEST(moves_tags),
+		TEST(removes_with_the_last_name),
+		TEST(keeps_shared_layers),
+		TEST(leaves_the_sweep_to_who_adds),
+		TEST(heeds_containers),
+		TEST(takes_many_writers),
+		TEST(names_a_damaged_database),
 	};
 
 	return cmocka_run_group_tests_name("images", tests, NULL, NULL);

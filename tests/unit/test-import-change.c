@@ -42,7 +42,8 @@ static void changes_the_configuration(void **state)
 
 static void refuses(void **state)
 {
-	static const char *const cases[] = {"", "CMD", "RUN true", "ENV A", "ENV =x", "EXPOSE 0", "EXPOSE 80/x", "EXPOSE 65536", "LABEL a='b", "STOPSIGNAL NO"};
+	static const char *const cases[] = {"", "CMD", "RUN true", "ENV A", "ENV =x", "EXPOSE 0", "EXPOSE 80/x",
+		"EXPOSE 65536", "LABEL a='b", "STOPSIGNAL NO"};
 	_cleanup_json_ json_t *config = json_object();
 	struct err e = ERR_INIT;
 

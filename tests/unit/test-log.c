@@ -78,7 +78,10 @@ static void test_bytes(void **state)
 
 	log_writer_add(t->w, LOG_STDOUT, "q\"\\\t\x01\x7f\n", 7);
 	log_writer_add(t->w, LOG_STDOUT, "\xc3\xa4 \xff \xed\xa0\x80 \xf0\x9f\x90\xb3\n", 14);
-	expect(t, (const char *const[]){"q\"\\\t\x01\x7f\n", "\xc3\xa4 \xef\xbf\xbd \xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd \xf0\x9f\x90\xb3\n"}, 2);
+	expect(t,
+		(const char *const[]){"q\"\\\t\x01\x7f\n",
+			"\xc3\xa4 \xef\xbf\xbd \xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd \xf0\x9f\x90\xb3\n"},
+		2);
 }
 
 static void test_long_line(void **state)

@@ -413,8 +413,7 @@ static void test_hostile_values(void **state)
 	expect_bad(TAG_LOWER, "\1\0\0\0\1\0\0\0ab", 10, "plan: field 15 "); /* bytes behind the last */
 	expect_bad(TAG_MOUNTS, "\2\0\0\0\0\0\0\0", 8, "plan: field 21 ");   /* one of two */
 	expect_bad(TAG_MOUNTS, "\1\0\0\0\x0a\0\0\0\1\0\4\0\0\0\2\0\0\0", 18, "mount: field 1 "); /* type 2 */
-	expect_bad(
-		TAG_PROCESS, "\x0a\0\7\0\0\0abcdefg", 13, "process: field 10 "); /* not whole instructions */
+	expect_bad(TAG_PROCESS, "\x0a\0\7\0\0\0abcdefg", 13, "process: field 10 "); /* not whole instructions */
 	expect_bad(TAG_PROCESS, "\x0a\0\0\0\0\0", 6, "process: field 10 ");
 	expect_bad(TAG_PROCESS, "\x0b", 1, "process: a field is cut short");
 	expect_bad(0, "", 0, "plan: field 0 is unknown");

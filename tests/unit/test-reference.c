@@ -48,8 +48,9 @@ static void accepts(void **state)
 
 static void refuses(void **state)
 {
-	static const char *const cases[] = {"", ":", "a:", "a@", "a@sha256:12", "Busybox", "a/B", "a//b", "a/", "/a", "-a", "a-", "a..b", "a___b", "a b",
-		"a:.x", "a:b:c", "http://a/b", "../a", "a/../b", "x@y@z", "host:port/a", "host:/a", "a_b.c/x", HEX64, "a\nb", "a/b?c=d"};
+	static const char *const cases[] = {"", ":", "a:", "a@", "a@sha256:12", "Busybox", "a/B", "a//b", "a/", "/a",
+		"-a", "a-", "a..b", "a___b", "a b", "a:.x", "a:b:c", "http://a/b", "../a", "a/../b", "x@y@z",
+		"host:port/a", "host:/a", "a_b.c/x", HEX64, "a\nb", "a/b?c=d"};
 	struct err e = ERR_INIT;
 
 	(void)state;
@@ -109,8 +110,11 @@ static void knows_local_hosts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(accepts),	     cmocka_unit_test(refuses),		cmocka_unit_test(names_the_upper_case_repository),
-		cmocka_unit_test(limits_the_length), cmocka_unit_test(knows_local_hosts),
+		cmocka_unit_test(accepts),
+		cmocka_unit_test(refuses),
+		cmocka_unit_test(names_the_upper_case_repository),
+		cmocka_unit_test(limits_the_length),
+		cmocka_unit_test(knows_local_hosts),
 	};
 
 	return cmocka_run_group_tests_name("reference", tests, NULL, NULL);

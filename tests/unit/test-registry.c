@@ -12,10 +12,12 @@
 /* A realm is the registry's word: credentials must not go to another host in the clear, however its name is written. */
 static void test_local(void **state)
 {
-	static const char *const local[] = {"http://localhost/v2/", "https://127.0.0.1:5000/", "http://127.8.9.1/x", "http://[::1]:80/", "http://user@localhost/"};
-	static const char *const remote[] = {"http://example.com/", "http://localhost:x@example.com/", "http://localhost@example.com/",
-		"http://localhost.example.com/", "http://127.0.0.1.example.com/", "http://example.com/localhost", "http://example.com#@localhost/",
-		"http://[::2]/", "http://128.0.0.1/", "", "localhost"};
+	static const char *const local[] = {"http://localhost/v2/", "https://127.0.0.1:5000/", "http://127.8.9.1/x",
+		"http://[::1]:80/", "http://user@localhost/"};
+	static const char *const remote[] = {"http://example.com/", "http://localhost:x@example.com/",
+		"http://localhost@example.com/", "http://localhost.example.com/", "http://127.0.0.1.example.com/",
+		"http://example.com/localhost", "http://example.com#@localhost/", "http://[::2]/", "http://128.0.0.1/",
+		"", "localhost"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(local) / sizeof(*local); i++)

@@ -27,7 +27,8 @@ static void test_dangling_targets(void **state)
 {
 	struct box *b = need_root(state);
 
-	shell("cd %s && echo bound > src/f && ln -s /nowhere/at/all root/dangling && ln -s ../../../../up/here root/data/sub/rel && "
+	shell("cd %s && echo bound > src/f && ln -s /nowhere/at/all root/dangling && ln -s ../../../../up/here "
+	      "root/data/sub/rel && "
 	      "ln -s /new/file root/link && ln -s cwd-target root/cwd",
 		b->dir);
 	add_mount(b, "src", "/dangling");
@@ -42,7 +43,8 @@ static void test_dangling_targets(void **state)
 /* Nothing is mounted over /proc, however the target is written: masks and our own look-ups rely on it. */
 static void test_proc_is_not_covered(void **state)
 {
-	static const char *const targets[] = {"/proc", "/proc/sys", "/proc/self/attr", "/alias", "/alias/sys/kernel", "/proc/../proc"};
+	static const char *const targets[] = {
+		"/proc", "/proc/sys", "/proc/self/attr", "/alias", "/alias/sys/kernel", "/proc/../proc"};
 	struct box *b = need_root(state);
 
 	shell("ln -s /proc %s/root/alias", b->dir);
@@ -74,7 +76,8 @@ static void test_copy_up_is_of_the_image(void **state)
 {
 	struct box *b = need_root(state);
 
-	shell("cd %s && mkdir -p src/kernel src/dev root/sys/kernel root/dev && echo image > root/sys/kernel/f", b->dir);
+	shell("cd %s && mkdir -p src/kernel src/dev root/sys/kernel root/dev && echo image > root/sys/kernel/f",
+		b->dir);
 	add_mount(b, "src/kernel", "/sys/kernel")->copy_up = true;
 	add_mount(b, "src/dev", "/dev")->copy_up = true;
 	expect(b, "ls /sys/kernel; ls /dev | wc -l", "f\n0\n");
@@ -85,12 +88,15 @@ static void test_copy_up_hostile(void **state)
 {
 	struct box *b = need_root(state);
 
-	shell("cd %s && echo secret > secret && cd root/data && ln -s ../../secret up && ln -s %s/secret abs && mkfifo fifo && "
-	      "mknod disk b 7 0 && mknod whiteout c 0 0 && : > setuid && chmod 6755 setuid && mkdir loop && ln -s .. loop/back",
+	shell("cd %s && echo secret > secret && cd root/data && ln -s ../../secret up && ln -s %s/secret abs && mkfifo "
+	      "fifo && "
+	      "mknod disk b 7 0 && mknod whiteout c 0 0 && : > setuid && chmod 6755 setuid && mkdir loop && ln -s .. "
+	      "loop/back",
 		b->dir, b->dir);
 	add_mount(b, "src", "/data")->copy_up = true;
 	expect(b,
-		"cat /data/up /data/abs 2>/dev/null; cd /data; stat -c '%n %F %a' setuid fifo disk; readlink loop/back; "
+		"cat /data/up /data/abs 2>/dev/null; cd /data; stat -c '%n %F %a' setuid fifo disk; readlink "
+		"loop/back; "
 		"dd if=disk count=1 2>/dev/null || echo denied",
 		"setuid regular empty file 6755\nfifo fifo 644\ndisk block special file 644\n..\ndenied\n");
 }
@@ -112,8 +118,9 @@ static void test_files_of_the_network(void **state)
 /* passwd and group files that are none, endless, or huge. */
 static void test_hostile_passwd(void **state)
 {
-	static const char *const evil[] = {"mkfifo passwd", "mknod passwd c 1 5", "ln -s /dev/zero passwd", "ln -s passwd passwd",
-		"ln -s /proc/self/fd/0 passwd", "mkdir passwd", "dd if=/dev/zero of=passwd bs=1M count=8 2>/dev/null"};
+	static const char *const evil[] = {"mkfifo passwd", "mknod passwd c 1 5", "ln -s /dev/zero passwd",
+		"ln -s passwd passwd", "ln -s /proc/self/fd/0 passwd", "mkdir passwd",
+		"dd if=/dev/zero of=passwd bs=1M count=8 2>/dev/null"};
 	struct box *b = need_root(state);
 
 	set_command(&b->plan.process, "true");
@@ -124,7 +131,9 @@ static void test_hostile_passwd(void **state)
 			fail_msg("ran with: %s", evil[i]);
 	}
 	/* odd lines are passed over */
-	shell("cd %s/root/etc && rm -rf passwd && printf '\\n:::\\nbob\\nbob:x:\\nbob:x:-1:5\\nbob:x:4294967296:1\\nbob:x:7:8' > passwd", b->dir);
+	shell("cd %s/root/etc && rm -rf passwd && printf "
+	      "'\\n:::\\nbob\\nbob:x:\\nbob:x:-1:5\\nbob:x:4294967296:1\\nbob:x:7:8' > passwd",
+		b->dir);
 	expect(b, "id -u 2>/dev/null; id -g 2>/dev/null", "7\n8\n");
 }
 
@@ -164,7 +173,10 @@ static void test_no_mount_of_the_host(void **state)
 
 	b->plan.hosts = strdup("127.0.0.1 localhost\n");
 	b->plan.resolv_conf = strdup("\n");
-	expect(b, "cut -d' ' -f5 /proc/self/mountinfo | grep -vxE '/|/(proc|sys|dev)(/.*)?|/etc/(hosts|resolv.conf)'; true", "");
+	expect(b,
+		"cut -d' ' -f5 /proc/self/mountinfo | grep -vxE '/|/(proc|sys|dev)(/.*)?|/etc/(hosts|resolv.conf)'; "
+		"true",
+		"");
 	if (count_mounts() < 0)
 		skip(); /* a kernel before 6.8 */
 	start(b, "echo go; sleep 100", &s);
@@ -193,7 +205,9 @@ static void test_propagation(void **state)
 	struct box *b = need_root(state);
 	struct sandbox s = SANDBOX_INIT;
 
-	shell("cd %s && mkdir -p src/a && mount -t tmpfs none src && mount --make-shared src && mkdir src/a src/b src/c", b->dir);
+	shell("cd %s && mkdir -p src/a && mount -t tmpfs none src && mount --make-shared src && mkdir src/a src/b "
+	      "src/c",
+		b->dir);
 	add_mount(b, "src", "/private");
 	add_mount(b, "src", "/slave")->propagation = strdup("rslave");
 	add_mount(b, "src", "/shared")->propagation = strdup("rshared");
@@ -283,7 +297,9 @@ static void test_nothing_comes_along(void **state)
 	start(b, "echo go; sleep 100", &s);
 	struct plan_process p = {.caps = b->plan.process.caps, .cwd = strdup("/")};
 	p.env = strv_dup(b->plan.process.env);
-	int r = exec_in(b, &s, &p, "ls /proc/$$/fd; cut -d' ' -f7 /proc/$$/stat; cat /proc/$$/environ | tr '\\0' '\\n' | cut -d= -f1 | sort");
+	int r = exec_in(b, &s, &p,
+		"ls /proc/$$/fd; cut -d' ' -f7 /proc/$$/stat; cat /proc/$$/environ | tr '\\0' '\\n' | cut -d= -f1 | "
+		"sort");
 	sandbox_done(&s);
 	plan_process_done(&p);
 	close(high);

@@ -27,11 +27,9 @@ static const char passwd[] = "root:x:0:0:root:/root:/bin/sh\n"
 			     "bob:x:1000:1001:Bob:/home/bob:/bin/sh\n"
 			     "1234:x:55:55::/n:/bin/sh\n"
 			     "nohome:x:7:7::\n";
-static const char group[] =
-	"root:x:0:\nwheel:x:10:bob,alice\nbob:x:1001:\naudio:x:29:alice\nvideo:x:44:bob\nbroken\n";
+static const char group[] = "root:x:0:\nwheel:x:10:bob,alice\nbob:x:1001:\naudio:x:29:alice\nvideo:x:44:bob\nbroken\n";
 
-static void expect_user(
-	const char *spec, char **extra, uid_t uid, gid_t gid, const char *home, const char *groups)
+static void expect_user(const char *spec, char **extra, uid_t uid, gid_t gid, const char *home, const char *groups)
 {
 	struct user u;
 	struct err e = ERR_INIT;
@@ -127,8 +125,8 @@ static void test_caps(void **state)
 static void test_rlimits(void **state)
 {
 	char *good[] = {"nofile=16:32", "core=0", NULL}, *raise[] = {"nofile=unlimited", NULL};
-	static const char *const wrong[] = {"nofile", "nofile=", "nofile=a", "nofile=5:4", "files=1",
-		"nofile=1:2:3", "nofile=unlimited:5"};
+	static const char *const wrong[] = {
+		"nofile", "nofile=", "nofile=a", "nofile=5:4", "files=1", "nofile=1:2:3", "nofile=unlimited:5"};
 	struct err e = ERR_INIT;
 	struct rlimit now;
 

@@ -57,8 +57,7 @@ static void test_exec_errors(void **state)
 	      "echo > plain",
 		b->dir);
 	expect_exec_error(b, "nope", EXIT_NOT_FOUND, "exec: \"nope\": executable file not found in $PATH");
-	expect_exec_error(
-		b, "/nope", EXIT_NOT_FOUND, "exec: \"/nope\": stat /nope: no such file or directory");
+	expect_exec_error(b, "/nope", EXIT_NOT_FOUND, "exec: \"/nope\": stat /nope: no such file or directory");
 	expect_exec_error(b, "/etc", EXIT_NOT_EXECUTABLE, "exec: \"/etc\": is a directory");
 	expect_exec_error(b, "/plain", EXIT_NOT_EXECUTABLE, "exec: \"/plain\": permission denied");
 	expect_exec_error(b, "bad", EXIT_NOT_EXECUTABLE, "exec: \"bad\": exec format error");
@@ -78,8 +77,7 @@ static void test_isolation(void **state)
 		"set -- /proc/[0-9]*; echo $#; ls /proc/self/fd | wc -l; ip -o link | wc -l; ls "
 		"/sys/fs/cgroup >/dev/null && echo ok",
 		"1\n4\n1\nok\n");
-	expect(b, "grep -h Cap /proc/self/status | cut -f2 | sort -u",
-		"0000000000000000\n00000000a80425fb\n");
+	expect(b, "grep -h Cap /proc/self/status | cut -f2 | sort -u", "0000000000000000\n00000000a80425fb\n");
 	expect(b,
 		"touch /sys/x 2>/dev/null || echo ro; mknod /disk b 7 0 && dd if=/disk count=1 of=/dev/null "
 		"2>/dev/null || echo denied",
@@ -100,13 +98,11 @@ static void test_overlay(void **state)
 	b->plan.upper = in_dir(b, "upper");
 	b->plan.work = in_dir(b, "work");
 	b->plan.hosts = strdup("127.0.0.1 localhost\n");
-	expect(b,
-		"echo new > /new; rm /etc/group; cat /etc/hosts; echo more >> /etc/hosts; tail -1 /etc/hosts",
+	expect(b, "echo new > /new; rm /etc/group; cat /etc/hosts; echo more >> /etc/hosts; tail -1 /etc/hosts",
 		"127.0.0.1 localhost\nmore\n");
 	shell("cd %s && test -e upper/new && test -e root/etc/group && test ! -s upper/etc/hosts", b->dir);
 	b->plan.readonly_root = true;
-	expect(b, "touch /x 2>/dev/null || echo ro; touch /dev/shm/x && echo shm; cat /new",
-		"ro\nshm\nnew\n");
+	expect(b, "touch /x 2>/dev/null || echo ro; touch /dev/shm/x && echo shm; cat /new", "ro\nshm\nnew\n");
 }
 
 static void test_user(void **state)
@@ -221,8 +217,9 @@ static void test_tty(void **state)
 	b->plan.process.tty = true;
 	b->plan.process.rows = 33;
 	b->plan.process.cols = 99;
-	assert_int_equal(run(b, "tty; stty size; test -t 0 && echo terminal; echo console > /dev/console; "
-				"echo tty > /dev/tty"),
+	assert_int_equal(run(b,
+				 "tty; stty size; test -t 0 && echo terminal; echo console > /dev/console; "
+				 "echo tty > /dev/tty"),
 		0);
 	assert_string_equal(b->out, "/dev/pts/0\r\n33 99\r\nterminal\r\nconsole\r\ntty\r\n");
 }

@@ -177,9 +177,8 @@ static void test_oci_form(void **state)
 
 static void test_kill(void **state)
 {
-	static const char json[] =
-		"{\"defaultAction\":\"SCMP_ACT_ALLOW\","
-		"\"syscalls\":[{\"names\":[\"getppid\"],\"action\":\"SCMP_ACT_KILL_PROCESS\"}]}";
+	static const char json[] = "{\"defaultAction\":\"SCMP_ACT_ALLOW\","
+				   "\"syscalls\":[{\"names\":[\"getppid\"],\"action\":\"SCMP_ACT_KILL_PROCESS\"}]}";
 	_cleanup_free_ char *bpf = NULL;
 	struct err e = ERR_INIT;
 	size_t len;

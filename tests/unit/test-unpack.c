@@ -229,7 +229,8 @@ static void fails(struct fixture *f, struct file first, struct file second, cons
 
 static void refuses_dotdot(void **state)
 {
-	fails(*state, (struct file){0}, (struct file){.path = "../escaped", .text = "x"}, "entry ../escaped: the path leads out");
+	fails(*state, (struct file){0}, (struct file){.path = "../escaped", .text = "x"},
+		"entry ../escaped: the path leads out");
 }
 
 static void refuses_dotdot_inside(void **state)
@@ -239,29 +240,34 @@ static void refuses_dotdot_inside(void **state)
 
 static void refuses_dotdot_hardlink(void **state)
 {
-	fails(*state, (struct file){0}, (struct file){.path = "x", .hardlink = "../tar"}, "entry x: hard link to ../tar: the path leads out");
+	fails(*state, (struct file){0}, (struct file){.path = "x", .hardlink = "../tar"},
+		"entry x: hard link to ../tar: the path leads out");
 }
 
 static void refuses_hardlink_through_symlink(void **state)
 {
-	fails(*state, (struct file){.path = "up", .mode = S_IFLNK | 0777, .link = ".."}, (struct file){.path = "x", .hardlink = "up/tar"}, "hard link to up/tar");
+	fails(*state, (struct file){.path = "up", .mode = S_IFLNK | 0777, .link = ".."},
+		(struct file){.path = "x", .hardlink = "up/tar"}, "hard link to up/tar");
 }
 
 static void refuses_absolute_symlinked_parent(void **state)
 {
 	struct fixture *f = *state;
 
-	fails(f, (struct file){.path = "abs", .mode = S_IFLNK | 0777, .link = f->dir}, (struct file){.path = "abs/escaped", .text = "x"}, "entry abs/escaped");
+	fails(f, (struct file){.path = "abs", .mode = S_IFLNK | 0777, .link = f->dir},
+		(struct file){.path = "abs/escaped", .text = "x"}, "entry abs/escaped");
 }
 
 static void refuses_file_as_directory(void **state)
 {
-	fails(*state, (struct file){.path = "a", .text = "x"}, (struct file){.path = "a/b", .text = "x"}, "entry a/b: its directory a: Not a directory");
+	fails(*state, (struct file){.path = "a", .text = "x"}, (struct file){.path = "a/b", .text = "x"},
+		"entry a/b: its directory a: Not a directory");
 }
 
 static void refuses_root_as_file(void **state)
 {
-	fails(*state, (struct file){0}, (struct file){.path = "./", .mode = S_IFLNK | 0777, .link = "/"}, "root is not a directory");
+	fails(*state, (struct file){0}, (struct file){.path = "./", .mode = S_IFLNK | 0777, .link = "/"},
+		"root is not a directory");
 }
 
 static void refuses_truncated(void **state)
@@ -283,9 +289,18 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-		TEST(keeps_what_files_have), TEST(turns_whiteouts_into_overlay_s), TEST(never_sets_overlay_s_attributes), TEST(links_do_not_lead_out),
-		TEST(refuses_dotdot), TEST(refuses_dotdot_inside), TEST(refuses_dotdot_hardlink), TEST(refuses_hardlink_through_symlink),
-		TEST(refuses_absolute_symlinked_parent), TEST(refuses_file_as_directory), TEST(refuses_root_as_file), TEST(refuses_truncated),
+		TEST(keeps_what_files_have),
+		TEST(turns_whiteouts_into_overlay_s),
+		TEST(never_sets_overlay_s_attributes),
+		TEST(links_do_not_lead_out),
+		TEST(refuses_dotdot),
+		TEST(refuses_dotdot_inside),
+		TEST(refuses_dotdot_hardlink),
+		TEST(refuses_hardlink_through_symlink),
+		TEST(refuses_absolute_symlinked_parent),
+		TEST(refuses_file_as_directory),
+		TEST(refuses_root_as_file),
+		TEST(refuses_truncated),
 	};
 
 	return cmocka_run_group_tests_name("unpack", tests, NULL, NULL);

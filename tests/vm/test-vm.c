@@ -203,7 +203,7 @@ static void on_ps(void *data, char *const *lines, const struct err *e)
 	bool found = false;
 
 	assert_null(e);
-	strv_foreach (l, lines) {
+	strv_foreach(l, lines) {
 		found = found || strstr(l, "sleep");
 	}
 	assert_true(found);
