@@ -86,8 +86,8 @@ bool share_needed(const struct plan *p);
 /* Starts virtiofsd on the plan's binds, each under its number ("0", "1", ...), its words to `output`; *ret_sock is connected to it. */
 int share_start(const struct isolation_host *h, const struct plan *p, int container_dir, int output, pid_t *ret_pid,
 	int *ret_pidfd, int *ret_sock, struct err *e);
-/* The arguments for either version of virtiofsd; `help` is what its --help prints. */
-int share_argv(const char *program, const char *help, const char *source, int fd, char ***ret);
+/* The arguments for either version of virtiofsd, its name in `ps` first; `help` is what its --help prints. */
+int share_argv(const char *title, const char *help, const char *source, int fd, char ***ret);
 
 /* ---- hyperv-console.c ---- */
 /* The serial console: the last CONSOLE_MAX bytes, also in the file console.log. */

@@ -38,11 +38,11 @@ bool share_needed(const struct plan *p)
  * cache=auto with a time-out of 0: an edit on the host is seen at once, mmap works. QEMU's C daemon has -o, the later Rust one long options; the Rust
  * daemon's cache=auto revalidates by itself. Locks stay inside the VM: the C daemon cannot wait for one.
  */
-int share_argv(const char *program, const char *help, const char *source, int fd, char ***ret)
+int share_argv(const char *title, const char *help, const char *source, int fd, char ***ret)
 {
 	bool rust = strstr(help, "--shared-dir") != NULL;
 	_cleanup_strv_ char **v = NULL;
-	int r = strv_push(&v, program);
+	int r = strv_push(&v, title);
 
 	if (r >= 0)
 		r = strv_pushf(&v, "--fd=%d", fd);
@@ -257,7 +257,9 @@ int share_start(const struct isolation_host *h, const struct plan *p, int contai
 	unlinkat(container_dir, SOCKET_NAME, 0);
 	if (r < 0)
 		return err_errno(e, r, "make the socket to virtiofsd");
-	if (share_argv(program, help.data ? help.data : "", where, LISTENER_FD, &argv) < 0)
+	/* whoever looks at `ps` sees whose it is, as with QEMU */
+	_cleanup_free_ char *title = str_fmt("virtiofsd:caisson-%s", p->name);
+	if (!title || share_argv(title, help.data ? help.data : "", where, LISTENER_FD, &argv) < 0)
 		return err_nomem(e);
 	struct share_child c = {
 		.plan = p, .where = where, .program = program, .argv = argv, .listener = listener, .output = output};

@@ -63,7 +63,11 @@ qemu() { helpers_of box qemu; }
 
 @test "ps on the host tells whose the VM's processes are" {
 	run -0 sh -c "tr '\\0' ' ' < /proc/$(qemu)/cmdline"
-	has "$output" box
+	has "$output" caisson-box
+	for pid in $(helpers_of box virtiofsd); do
+		run -0 sh -c "tr '\\0' ' ' < /proc/$pid/cmdline"
+		has "$output" caisson-box
+	done
 	run -0 sh -c "tr '\\0' ' ' < /proc/$(monitor_of box)/cmdline"
 	has "$output" box
 }
