@@ -118,7 +118,7 @@ teardown() {
 	skip_in process "process mode needs none of it"
 	requires unshare
 	local tool
-	for tool in $(command -v qemu-system-x86_64) $(ls /usr/lib/qemu/virtiofsd /usr/libexec/virtiofsd 2> /dev/null | head -n 1); do
+	for tool in $(command -v qemu-system-x86_64 mkfs.erofs mkfs.ext4) $(ls /usr/lib/qemu/virtiofsd /usr/libexec/virtiofsd 2> /dev/null | head -n 1); do
 		# in a mount namespace of its own the program is hidden by /dev/null
 		run --separate-stderr unshare -m --propagation private sh -c "mount --bind /dev/null '$tool' && exec '$CAISSON' run --rm -v '$BATS_TEST_TMPDIR:/mnt' '$IMAGE' true"
 		is "$status" 125
@@ -130,16 +130,35 @@ teardown() {
 
 @test "accel=kvm where KVM does not boot a guest is an error, auto goes on with a line" {
 	skip_in process "there is no acceleration"
-	if [ -e /dev/kvm ]; then
-		run -0 --separate-stderr caisson doctor || true
-	fi
 	printf 'isolation = hyperv\naccel = auto\n' > "$BATS_TEST_TMPDIR/conf"
 	run -0 --separate-stderr caisson --config "$BATS_TEST_TMPDIR/conf" run --rm "$IMAGE" echo booted
 	is "$output" booted
+	local line=$stderr
 	run -0 --separate-stderr caisson --config "$BATS_TEST_TMPDIR/conf" info --format '{{.Acceleration}}'
 	if [ "$output" = tcg ]; then
+		has "$line" 'using emulation'
+		is "$(printf '%s\n' "$line" | wc -l)" 1
 		printf 'isolation = hyperv\naccel = kvm\n' > "$BATS_TEST_TMPDIR/conf"
 		run -125 --separate-stderr caisson --config "$BATS_TEST_TMPDIR/conf" run --rm "$IMAGE" true
 		matches "$stderr" '[Kk][Vv][Mm]'
 	fi
+}
+
+@test "no /dev/kvm: accel=kvm is an error before anything is made, auto goes on with a line, tcg without one" {
+	skip_in process "there is no acceleration"
+	requires unshare
+	# a /dev of its own, with what a container needs and no kvm
+	local dev='mount -t tmpfs tmpfs /dev && for n in null:1:3 zero:1:5 full:1:7 random:1:8 urandom:1:9; do
+		set -- $(echo $n | tr : " "); mknod -m 666 /dev/$1 c $2 $3; done && ln -s /proc/self/fd /dev/fd && mkdir /dev/pts /dev/shm &&'
+	printf 'accel = kvm\n' > "$BATS_TEST_TMPDIR/conf"
+	run -125 --separate-stderr unshare -m --propagation private sh -c "$dev exec '$CAISSON' --config '$BATS_TEST_TMPDIR/conf' run --rm --isolation=hyperv '$IMAGE' true"
+	has "$stderr" /dev/kvm
+	printf 'accel = auto\n' > "$BATS_TEST_TMPDIR/conf"
+	run -0 --separate-stderr unshare -m --propagation private sh -c "$dev exec '$CAISSON' --config '$BATS_TEST_TMPDIR/conf' run --rm --isolation=hyperv '$IMAGE' echo booted"
+	is "$output" booted
+	has "$stderr" 'no /dev/kvm: using emulation'
+	run -0 --separate-stderr caisson run --rm --isolation=hyperv "$IMAGE" true # the configuration of the tests says tcg
+	is "$stderr" ''
+	run -0 caisson ps -aq
+	is "$output" ''
 }
