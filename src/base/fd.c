@@ -271,32 +271,37 @@ static int unix_address(int dirfd, const char *name, struct sockaddr_un *a)
 	return n < (int)sizeof(a->sun_path) ? 0 : -ENAMETOOLONG;
 }
 
+/* A new socket and the address of `name`. */
+static int unix_socket(int dirfd, const char *name, struct sockaddr_un *a)
+{
+	int r = unix_address(dirfd, name, a);
+
+	if (r < 0)
+		return r;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	return fd < 0 ? -errno : fd;
+}
+
 int unix_connect(int dirfd, const char *name)
 {
 	struct sockaddr_un a;
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int r = unix_address(dirfd, name, &a);
+	_cleanup_close_ int fd = unix_socket(dirfd, name, &a);
 
 	if (fd < 0)
-		return -errno;
-	if (r < 0)
-		return r;
+		return fd;
 	return connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ? -errno : steal_fd(&fd);
 }
 
 int unix_listen(int dirfd, const char *name, mode_t mode)
 {
 	struct sockaddr_un a;
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int r = unix_address(dirfd, name, &a);
+	_cleanup_close_ int fd = unix_socket(dirfd, name, &a);
 
 	if (fd < 0)
-		return -errno;
-	if (r < 0)
-		return r;
+		return fd;
 	unlinkat(dirfd, name, 0);
 	mode_t old = umask(0777 & ~mode);
-	r = bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ? -errno : 0;
+	int r = bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ? -errno : 0;
 	umask(old);
 	if (r == 0 && listen(fd, 64) < 0)
 		r = -errno;

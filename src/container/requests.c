@@ -117,28 +117,36 @@ static struct pending *pending_new(struct client *k)
 	return p;
 }
 
-/* The client if it is still there; frees p. */
-static struct client *pending_done(struct pending *p)
+/* The client to answer; NULL if it has gone, or has been told of the failure. Frees p. */
+static struct client *pending_done(struct pending *p, const struct err *e)
 {
 	struct client *k = p->container->clients;
 
 	while (k && k != p->client)
 		k = k->next;
 	free(p);
-	return k && !k->dead ? k : NULL;
+	if (!k || k->dead)
+		return NULL;
+	if (!e)
+		return k;
+	answer(k, -e->code, e);
+	return NULL;
+}
+
+/* Nobody will answer: r is why. */
+static void pending_failed(struct client *k, struct pending *p, int r, const struct err *e)
+{
+	free(p);
+	answer(k, r, e);
 }
 
 static void on_ps(void *data, char *const *lines, const struct err *e)
 {
-	struct client *k = pending_done(data);
+	struct client *k = pending_done(data, e);
 	_cleanup_buf_ struct buf b = {0};
 
 	if (!k)
 		return;
-	if (e) {
-		answer(k, -e->code, e);
-		return;
-	}
 	wire_add_u32(&b, (uint32_t)strv_len(lines));
 	strv_foreach(s, lines) {
 		if (b.len + strlen(s) + 16 < FRAME_MAX)
@@ -156,23 +164,17 @@ static void request_ps(struct client *k, struct wire *w)
 	(void)w;
 	k->role = CLIENT_ASKER;
 	int r = p ? isolate_ps(k->container->isolate, on_ps, p, &e) : err_nomem(&e);
-	if (r < 0) {
-		free(p);
-		answer(k, r, &e);
-	}
+	if (r < 0)
+		pending_failed(k, p, r, &e);
 }
 
 static void on_stats(void *data, const struct isolate_stats *s, const struct err *e)
 {
-	struct client *k = pending_done(data);
+	struct client *k = pending_done(data, e);
 	_cleanup_buf_ struct buf b = {0};
 
 	if (!k)
 		return;
-	if (e) {
-		answer(k, -e->code, e);
-		return;
-	}
 	const uint64_t v[] = {s->memory, s->memory_limit, s->cpu_ns, s->pids, s->host_memory, s->host_cpu_ns};
 	for (size_t i = 0; i < sizeof(v) / sizeof(*v); i++)
 		wire_add_u64(&b, v[i]);
@@ -188,10 +190,8 @@ static void request_stats(struct client *k, struct wire *w)
 	(void)w;
 	k->role = CLIENT_ASKER;
 	int r = p ? isolate_stats(k->container->isolate, on_stats, p, &e) : err_nomem(&e);
-	if (r < 0) {
-		free(p);
-		answer(k, r, &e);
-	}
+	if (r < 0)
+		pending_failed(k, p, r, &e);
 }
 
 static void request_pause(struct client *k, struct wire *w)
