@@ -46,7 +46,9 @@ void engine_close_db(struct engine *g);
  * body: {Config..., HostConfig: {...}, NetworkingConfig: {...}} as POST /containers/create takes it (Config's fields at the top level), e.g. Hostname
  * User Tty OpenStdin StdinOnce AttachStdin/out/err Env Cmd Entrypoint Image Volumes WorkingDir Labels StopSignal StopTimeout;
  * HostConfig: Binds Mounts Tmpfs CapAdd CapDrop Privileged ReadonlyRootfs SecurityOpt NetworkMode AutoRemove Memory MemorySwap NanoCpus PidsLimit CpuShares
- * CpusetCpus Init Isolation LogConfig ShmSize Ulimits GroupAdd Sysctls Devices ExtraHosts Dns... Everything is checked here, before anything is made.
+ * CpusetCpus Init Isolation LogConfig ShmSize Ulimits GroupAdd Sysctls Devices ExtraHosts Dns PortBindings PublishAllPorts NetworkPolicy ("open" | "closed")...
+ * NetworkingConfig: {EndpointsConfig: {NETWORK: {IPAMConfig: {IPv4Address, IPv6Address}, Aliases, MacAddress}}}; HostConfig.NetworkMode names the first network.
+ * Everything is checked here, before anything is made.
  * name: NULL for a generated one. -ENOENT and e->msg "No such image: X" lets the caller pull and try again.
  */
 int engine_create(
@@ -114,6 +116,29 @@ int engine_volume_create(struct engine *g, const char *name, const json_t *label
 int engine_volume_list(struct engine *g, json_t **ret, struct err *e);
 int engine_volume_inspect(struct engine *g, const char *name, json_t **ret, struct err *e);
 int engine_volume_remove(struct engine *g, const char *name, bool force, struct err *e);
+
+/* ---- networks (engine/networks.c) ---- */
+
+/*
+ * Objects as docker's API has them (NetworkResource), with "Isolated" beside "Internal". A network is named by its name, its id or a unique prefix of it; "bridge" is
+ * the default network, which is made at first use; "host" and "none" are listed and can be neither changed nor removed.
+ */
+
+/* body as POST /networks/create: {Name, Driver ("bridge"), Internal, Isolated, EnableIPv6, IPAM: {Config: [{Subnet, IPRange, Gateway}...]},
+ * Options: {"mtu": "1400"}, Labels}. All is checked before anything is made. */
+int engine_network_create(struct engine *g, const json_t *body, char ret_id[65], struct err *e);
+/* filters: {"name": [...], "id", "driver", "label", "type": ["custom"|"builtin"], "dangling"}; NULL: all */
+int engine_network_list(struct engine *g, const json_t *filters, json_t **ret, struct err *e);
+int engine_network_inspect(struct engine *g, const char *ref, json_t **ret, struct err *e); /* with "Containers" */
+int engine_network_remove(struct engine *g, const char *ref, struct err *e); /* -EBUSY: it has endpoints */
+/* Removes the networks of the user's that no container has; *ret: {"NetworksDeleted": ["name"...]} */
+int engine_network_prune(struct engine *g, const json_t *filters, json_t **ret, struct err *e);
+/* config: {IPAMConfig: {IPv4Address, IPv6Address}, Aliases: [...], MacAddress} or NULL. The container may run. */
+int engine_network_connect(
+	struct engine *g, const char *ref, const char *container, const json_t *config, struct err *e);
+int engine_network_disconnect(struct engine *g, const char *ref, const char *container, bool force, struct err *e);
+/* Rebuilds bridges, rules and elements from the database. */
+int engine_network_reload(struct engine *g, struct err *e);
 
 /* ---- system (engine/system.c) ---- */
 

@@ -240,7 +240,6 @@ int engine_plan(struct engine *g, const json_t *record, struct plan *ret, struct
 		.host_uts = mode_is_host(hc, "UTSMode"),
 		.host_cgroupns = mode_is_host(hc, "CgroupnsMode"),
 	};
-	ret->network_none = !ret->host_network;
 	if (!str_empty(signal) && parse_signal(signal, &ret->stop_signal) < 0)
 		return err_set(e, EINVAL, "invalid signal: %s", signal);
 	plan_limits(hc, ret);

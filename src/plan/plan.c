@@ -105,6 +105,17 @@ static const struct field device_fields[] = {
 };
 static const struct table device_table = TABLE("device", struct plan_device, device_fields);
 
+static const struct field interface_fields[] = {
+	FIELD(plan_interface, 1, T_STR, name),
+	FIELD(plan_interface, 2, T_STR, port),
+	FIELD(plan_interface, 3, T_STR, bridge),
+	FIELD(plan_interface, 4, T_STR, mac),
+	FIELD(plan_interface, 5, T_STRV, addresses),
+	FIELD(plan_interface, 6, T_STRV, gateways),
+	FIELD(plan_interface, 7, T_32, mtu),
+};
+static const struct table interface_table = TABLE("interface", struct plan_interface, interface_fields);
+
 static const struct field plan_fields[] = {
 	FIELD(plan, 1, T_STR, id),
 	FIELD(plan, 2, T_STR, name),
@@ -119,7 +130,7 @@ static const struct field plan_fields[] = {
 	FIELD(plan, 11, T_BOOL, host_ipc),
 	FIELD(plan, 12, T_BOOL, host_uts),
 	FIELD(plan, 13, T_BOOL, host_cgroupns),
-	FIELD(plan, 14, T_BOOL, network_none),
+	FIELD(plan, 14, T_BOOL, own_kernel),
 	FIELD(plan, 15, T_STRV, lower),
 	FIELD(plan, 16, T_STR, upper),
 	FIELD(plan, 17, T_STR, work),
@@ -146,6 +157,7 @@ static const struct field plan_fields[] = {
 	FIELD(plan, 38, T_BOOL, oom_kill_disable),
 	FIELD(plan, 39, T_STR, cgroup_parent),
 	FIELD(plan, 40, T_32, stop_signal),
+	FIELD(plan, 41, T_ARRAY, interfaces, .count_offset = offsetof(struct plan, interfaces_len), .sub = &interface_table),
 };
 static const struct table plan_table = TABLE("plan", struct plan, plan_fields);
 
@@ -233,6 +245,15 @@ struct plan_device *plan_add_device(struct plan *p)
 
 	p->devices = array;
 	return d;
+}
+
+struct plan_interface *plan_add_interface(struct plan *p)
+{
+	void *array = p->interfaces;
+	struct plan_interface *i = grow(p->interfaces, &p->interfaces_len, sizeof(*i), &array);
+
+	p->interfaces = array;
+	return i;
 }
 
 /* -- encoding -- */

@@ -53,6 +53,17 @@ struct plan_device {
 	char *access;    /* subset of "rwm" */
 };
 
+/* A network interface of the container's. Its host's end is a port of a network's bridge. */
+struct plan_interface {
+	char *name;       /* inside: "eth0" */
+	char *port;       /* the name of the host's end */
+	char *bridge;     /* what the host's end is a port of */
+	char *mac;        /* "02:42:ac:11:00:02" */
+	char **addresses; /* with the length of the prefix: "172.17.0.2/16", "fd00::2/64"; at most one a family */
+	char **gateways;  /* next hops of the default routes, at most one a family */
+	uint32_t mtu;     /* 0: the kernel's */
+};
+
 struct plan {
 	char *id; /* 64 hex digits */
 	char *name;
@@ -64,7 +75,9 @@ struct plan {
 	bool readonly_root;
 	bool host_network, host_pid, host_ipc, host_uts; /* share the namespace of the kernel's own */
 	bool host_cgroupns;
-	bool network_none; /* only loopback */
+	bool own_kernel; /* hyperv: the kernel is the container's alone, and its first network namespace the container's */
+	struct plan_interface *interfaces; /* beside loopback; none with host_network */
+	size_t interfaces_len;
 
 	/* The root: overlayfs of `lower` (topmost first), `upper` and `work`; without `lower`, the directory `rootfs` as it is. */
 	char **lower;
@@ -106,6 +119,7 @@ void plan_process_done(struct plan_process *p);
 /* Grows the array by one zeroed element, which is returned; NULL: out of memory. */
 struct plan_mount *plan_add_mount(struct plan *p);
 struct plan_device *plan_add_device(struct plan *p);
+struct plan_interface *plan_add_interface(struct plan *p);
 
 /*
  * The plan as bytes (docs/protocol.md, "Plan"). Encoding appends to *b. Decoding takes hostile bytes: every length is checked, strings hold no

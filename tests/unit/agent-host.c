@@ -135,7 +135,7 @@ void host_plan(struct plan *p, const char *command)
 {
 	char id[65], root[64];
 
-	*p = (struct plan){.network_none = true};
+	*p = (struct plan){0};
 	assert_int_equal(random_id(id), 0);
 	p->id = strdup(id);
 	p->rootfs = strdup(root_path(root));

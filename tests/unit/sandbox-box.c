@@ -64,7 +64,6 @@ int set_up(void **state)
 	b->plan.id = strdup(b->id);
 	b->plan.hostname = strdup("boxed");
 	b->plan.rootfs = in_dir(b, "root");
-	b->plan.network_none = true;
 	b->plan.process.cwd = strdup("/");
 	strv_push(&b->plan.process.env, path[0]);
 	strv_push(&b->plan.process.env, path[1]);

@@ -91,7 +91,7 @@ static void fill(struct plan *p)
 		.host_ipc = true,
 		.host_uts = true,
 		.host_cgroupns = true,
-		.network_none = true,
+		.own_kernel = true,
 		.lower = list("lower"),
 		.upper = text("upper"),
 		.work = text("work"),
@@ -121,6 +121,15 @@ static void fill(struct plan *p)
 	fill_mounts(p);
 	*plan_add_device(p) = (struct plan_device){text("/dev/host"), text("/dev/inside"), text("rwm")};
 	plan_add_device(p);
+	*plan_add_interface(p) = (struct plan_interface){
+		.name = text("eth0"),
+		.port = text("csp0123456789ab"),
+		.bridge = text("caisson0"),
+		.mac = text("02:42:ac:11:00:02"),
+		.addresses = list("172.17.0.2/16"),
+		.gateways = list("172.17.0.1"),
+		.mtu = 1500,
+	};
 }
 
 static void same_str(const char *a, const char *b)
@@ -203,6 +212,17 @@ static void same_texts(const struct plan *a, const struct plan *b)
 	SAME(same_str, cgroup_parent);
 }
 
+static void same_interface(const struct plan_interface *a, const struct plan_interface *b)
+{
+	SAME(same_str, name);
+	SAME(same_str, port);
+	SAME(same_str, bridge);
+	SAME(same_str, mac);
+	SAME(same_strv, addresses);
+	SAME(same_strv, gateways);
+	SAME(assert_int_equal, mtu);
+}
+
 static void same_numbers(const struct plan *a, const struct plan *b)
 {
 	SAME(assert_int_equal, init);
@@ -213,7 +233,7 @@ static void same_numbers(const struct plan *a, const struct plan *b)
 	SAME(assert_int_equal, host_ipc);
 	SAME(assert_int_equal, host_uts);
 	SAME(assert_int_equal, host_cgroupns);
-	SAME(assert_int_equal, network_none);
+	SAME(assert_int_equal, own_kernel);
 	SAME(assert_int_equal, shm_size);
 	SAME(assert_int_equal, memory);
 	SAME(assert_int_equal, memory_swap);
@@ -237,6 +257,9 @@ static void same(const struct plan *a, const struct plan *b)
 	SAME(assert_int_equal, devices_len);
 	for (size_t i = 0; i < a->devices_len; i++)
 		same_device(&a->devices[i], &b->devices[i]);
+	SAME(assert_int_equal, interfaces_len);
+	for (size_t i = 0; i < a->interfaces_len; i++)
+		same_interface(&a->interfaces[i], &b->interfaces[i]);
 }
 
 static void encode_full(struct buf *b)

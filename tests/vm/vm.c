@@ -226,7 +226,6 @@ struct vm_run *vm_new(const char *script)
 	r->plan.id = strdup(id);
 	r->plan.name = str_fmt("test-%.8s", id);
 	r->plan.hostname = strdup("guest");
-	r->plan.network_none = true;
 	r->plan.image_erofs = strdup(image);
 	r->plan.disk = str_fmt("%s/%.8s.ext4", state, id);
 	vm_set_argv(&r->plan.process, script);
