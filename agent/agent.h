@@ -7,6 +7,7 @@
  *   process.c   the workload and the execs: start, signal, size, end
  *   stdio.c     streams: the workload's pipes and terminals <-> DATA frames, by credit
  *   requests.c  questions that get a REPLY
+ *   cards.c     network cards that come and go while the container runs
  *   machine.c   what START does to the guest before the workload, and SHUTDOWN after it
  *   boot.c      from the kernel's hand-over to an open port
  *
@@ -112,6 +113,12 @@ void process_free_all(struct agent *a);
 /* Answers AGENT_STATS, PS, FREEZE, UPDATE; -EBADMSG if the frame does not parse. */
 int request_answer(struct agent *a, const struct frame *f);
 
+/* -- cards.c -- */
+
+/* AGENT_CONNECT and AGENT_DISCONNECT, behind the request's number; a payload that does not parse leaves w->bad. */
+int card_connect(struct agent *a, struct wire *w, struct err *e);
+int card_disconnect(struct agent *a, struct wire *w, struct err *e);
+
 /* -- machine.c -- */
 
 /* What the host says at the start, decoded. */
@@ -144,6 +151,7 @@ int boot_open_port(int *ret_fd, struct err *e);
 struct machine {
 	int (*prepare)(const struct start *s, struct err *e);
 	uint64_t (*memory)(void);
+	int (*load)(const char *list, struct err *e); /* boot_modules */
 	const char *init_path;
 };
 
@@ -160,6 +168,7 @@ struct agent {
 	struct plan plan;
 	struct sandbox sandbox;
 	struct process *processes;
+	int parking; /* the network namespace of the cards that are put by; -1: none yet */
 };
 
 /* Ends the service with an error; the first one counts. */

@@ -16,6 +16,7 @@ int main(void)
 	static const struct machine machine = {
 		.prepare = machine_prepare,
 		.memory = machine_memory,
+		.load = boot_modules,
 		.init_path = AGENT_INIT,
 	};
 	struct err e = ERR_INIT;

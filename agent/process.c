@@ -163,7 +163,7 @@ int process_start(struct agent *a, struct err *e)
 		return err_nomem(e);
 	int r = pipes_open(&pipes, &a->plan.process, e);
 	if (r == 0)
-		r = sandbox_start(&a->plan, &pipes.child, a->machine->init_path, &a->sandbox, e);
+		r = sandbox_start(&a->plan, &pipes.child, a->machine->init_path, NULL, &a->sandbox, e);
 	pipes_close_child(&pipes);
 	if (r < 0) {
 		pipes_done(&pipes);

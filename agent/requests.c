@@ -74,6 +74,18 @@ static int answer_update(struct agent *a, struct wire *w, struct buf *b, struct 
 	return r;
 }
 
+static int answer_connect(struct agent *a, struct wire *w, struct buf *b, struct err *e)
+{
+	(void)b;
+	return card_connect(a, w, e);
+}
+
+static int answer_disconnect(struct agent *a, struct wire *w, struct buf *b, struct err *e)
+{
+	(void)b;
+	return card_disconnect(a, w, e);
+}
+
 typedef int answer_fn(struct agent *a, struct wire *w, struct buf *b, struct err *e);
 
 static answer_fn *find_answer(uint8_t op)
@@ -86,6 +98,8 @@ static answer_fn *find_answer(uint8_t op)
 		{AGENT_PS, answer_ps},
 		{AGENT_FREEZE, answer_freeze},
 		{AGENT_UPDATE, answer_update},
+		{AGENT_CONNECT, answer_connect},
+		{AGENT_DISCONNECT, answer_disconnect},
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)

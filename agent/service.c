@@ -66,7 +66,9 @@ static int start(struct agent *a, const struct start *s, struct err *e)
 	a->memory_guard = a->machine->memory();
 	if (!a->plan.memory)
 		a->plan.memory = a->memory_guard;
-	return process_start(a, e);
+	if (a->plan.interfaces_len && a->plan.own_kernel)
+		r = a->machine->load("net", e);
+	return r < 0 ? r : process_start(a, e);
 }
 
 static int on_start(struct agent *a, struct wire *w)
@@ -193,6 +195,8 @@ static int dispatch(struct agent *a, const struct frame *f)
 	case AGENT_PS:
 	case AGENT_FREEZE:
 	case AGENT_UPDATE:
+	case AGENT_CONNECT:
+	case AGENT_DISCONNECT:
 		return request_answer(a, f);
 	case AGENT_DATA:
 	case AGENT_EOF:
@@ -294,7 +298,7 @@ static int serve(struct agent *a)
 
 int service_run(int port_fd, const struct machine *m, struct err *e)
 {
-	struct agent a = {.machine = m, .port.fd = port_fd, .sandbox = SANDBOX_INIT};
+	struct agent a = {.machine = m, .port.fd = port_fd, .sandbox = SANDBOX_INIT, .parking = -1};
 	int r = serve(&a);
 
 	if (r < 0)
@@ -302,6 +306,7 @@ int service_run(int port_fd, const struct machine *m, struct err *e)
 	process_free_all(&a);
 	if (a.sandbox.pid > 0)
 		sandbox_done(&a.sandbox);
+	close_fd(&a.parking);
 	plan_done(&a.plan);
 	port_done(&a.port);
 	loop_free(a.loop);

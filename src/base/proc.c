@@ -7,6 +7,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -103,7 +104,7 @@ bool proc_find_program(const char *name, char *ret, size_t size)
 	return false;
 }
 
-int proc_run(char *const argv[], struct buf *out, struct err *e)
+static int run(char *const argv[], int in, struct buf *out, struct err *e)
 {
 	char program[4096];
 	posix_spawn_file_actions_t actions;
@@ -121,7 +122,10 @@ int proc_run(char *const argv[], struct buf *out, struct err *e)
 	posix_spawnattr_setsigmask(&attr, &none);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
 	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+	if (in >= 0)
+		posix_spawn_file_actions_adddup2(&actions, in, 0);
+	else
+		posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
 	if (out)
 		posix_spawn_file_actions_adddup2(&actions, p[1], 1);
 	else
@@ -144,6 +148,21 @@ int proc_run(char *const argv[], struct buf *out, struct err *e)
 		if (errno != EINTR)
 			return err_errno(e, errno, "wait for %s", argv[0]);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int proc_run(char *const argv[], struct buf *out, struct err *e)
+{
+	return run(argv, -1, out, e);
+}
+
+int proc_run_input(char *const argv[], const void *input, size_t n, struct buf *out, struct err *e)
+{
+	_cleanup_close_ int fd = memfd_create("input", MFD_CLOEXEC);
+
+	int r = fd < 0 ? -errno : fd_write_all(fd, input, n);
+	if (r == 0 && lseek(fd, 0, SEEK_SET) < 0)
+		r = -errno;
+	return r < 0 ? err_errno(e, r, "pass the input of %s", argv[0]) : run(argv, fd, out, e);
 }
 
 int random_bytes(void *p, size_t n)

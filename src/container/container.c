@@ -154,6 +154,21 @@ static void on_exited(void *data, int proc, const struct isolate_exit *x)
 	malloc_trim(0); /* what a busy exec's backlog took */
 }
 
+static int on_attach(
+	void *data, const struct plan_interface *f, pid_t pid, const char *parked, int *ret_tap, struct err *e)
+{
+	const struct container_hooks *h = &((struct container *)data)->run->hooks;
+
+	return h->attach(h->data, f, pid, parked, ret_tap, e);
+}
+
+static int on_detach(void *data, const char *port, bool park, struct err *e)
+{
+	const struct container_hooks *h = &((struct container *)data)->run->hooks;
+
+	return h->detach(h->data, port, park, e);
+}
+
 static void on_notice(void *data, const char *text)
 {
 	struct container *c = data;
@@ -223,6 +238,8 @@ static int begin(struct container *c, struct err *e)
 		.started = on_started,
 		.exec_started = on_exec_started,
 		.exited = on_exited,
+		.attach = on_attach,
+		.detach = on_detach,
 		.notice = on_notice,
 	};
 

@@ -31,6 +31,10 @@ struct container_hooks {
 	void (*running)(void *data, pid_t pid, const char *accel); /* some time after the start: make it durable */
 	void (*ended)(void *data,
 		const struct container_end *end); /* record the end, remove if asked to; before clients are told */
+	/* As in isolate_events, with the `data` of these hooks. */
+	int (*attach)(void *data, const struct plan_interface *f, pid_t pid, const char *parked, int *ret_tap,
+		struct err *e);
+	int (*detach)(void *data, const char *port, bool park, struct err *e);
 	void *data;
 };
 

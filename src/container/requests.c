@@ -222,6 +222,48 @@ static void request_update(struct client *k, struct wire *w)
 	answer(k, r, &e);
 }
 
+static void on_changed(void *data, const struct err *e)
+{
+	struct client *k = pending_done(data, e);
+
+	if (k)
+		answer(k, 0, NULL);
+}
+
+typedef int change_fn(
+	struct isolate *i, const struct plan_interface *f, isolate_done_fn *fn, void *data, struct err *e);
+
+static void request_change(struct client *k, struct wire *w, change_fn *change)
+{
+	struct pending *pending = pending_new(k);
+	struct err e = ERR_INIT;
+	struct plan plan = {0};
+	size_t n;
+	const char *p = wire_bytes(w, &n);
+
+	k->role = CLIENT_ASKER;
+	int r = !pending ? err_nomem(&e)
+		: w->bad ? err_set(&e, EBADMSG, "damaged request")
+			 : plan_decode(&plan, p, n, &e);
+	if (r == 0 && plan.interfaces_len != 1)
+		r = err_set(&e, EBADMSG, "damaged request");
+	if (r == 0)
+		r = change(k->container->isolate, plan.interfaces, on_changed, pending, &e);
+	plan_done(&plan);
+	if (r < 0)
+		pending_failed(k, pending, r, &e);
+}
+
+static void request_connect(struct client *k, struct wire *w)
+{
+	request_change(k, w, isolate_connect);
+}
+
+static void request_disconnect(struct client *k, struct wire *w)
+{
+	request_change(k, w, isolate_disconnect);
+}
+
 static void (*const requests[])(struct client *k, struct wire *w) = {
 	[MONITOR_ATTACH] = request_attach,
 	[MONITOR_EXEC] = request_exec,
@@ -234,6 +276,8 @@ static void (*const requests[])(struct client *k, struct wire *w) = {
 	[MONITOR_PAUSE] = request_pause,
 	[MONITOR_UPDATE] = request_update,
 	[MONITOR_KILL] = request_kill,
+	[MONITOR_CONNECT] = request_connect,
+	[MONITOR_DISCONNECT] = request_disconnect,
 };
 
 /* A frame of a client whose request was answered already: only input counts. */

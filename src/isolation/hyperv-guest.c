@@ -52,6 +52,8 @@ int guest_plan_make(const struct plan *p, struct guest_plan *ret, struct err *e)
 	*g = (struct guest_plan){.plan = *p};
 	g->plan.mounts = NULL;
 	g->plan.lower = calloc(2, sizeof(char *));
+	g->plan.own_kernel = true;
+	g->plan.netns = NULL;
 	g->plan.image_erofs = g->plan.disk = g->plan.cgroup_parent = NULL;
 	g->plan.cpuset_cpus = NULL;
 	g->plan.rootfs = NULL;
@@ -102,6 +104,8 @@ int guest_plan_check(const struct plan *p, struct err *e)
 		const char *what, *why;
 	} cannot[] = {
 		{p->host_network, "--network=host", "the container has its own kernel, and so its own network"},
+		{p->netns != NULL, "--network=container:",
+			"the container has its own kernel, and so its own network"},
 		{p->host_pid, "--pid=host", "the container has its own kernel, and so its own processes"},
 		{p->host_ipc, "--ipc=host", "the container has its own kernel"},
 		{p->host_uts, "--uts=host", "the container has its own kernel, and so its own name"},

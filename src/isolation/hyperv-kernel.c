@@ -206,7 +206,10 @@ static int fetch_into(const struct isolation_host *h, const char *tmp, const cha
 
 	if (!x || !keep || !final || !line)
 		return err_nomem(e);
-	if (access(final, F_OK) == 0)
+	_cleanup_free_ char *newest_list = path_join(final, "modules/plug");
+	if (!newest_list)
+		return err_nomem(e);
+	if (access(newest_list, F_OK) == 0)
 		return 0;
 	if (notice)
 		notice(data, line);
@@ -215,6 +218,9 @@ static int fetch_into(const struct isolation_host *h, const char *tmp, const cha
 		r = unpack(tmp, e);
 	if (r == 0)
 		r = keep_needed(x, version, keep, e);
+	/* one that an earlier version unpacked, with fewer modules, makes room */
+	if (r == 0)
+		rm_rf(AT_FDCWD, final);
 	if (r == 0 && rename(keep, final) < 0)
 		r = err_errno(e, errno, "rename to %s", final);
 	return r;

@@ -30,6 +30,7 @@ static const struct {
 	{"root", {"virtio_blk", "erofs", "overlay", "ext4"}},
 	{"share", {"fuse", "virtiofs"}},
 	{"net", {"virtio_net"}},
+	{"plug", {"virtio_pci", "virtio_net"}},
 };
 
 /* The section ".modinfo" of an ELF64 file; every offset is checked, as the package's content is not ours. */

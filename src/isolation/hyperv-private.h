@@ -39,6 +39,30 @@ int accel_choose(const struct isolation_host *h, const struct kernel *k, const c
 int accel_check(const struct isolation_host *h, struct err *e); /* accel=kvm and no usable /dev/kvm; boots nothing */
 uint64_t accel_tsc_khz(const struct isolation_host *h);         /* of this host, measured once per boot; 0: unknown */
 
+/* ---- hyperv-cards.c: the VM's network cards ---- */
+enum { VM_CARDS_MAX = 8, VM_SLOTS = 4 }; /* cards from the start; slots for later ones */
+struct card {
+	char mac[18];  /* as the guest's kernel knows it, for good */
+	char port[16]; /* what its tap is called on the host */
+	int tap;
+	bool parked; /* put by, for a later connect: the tap has no bridge, and the guest hides it */
+};
+struct cards {
+	struct isolate *isolate;
+	struct card all[VM_CARDS_MAX + VM_SLOTS];
+	size_t len;
+	unsigned slots_used;
+};
+/* Makes the taps of the plan's interfaces. */
+int cards_open(struct cards *c, struct isolate *i, struct err *e);
+void cards_close(struct cards *c);
+struct qmp;
+struct peer;
+int cards_connect(struct cards *c, struct qmp *q, struct peer *p, const struct plan_interface *f, isolate_done_fn *fn,
+	void *data, struct err *e);
+int cards_disconnect(struct cards *c, struct peer *p, const struct plan_interface *f, isolate_done_fn *fn, void *data,
+	struct err *e);
+
 /* ---- hyperv-qemu.c ---- */
 /* Everything that makes a command line; descriptors are those of the parent. */
 struct vm_config {
@@ -50,12 +74,16 @@ struct vm_config {
 	int kernel, initrd, image, disk; /* image, disk: -1 for none */
 	int agent, qmp, console;
 	int share; /* connected to virtiofsd, or -1 */
+	const struct card *cards; /* those that are there from the start */
+	size_t cards_len;
 };
 uint64_t vm_memory_mib(uint64_t limit); /* of the VM, for a workload that may use `limit` bytes (0: no limit) */
 unsigned vm_cpus(uint64_t nanocpus, unsigned host_cpus);
 #define VM_SHARE_TAG "caisson"
 /* argv for QEMU; descriptors named in it are those of fds[] as confine_spawn numbers them: fds[k] becomes CONFINE_FD + k. */
-enum { CONFINE_FD = 10, VM_FDS_MAX = 8 };
+enum { CONFINE_FD = 10, VM_FDS_MAX = 8 + VM_CARDS_MAX };
+/* A card that is plugged into slot `slot` of a running VM: what device_add is given; netdev is "net<number>". */
+char *vm_card_arguments(unsigned slot, unsigned number, const char *mac);
 int vm_argv(const struct vm_config *c, char ***ret, int *fds, size_t *ret_nfds);
 
 /* ---- hyperv-confine.c ---- */
@@ -109,7 +137,8 @@ void console_done(struct console *c);
 struct qmp;
 typedef void qmp_fn(void *data, const struct err *e);  /* e NULL: done */
 int qmp_new(struct loop *l, int fd, struct qmp **ret); /* fd is owned from here */
-int qmp_run(struct qmp *q, const char *command, qmp_fn *fn, void *data);
+/* arguments: members of a JSON object, or NULL; fd: goes along, or -1. */
+int qmp_run(struct qmp *q, const char *command, const char *arguments, int fd, qmp_fn *fn, void *data);
 void qmp_free(struct qmp *q);
 /* One line of QEMU's: 1 an answer (*e set if it is an error), 0 something else, -EBADMSG. */
 int qmp_parse(const char *line, size_t n, struct err *e);

@@ -75,7 +75,7 @@ static void add_machine(struct args *a, const struct vm_config *c)
 	bool kvm = c->accel[0] == 'k';
 
 	add(a, "-M");
-	addf(a, "microvm,acpi=on,pic=%s,pit=off,rtc=on,isa-serial=on,memory-backend=ram", kvm ? "on" : "off");
+	addf(a, "microvm,acpi=on,pcie=on,pic=%s,pit=off,rtc=on,isa-serial=on,memory-backend=ram", kvm ? "on" : "off");
 	add(a, "-accel");
 	add(a, c->accel);
 	add(a, "-cpu");
@@ -132,6 +132,28 @@ static void add_disk(struct args *a, int fd, const char *id, bool readonly)
 	addf(a, "virtio-blk-device,drive=%s,serial=%s", id, id);
 }
 
+/* Cards from the start are virtio-mmio, which the guest finds without looking at PCI; later ones go into the slots. */
+static void add_cards(struct args *a, const struct vm_config *c)
+{
+	for (size_t i = 0; i < c->cards_len; i++) {
+		add(a, "-netdev");
+		addf(a, "tap,id=net%zu,fd=%d,vhost=off", i, give(a, c->cards[i].tap));
+		add(a, "-device");
+		addf(a, "virtio-net-device,netdev=net%zu,mac=%s", i, c->cards[i].mac);
+	}
+	for (unsigned i = 0; i < VM_SLOTS; i++) {
+		add(a, "-device");
+		addf(a, "pcie-root-port,id=slot%u,slot=%u,chassis=%u,power_controller_present=off", i, i + 1, i + 1);
+	}
+}
+
+char *vm_card_arguments(unsigned slot, unsigned number, const char *mac)
+{
+	return str_fmt("\"driver\":\"virtio-net-pci\",\"id\":\"card%u\",\"netdev\":\"net%u\",\"bus\":\"slot%u\",\"mac\":\"%s\","
+		       "\"romfile\":\"\"",
+		number, number, slot, mac);
+}
+
 int vm_argv(const struct vm_config *c, char ***ret, int *fds, size_t *ret_nfds)
 {
 	struct args a = {.fds = fds};
@@ -162,6 +184,7 @@ int vm_argv(const struct vm_config *c, char ***ret, int *fds, size_t *ret_nfds)
 	add(&a, "virtserialport,chardev=agent,name=" AGENT_PORT);
 	add_disk(&a, c->image, "image", true);
 	add_disk(&a, c->disk, "disk", false);
+	add_cards(&a, c);
 	if (c->share >= 0) {
 		add(&a, "-chardev");
 		addf(&a, "socket,id=share,fd=%d", give(&a, c->share));

@@ -229,19 +229,22 @@ static void on_readable(void *data, int fd, uint32_t events)
 		fail_all(q, "QEMU's monitor does not speak QMP");
 }
 
-int qmp_run(struct qmp *q, const char *command, qmp_fn *fn, void *data)
+int qmp_run(struct qmp *q, const char *command, const char *arguments, int fd, qmp_fn *fn, void *data)
 {
-	char line[256];
-	int n = snprintf(line, sizeof(line), "{\"execute\":\"%s\"}\n", command);
+	_cleanup_free_ char *line = arguments
+		? str_fmt("{\"execute\":\"%s\",\"arguments\":{%s}}\n", command, arguments)
+		: str_fmt("{\"execute\":\"%s\"}\n", command);
 
+	if (!line)
+		return -ENOMEM;
 	if (!q->source)
 		return -EPIPE;
-	if (q->count == COMMANDS_MAX || n >= (int)sizeof(line))
+	if (q->count == COMMANDS_MAX)
 		return -EBUSY;
 	/* a line fits the socket's buffer; a QEMU that does not read is stuck anyway */
-	ssize_t sent = write(q->fd, line, (size_t)n);
-	if (sent != n)
-		return sent < 0 ? -errno : -EIO;
+	int r = fd_send(q->fd, line, strlen(line), &fd, fd >= 0);
+	if (r < 0)
+		return r;
 	q->queue[(q->first + q->count++) % COMMANDS_MAX] = (struct command){fn, data};
 	return 0;
 }
@@ -259,7 +262,7 @@ int qmp_new(struct loop *l, int fd, struct qmp **ret)
 		free(q);
 		return -ENOMEM;
 	}
-	int r = qmp_run(q, "qmp_capabilities", NULL, NULL);
+	int r = qmp_run(q, "qmp_capabilities", NULL, -1, NULL, NULL);
 	*ret = q;
 	return r;
 }

@@ -57,6 +57,7 @@ struct hyperv {
 	unsigned tries;
 	struct vm vm;
 	struct vm_parts parts;
+	struct cards cards;
 	char *root;
 	int uid_lock;
 	struct source *tick;
@@ -315,6 +316,11 @@ static int hyperv_start(struct isolate *i, struct err *e)
 	if (r < 0)
 		return r;
 	h->parts.root = h->root;
+	r = cards_open(&h->cards, i, e);
+	if (r < 0)
+		return r;
+	h->parts.config.cards = h->cards.all;
+	h->parts.config.cards_len = h->cards.len;
 	return boot(h, e);
 }
 
@@ -388,7 +394,7 @@ static int hyperv_kill(struct isolate *i, struct err *e)
 static int hyperv_pause(struct isolate *i, bool on, struct err *e)
 {
 	struct hyperv *h = i->backend;
-	int r = qmp_run(h->vm.qmp, on ? "stop" : "cont", NULL, NULL);
+	int r = qmp_run(h->vm.qmp, on ? "stop" : "cont", NULL, -1, NULL, NULL);
 
 	if (r < 0)
 		return err_errno(e, r, "%s the VM", on ? "pause" : "unpause");
@@ -517,6 +523,26 @@ static int hyperv_update(struct isolate *i, const struct plan *p, struct err *e)
 	return r < 0 ? r : peer_request(h->vm.peer, AGENT_UPDATE, b.data, b.len, on_updated, h, e);
 }
 
+static int hyperv_connect(
+	struct isolate *i, const struct plan_interface *f, isolate_done_fn *fn, void *data, struct err *e)
+{
+	struct hyperv *h = i->backend;
+
+	if (h->paused)
+		return err_set(e, EBUSY, "container %s is paused", i->plan->name);
+	return cards_connect(&h->cards, h->vm.qmp, h->vm.peer, f, fn, data, e);
+}
+
+static int hyperv_disconnect(
+	struct isolate *i, const struct plan_interface *f, isolate_done_fn *fn, void *data, struct err *e)
+{
+	struct hyperv *h = i->backend;
+
+	if (h->paused)
+		return err_set(e, EBUSY, "container %s is paused", i->plan->name);
+	return cards_disconnect(&h->cards, h->vm.peer, f, fn, data, e);
+}
+
 static pid_t hyperv_pid(const struct isolate *i)
 {
 	const struct hyperv *h = i->backend;
@@ -537,7 +563,7 @@ static void wait_for_shutdown(struct hyperv *h)
 	uint64_t end = clock_mono_ms() + SHUTDOWN_MS;
 
 	if (h->paused)
-		qmp_run(h->vm.qmp, "cont", NULL, NULL);
+		qmp_run(h->vm.qmp, "cont", NULL, -1, NULL, NULL);
 	while (clock_mono_ms() < end) {
 		peer_flush(h->vm.peer);
 		peer_drain(h->vm.peer); /* a guest that waits for us to read would not end */
@@ -561,6 +587,7 @@ static void hyperv_destroy(struct isolate *i)
 	close_fd(&h->parts.config.initrd);
 	close_fd(&h->parts.config.image);
 	close_fd(&h->parts.config.disk);
+	cards_close(&h->cards);
 	close_fd(&h->uid_lock);
 	free(h->root);
 	free(h);
@@ -589,6 +616,8 @@ const struct isolation_ops isolation_hyperv_ops = {
 	.update = hyperv_update,
 	.stats = hyperv_stats,
 	.ps = hyperv_ps,
+	.connect = hyperv_connect,
+	.disconnect = hyperv_disconnect,
 	.pid = hyperv_pid,
 	.accel = hyperv_accel,
 	.destroy = hyperv_destroy,

@@ -142,6 +142,21 @@ int isolate_ps(struct isolate *i, isolate_ps_fn *fn, void *data, struct err *e)
 	return r < 0 ? r : i->ops->ps(i, fn, data, e);
 }
 
+int isolate_connect(struct isolate *i, const struct plan_interface *f, isolate_done_fn *fn, void *data, struct err *e)
+{
+	int r = check_running(i, e);
+
+	return r < 0 ? r : i->ops->connect(i, f, fn, data, e);
+}
+
+int isolate_disconnect(
+	struct isolate *i, const struct plan_interface *f, isolate_done_fn *fn, void *data, struct err *e)
+{
+	int r = check_running(i, e);
+
+	return r < 0 ? r : i->ops->disconnect(i, f, fn, data, e);
+}
+
 pid_t isolate_pid(const struct isolate *i)
 {
 	return i->backend ? i->ops->pid(i) : 0;

@@ -58,6 +58,14 @@ struct isolate_events {
 	void (*exec_started)(void *data, int proc, struct isolate_io *io, const struct err *e);
 	/* A process has ended. Its output may still be in its pipes; they reach their end by themselves. For MAIN it is the last call. */
 	void (*exited)(void *data, int proc, const struct isolate_exit *x);
+	/*
+	 * Makes the host's end of an interface of the plan, a port of its bridge: a veth pair whose other end, with the interface's name and hardware address, is in the
+	 * network namespace of `pid`; or (pid 0) a tap, whose descriptor is *ret_tap. parked: NULL, or the name of a tap that was put by and is used again.
+	 */
+	int (*attach)(void *data, const struct plan_interface *f, pid_t pid, const char *parked, int *ret_tap,
+		struct err *e);
+	/* Removes a port. park: it is a tap, and stays without a bridge. */
+	int (*detach)(void *data, const char *port, bool park, struct err *e);
 	/* What starting is doing, for --timing and for a line to the user ("/dev/kvm does not boot a guest: using emulation"). May be NULL. */
 	void (*notice)(void *data, const char *text);
 };
@@ -93,6 +101,12 @@ int isolate_stats(struct isolate *i, isolate_stats_fn *fn, void *data, struct er
  * document): uid pid ppid c stime tty time cmd. Same calling as stats. */
 typedef void isolate_ps_fn(void *data, char *const *lines, const struct err *e);
 int isolate_ps(struct isolate *i, isolate_ps_fn *fn, void *data, struct err *e);
+
+/* Adds an interface to the running container, or removes it. Same calling as stats: fn tells when it is done; *f is needed only during the call. */
+typedef void isolate_done_fn(void *data, const struct err *e);
+int isolate_connect(struct isolate *i, const struct plan_interface *f, isolate_done_fn *fn, void *data, struct err *e);
+int isolate_disconnect(
+	struct isolate *i, const struct plan_interface *f, isolate_done_fn *fn, void *data, struct err *e);
 
 pid_t isolate_pid(const struct isolate *i); /* of PID 1 on the host's kernel (process) or of QEMU (hyperv); 0: none */
 const char *isolate_accel(const struct isolate *i); /* "kvm", "tcg", or "" for process */

@@ -175,9 +175,24 @@ static int process_check(const struct isolation_host *h, const struct plan *p, s
 	return sandbox_check(p, e);
 }
 
+/* The links of all interfaces of the plan. */
+static int attach_all(void *data, pid_t pid, struct err *e)
+{
+	struct isolate *i = data;
+	int none;
+
+	for (size_t k = 0; k < i->plan->interfaces_len; k++) {
+		int r = i->events.attach(i->events_data, &i->plan->interfaces[k], pid, NULL, &none, e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 static int process_start(struct isolate *i, struct err *e)
 {
 	struct process *p = calloc(1, sizeof(*p));
+	struct sandbox_network net = {attach_all, i};
 	struct stdio_pair s;
 
 	if (!p)
@@ -187,7 +202,7 @@ static int process_start(struct isolate *i, struct err *e)
 	_cleanup_free_ char *init = path_join(i->host->libexec_dir, "caisson-init");
 	int r = stdio_open(&i->plan->process, &s, e);
 	if (r == 0)
-		r = sandbox_start(i->plan, &s.child, init, &p->sandbox, e);
+		r = sandbox_start(i->plan, &s.child, init, &net, &p->sandbox, e);
 	stdio_close_child(&s);
 	if (r == 0)
 		r = add_child(i, ISOLATE_MAIN, p->sandbox.pid, p->sandbox.pidfd, p->sandbox.tty, e);
@@ -303,6 +318,35 @@ static int process_ps(struct isolate *i, isolate_ps_fn *fn, void *data, struct e
 	return 0;
 }
 
+static int process_connect(
+	struct isolate *i, const struct plan_interface *f, isolate_done_fn *fn, void *data, struct err *e)
+{
+	struct process *p = i->backend;
+	struct err none;
+	int tap;
+
+	int r = i->events.attach(i->events_data, f, p->sandbox.pid, NULL, &tap, e);
+	if (r < 0)
+		return r;
+	r = sandbox_add_interface(&p->sandbox, i->plan, f, e);
+	if (r < 0) {
+		i->events.detach(i->events_data, f->port, false, &none);
+		return r;
+	}
+	fn(data, NULL);
+	return 0;
+}
+
+static int process_disconnect(
+	struct isolate *i, const struct plan_interface *f, isolate_done_fn *fn, void *data, struct err *e)
+{
+	int r = i->events.detach(i->events_data, f->port, false, e);
+
+	if (r == 0)
+		fn(data, NULL);
+	return r;
+}
+
 static pid_t process_pid(const struct isolate *i)
 {
 	const struct process *p = i->backend;
@@ -354,6 +398,8 @@ const struct isolation_ops isolation_process_ops = {
 	.update = process_update,
 	.stats = process_stats,
 	.ps = process_ps,
+	.connect = process_connect,
+	.disconnect = process_disconnect,
 	.pid = process_pid,
 	.accel = process_accel,
 	.destroy = process_destroy,

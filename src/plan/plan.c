@@ -158,6 +158,8 @@ static const struct field plan_fields[] = {
 	FIELD(plan, 39, T_STR, cgroup_parent),
 	FIELD(plan, 40, T_32, stop_signal),
 	FIELD(plan, 41, T_ARRAY, interfaces, .count_offset = offsetof(struct plan, interfaces_len), .sub = &interface_table),
+	FIELD(plan, 42, T_STR, netns),
+	FIELD(plan, 43, T_64, netns_id),
 };
 static const struct table plan_table = TABLE("plan", struct plan, plan_fields);
 

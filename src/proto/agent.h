@@ -43,6 +43,9 @@ enum agent_op {
 	AGENT_PS = 39,     /* u32 request; REPLY: u32 count, str line ...: "uid\tpid\tppid\tc\tstime\ttty\ttime\tcmd" */
 	AGENT_FREEZE = 40, /* u32 request, u32 1 freeze or 0 thaw; REPLY: empty */
 	AGENT_UPDATE = 41, /* u32 request, bytes plan of which the limits count; REPLY: empty */
+	AGENT_CONNECT = 42, /* u32 request, u32 1 if the card was just plugged in, 0 if it was put by, str card's own hardware
+			       address, bytes plan of which the one interface counts; REPLY: empty */
+	AGENT_DISCONNECT = 43, /* u32 request, str card's own hardware address, str that which it has now; puts it by; REPLY: empty */
 
 	/* both ways; `stream` in the frame's header */
 	AGENT_DATA = 64,   /* bytes, 1..AGENT_DATA_MAX */
@@ -66,7 +69,7 @@ enum { AGENT_HAS_SHARE = 1 };
  * The initramfs: /init (the agent), AGENT_INIT, empty directories dev proc sys run tmp image disk share, /dev/console (5,1) and the kernel's modules in
  * AGENT_MODULES. There a list names the .ko files of one need in load order, one per line: "boot" (virtio_mmio, virtio_pci, virtio_console; before
  * HELLO), "root"
- * (virtio_blk, erofs, overlay, ext4 if a module), "share" (fuse, virtiofs), "net" (virtio_net). A file may be in several lists: EEXIST is fine.
+ * (virtio_blk, erofs, overlay, ext4 if a module), "share" (fuse, virtiofs), "net" (virtio_net), "plug" (virtio_pci: for cards that come later). A file may be in several lists: EEXIST is fine.
  * A missing list or an empty one: the kernel has these built in.
  */
 #define AGENT_MODULES "/modules"

@@ -24,6 +24,8 @@ enum monitor_op {
 	MONITOR_PAUSE = 9,   /* u32 1 pause, 0 unpause */
 	MONITOR_UPDATE = 10, /* bytes plan, of which the limits count */
 	MONITOR_KILL = 11,   /* the cgroup or the VM is killed at once; answered EXITED */
+	MONITOR_CONNECT = 12,    /* bytes plan, of which the one interface counts */
+	MONITOR_DISCONNECT = 13, /* the same */
 
 	/* answers */
 	MONITOR_OK = 32,

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "base/fd.h"
@@ -26,7 +27,7 @@ uint64_t namespace_flags(const struct plan *p)
 		flags |= CLONE_NEWIPC;
 	if (!p->host_uts)
 		flags |= CLONE_NEWUTS;
-	if (!p->host_network)
+	if (!p->host_network && !p->own_kernel)
 		flags |= CLONE_NEWNET;
 	return flags;
 }
@@ -52,6 +53,18 @@ pid_t namespace_fork(uint64_t flags, int cgroup, bool as_sibling, int *ret_pidfd
 	if (pid > 0 && ret_pidfd)
 		*ret_pidfd = pidfd;
 	return (pid_t)pid;
+}
+
+int namespace_join_network(const struct plan *p, struct err *e)
+{
+	_cleanup_close_ int fd = open(p->netns, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_errno(e, errno, "open the network namespace %s", p->netns);
+	if (st.st_ino != p->netns_id)
+		return err_set(e, ESRCH, "the container whose network is to be joined has ended");
+	return setns(fd, CLONE_NEWNET) < 0 ? err_errno(e, errno, "join the network namespace %s", p->netns) : 0;
 }
 
 int namespace_loopback_up(struct err *e)

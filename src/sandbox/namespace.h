@@ -16,6 +16,7 @@ uint64_t namespace_flags(const struct plan *p);
  * NULL. as_sibling: the new process becomes a child of the caller's parent. Returns the pid or -errno. */
 pid_t namespace_fork(uint64_t flags, int cgroup, bool as_sibling, int *ret_pidfd);
 
+int namespace_join_network(const struct plan *p, struct err *e); /* that of p->netns */
 int namespace_loopback_up(struct err *e);
 int namespace_set_names(const struct plan *p, struct err *e);
 

@@ -23,6 +23,7 @@
 #include "sandbox/launch.h"
 #include "sandbox/mount.h"
 #include "sandbox/namespace.h"
+#include "sandbox/network.h"
 #include "sandbox/setup.h"
 
 static void cleanup_cgroup(struct cgroup *c)
@@ -74,6 +75,17 @@ static int finish_root(const struct setup *s, struct err *e)
 	return r < 0 ? err_errno(e, r, "make the root read-only") : 0;
 }
 
+/* The caller says in one byte that the links are there; if it cannot make them it kills this process. */
+static int wait_for_network(int sock, struct err *e)
+{
+	char go;
+	ssize_t n;
+
+	while ((n = recv(sock, &go, 1, 0)) < 0 && errno == EINTR)
+		;
+	return n == 1 ? 0 : err_set(e, EIO, "the container's network was not made");
+}
+
 /* The container's first process, up to its exec. Returns only a failure. */
 static int first_process(struct setup *s, struct launch *l, struct err *e)
 {
@@ -91,6 +103,8 @@ static int first_process(struct setup *s, struct launch *l, struct err *e)
 		r = err_errno(e, errno, "make a cgroup namespace");
 	if (r == 0)
 		r = namespace_set_names(p, e);
+	if (r == 0 && p->netns)
+		r = namespace_join_network(p, e);
 	if (r == 0 && !p->host_network)
 		r = namespace_loopback_up(e);
 	if (r == 0)
@@ -102,11 +116,15 @@ static int first_process(struct setup *s, struct launch *l, struct err *e)
 	if (r == 0)
 		r = setup_system(s, e);
 	if (r == 0)
-		r = namespace_set_sysctls(p, s->proc, e);
-	if (r == 0)
 		r = setup_binds(s, e);
 	if (r == 0 && p->process.tty)
 		r = make_console(s, l, &l->tty, e);
+	if (r == 0 && s->wait_network)
+		r = wait_for_network(l->sock, e);
+	if (r == 0 && !p->host_network && !p->netns)
+		r = network_setup(p, e);
+	if (r == 0)
+		r = namespace_set_sysctls(p, s->proc, e);
 	if (r == 0)
 		r = setup_masks(s, e);
 	if (r == 0)
@@ -137,9 +155,20 @@ static int make_socket(int sock[2], struct err *e)
 	return 0;
 }
 
-int sandbox_start(
-	const struct plan *p, const struct sandbox_io *io, const char *init_path, struct sandbox *ret, struct err *e)
+static int attach_network(const struct sandbox_network *net, pid_t pid, int sock, struct err *e)
 {
+	int r = net->attach(net->data, pid, e);
+
+	if (r == 0)
+		send(sock, "n", 1, MSG_NOSIGNAL);
+	return r;
+}
+
+int sandbox_start(const struct plan *p, const struct sandbox_io *io, const char *init_path,
+	const struct sandbox_network *net, struct sandbox *ret, struct err *e)
+{
+	bool attach = net && p->interfaces_len;
+
 	_cleanup_(cleanup_cgroup) struct cgroup cg = CGROUP_INIT;
 	int sock[2], tty = -1, pidfd = -1;
 	int r = make_socket(sock, e);
@@ -152,9 +181,16 @@ int sandbox_start(
 		close(sock[1]);
 		return r;
 	}
-	pid_t pid = namespace_fork(namespace_flags(p), cg.v2 ? cg.dir[0].fd : -1, false, &pidfd);
+	uint64_t flags = namespace_flags(p) & ~(p->netns ? (uint64_t)CLONE_NEWNET : 0);
+	pid_t pid = namespace_fork(flags, cg.v2 ? cg.dir[0].fd : -1, false, &pidfd);
 	if (pid == 0) {
-		struct setup s = {.plan = p, .cgroup = &cg, .init_path = init_path, .root = -1, .proc = -1, .dev = -1};
+		struct setup s = {.plan = p,
+			.cgroup = &cg,
+			.init_path = init_path,
+			.root = -1,
+			.proc = -1,
+			.dev = -1,
+			.wait_network = attach};
 		struct launch l = {
 			.plan = p, .process = &p->process, .io = io, .tty = -1, .sock = sock[1], .init = p->init};
 		struct err mistake = ERR_INIT;
@@ -164,12 +200,17 @@ int sandbox_start(
 	close(sock[1]);
 	if (pid < 0)
 		r = err_errno(e, pid, "make the container's namespaces");
-	else
+	else if (attach)
+		r = attach_network(net, pid, mine, e);
+	if (r == 0)
 		r = report_wait(mine, &tty, NULL, e);
 	if (r < 0) {
 		if (pid > 0) {
 			pidfd_signal(pidfd, SIGKILL);
 			reap(pid);
+			/* where its links could not be made because it had died, it has left word why */
+			if (attach)
+				report_wait(mine, &tty, NULL, e);
 		}
 		close_fd(&pidfd);
 		close_fd(&tty);
@@ -294,4 +335,34 @@ int sandbox_exec(const struct sandbox *s, const struct plan *p, const struct pla
 	}
 	*ret = (struct sandbox_proc){.pid = pid, .pidfd = pidfd, .tty = tty};
 	return 0;
+}
+
+int sandbox_add_interface(
+	const struct sandbox *s, const struct plan *p, const struct plan_interface *f, struct err *e)
+{
+	int sock[2], none = -1;
+
+	if (p->own_kernel)
+		return network_add(f, e);
+	int r = make_socket(sock, e);
+	if (r < 0)
+		return r;
+	_cleanup_close_ int mine = sock[0];
+	pid_t helper = namespace_fork(0, -1, false, NULL);
+	if (helper == 0) {
+		struct err mistake = ERR_INIT;
+		if (setns(s->pidfd, CLONE_NEWNET) < 0)
+			err_errno(&mistake, errno, "join the container's network namespace");
+		else
+			network_add(f, &mistake);
+		if (mistake.code)
+			die(sock[1], &mistake);
+		_exit(0);
+	}
+	close(sock[1]);
+	if (helper < 0)
+		return err_errno(e, helper, "fork");
+	r = report_wait(mine, &none, NULL, e);
+	reap(helper);
+	return r;
 }

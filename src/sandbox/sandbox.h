@@ -32,6 +32,13 @@ struct sandbox {
 };
 #define SANDBOX_INIT ((struct sandbox){.pid = -1, .pidfd = -1, .tty = -1})
 
+/* Who makes the links of the plan's interfaces: called by sandbox_start while the container's process prepares its root; `pid` is in the network namespace
+ * that they are to be in. The process goes on to the workload only after it has returned 0. */
+struct sandbox_network {
+	int (*attach)(void *data, pid_t pid, struct err *e);
+	void *data;
+};
+
 struct sandbox_proc {
 	pid_t pid; /* as seen by the caller */
 	int pidfd;
@@ -48,13 +55,18 @@ int sandbox_check(const struct plan *p, struct err *e);
  * docker's runtime
  * (`exec: "nope": executable file not found in $PATH`).
  * init_path: the caisson-init program on this kernel, bound into the container when p->init.
+ * net: may be NULL, then the plan's interfaces are there already or appear by themselves.
  */
-int sandbox_start(
-	const struct plan *p, const struct sandbox_io *io, const char *init_path, struct sandbox *ret, struct err *e);
+int sandbox_start(const struct plan *p, const struct sandbox_io *io, const char *init_path,
+	const struct sandbox_network *net, struct sandbox *ret, struct err *e);
 
 /* Runs one more process inside a running container, with the plan's cgroup, in all its namespaces. */
 int sandbox_exec(const struct sandbox *s, const struct plan *p, const struct plan_process *proc,
 	const struct sandbox_io *io, struct sandbox_proc *ret, struct err *e);
+
+/* Sets up one more interface, whose link is in the container's network namespace already. */
+int sandbox_add_interface(
+	const struct sandbox *s, const struct plan *p, const struct plan_interface *f, struct err *e);
 
 int sandbox_signal(const struct sandbox *s, int sig, struct err *e); /* to PID 1 */
 int sandbox_kill_all(const struct sandbox *s);                       /* SIGKILL to every process of the cgroup */

@@ -15,6 +15,7 @@
 #include "base/str.h"
 #include "store/containers.h"
 #include "store/images.h"
+#include "store/networks.h"
 #include "store/volumes.h"
 
 enum {
@@ -40,7 +41,8 @@ struct stmt {
 
 /* migrations[n] leads from version n to n + 1; each is a NULL-terminated list of SQL texts. Never change one that was released. */
 static const char *const version_1[] = {images_schema, containers_schema, volumes_schema, NULL};
-static const char *const *const migrations[] = {version_1};
+static const char *const version_2[] = {networks_schema, NULL};
+static const char *const *const migrations[] = {version_1, version_2};
 enum { VERSION = sizeof(migrations) / sizeof(migrations[0]) };
 
 static int sql_errno(int code)

@@ -116,6 +116,8 @@ static void fill(struct plan *p)
 		.oom_kill_disable = true,
 		.cgroup_parent = text("parent"),
 		.stop_signal = 64,
+		.netns = text("/proc/7/ns/net"),
+		.netns_id = 4026531840,
 	};
 	fill_process(&p->process);
 	fill_mounts(p);
@@ -210,6 +212,7 @@ static void same_texts(const struct plan *a, const struct plan *b)
 	SAME(same_str, hostname_file);
 	SAME(same_str, cpuset_cpus);
 	SAME(same_str, cgroup_parent);
+	SAME(same_str, netns);
 }
 
 static void same_interface(const struct plan_interface *a, const struct plan_interface *b)
@@ -244,6 +247,7 @@ static void same_numbers(const struct plan *a, const struct plan *b)
 	SAME(assert_int_equal, oom_score_adj);
 	SAME(assert_int_equal, oom_kill_disable);
 	SAME(assert_int_equal, stop_signal);
+	SAME(assert_int_equal, netns_id);
 }
 
 static void same(const struct plan *a, const struct plan *b)

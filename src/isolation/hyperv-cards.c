@@ -1,0 +1,195 @@
+/*
+ * The VM's network cards. Each is a tap on the host, a port of a network's bridge, whose descriptor QEMU holds.
+ *
+ * Those of the plan are there from the start. For a network that is connected later a card is plugged into one of VM_SLOTS PCIe slots. A guest
+ * never gives a card back cleanly (QEMU sends no DEVICE_DELETED here), so disconnecting puts it by: the host takes its tap off the bridge, the agent hides it from
+ * the container, and the next connect uses it again. So the slots bound how many networks a container has at once, not how often it changes them.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "isolation/hyperv-private.h"
+#include "proto/agent.h"
+
+static struct card *add_card(struct cards *c, const struct plan_interface *f, int tap)
+{
+	struct card *k = &c->all[c->len++];
+
+	*k = (struct card){.tap = tap};
+	snprintf(k->mac, sizeof(k->mac), "%s", f->mac);
+	snprintf(k->port, sizeof(k->port), "%s", f->port);
+	return k;
+}
+
+static int attach(struct cards *c, const struct plan_interface *f, const char *parked, int *ret_tap, struct err *e)
+{
+	*ret_tap = -1;
+	return c->isolate->events.attach(c->isolate->events_data, f, 0, parked, ret_tap, e);
+}
+
+static void detach(struct cards *c, const char *port, bool park)
+{
+	struct err none;
+
+	c->isolate->events.detach(c->isolate->events_data, port, park, &none);
+}
+
+int cards_open(struct cards *c, struct isolate *i, struct err *e)
+{
+	const struct plan *p = i->plan;
+
+	*c = (struct cards){.isolate = i};
+	if (p->interfaces_len > VM_CARDS_MAX)
+		return err_set(e, E2BIG, "a container in a virtual machine can start with %d networks at most", VM_CARDS_MAX);
+	for (size_t k = 0; k < p->interfaces_len; k++) {
+		int tap;
+		int r = attach(c, &p->interfaces[k], NULL, &tap, e);
+		if (r < 0)
+			return r;
+		add_card(c, &p->interfaces[k], tap);
+	}
+	return 0;
+}
+
+void cards_close(struct cards *c)
+{
+	for (size_t i = 0; i < c->len; i++)
+		close_fd(&c->all[i].tap);
+	c->len = 0;
+}
+
+/* ---- a change while the VM runs ---- */
+
+struct change {
+	struct cards *cards;
+	size_t card;
+	bool connect;
+	isolate_done_fn *fn;
+	void *data;
+};
+
+static void on_changed(void *data, struct wire *w, const struct err *e)
+{
+	struct change *x = data;
+	struct card *k = &x->cards->all[x->card];
+
+	(void)w;
+	/* whatever a guest says: a card that is to be off its network is, and one that it did not take up is not on it */
+	if (!x->connect || e) {
+		k->parked = true;
+		detach(x->cards, k->port, true);
+	}
+	x->fn(x->data, x->connect ? e : NULL);
+	free(x);
+}
+
+static int ask(struct cards *c, struct peer *p, uint8_t op, const struct buf *b, const struct change *init, struct err *e)
+{
+	struct change *x = malloc(sizeof(*x));
+
+	if (!x)
+		return err_nomem(e);
+	*x = *init;
+	x->cards = c;
+	int r = peer_request(p, op, b->data, b->len, on_changed, x, e);
+	if (r < 0)
+		free(x);
+	return r;
+}
+
+static int encode_connect(const struct card *k, bool plugged, const struct plan_interface *f, struct buf *b)
+{
+	struct plan one = {.interfaces = (struct plan_interface *)f, .interfaces_len = 1};
+	_cleanup_buf_ struct buf encoded = {0};
+	int r = plan_encode(&one, &encoded);
+
+	if (r >= 0)
+		r = wire_add_u32(b, plugged);
+	if (r >= 0)
+		r = wire_add_str(b, k->mac);
+	return r < 0 ? r : wire_add_bytes(b, encoded.data, encoded.len);
+}
+
+static struct card *find_parked(struct cards *c)
+{
+	for (size_t i = 0; i < c->len; i++)
+		if (c->all[i].parked)
+			return &c->all[i];
+	return NULL;
+}
+
+/* The three commands go out at once; if QEMU refuses one, the card does not appear in the guest, and the agent says so. */
+static int plug(struct cards *c, struct qmp *q, const struct card *k, struct err *e)
+{
+	unsigned number = (unsigned)(k - c->all);
+	_cleanup_free_ char *name = str_fmt("\"fdname\":\"tap%u\"", number);
+	_cleanup_free_ char *net =
+		str_fmt("\"type\":\"tap\",\"id\":\"net%u\",\"fd\":\"tap%u\",\"vhost\":false", number, number);
+	_cleanup_free_ char *device = vm_card_arguments(c->slots_used, number, k->mac);
+
+	if (!name || !net || !device)
+		return err_nomem(e);
+	int r = qmp_run(q, "getfd", name, k->tap, NULL, NULL);
+	if (r == 0)
+		r = qmp_run(q, "netdev_add", net, -1, NULL, NULL);
+	if (r == 0)
+		r = qmp_run(q, "device_add", device, -1, NULL, NULL);
+	if (r < 0)
+		return err_errno(e, r, "plug a network card into the VM");
+	c->slots_used++;
+	return 0;
+}
+
+int cards_connect(struct cards *c, struct qmp *q, struct peer *p, const struct plan_interface *f, isolate_done_fn *fn,
+	void *data, struct err *e)
+{
+	_cleanup_buf_ struct buf b = {0};
+	struct card *k = find_parked(c);
+	bool plugged = !k;
+	int tap = -1;
+
+	if (!k && c->slots_used == VM_SLOTS)
+		return err_set(e, ENOSPC,
+			"container %s has no slot left for another network card: a virtual machine takes %d networks beyond those it was "
+			"started with; disconnect one, or start the container again",
+			c->isolate->plan->name, VM_SLOTS);
+	int r = attach(c, f, k ? k->port : NULL, &tap, e);
+	if (r < 0)
+		return r;
+	if (k)
+		snprintf(k->port, sizeof(k->port), "%s", f->port);
+	else
+		k = add_card(c, f, tap);
+	k->parked = false;
+	if (plugged)
+		r = plug(c, q, k, e);
+	if (r == 0 && encode_connect(k, plugged, f, &b) < 0)
+		r = err_nomem(e);
+	if (r == 0)
+		r = ask(c, p, AGENT_CONNECT, &b, &(struct change){.card = (size_t)(k - c->all), .connect = true, .fn = fn, .data = data},
+			e);
+	if (r < 0) {
+		detach(c, k->port, true);
+		k->parked = true;
+	}
+	return r;
+}
+
+int cards_disconnect(struct cards *c, struct peer *p, const struct plan_interface *f, isolate_done_fn *fn, void *data,
+	struct err *e)
+{
+	_cleanup_buf_ struct buf b = {0};
+	struct card *k = NULL;
+
+	for (size_t i = 0; i < c->len && !k; i++)
+		if (!c->all[i].parked && !strcmp(c->all[i].port, f->port))
+			k = &c->all[i];
+	if (!k)
+		return err_set(e, ENOENT, "container %s has no network card %s", c->isolate->plan->name, f->port);
+	if (wire_add_str(&b, k->mac) < 0 || wire_add_str(&b, f->mac) < 0)
+		return err_nomem(e);
+	return ask(c, p, AGENT_DISCONNECT, &b, &(struct change){.card = (size_t)(k - c->all), .fn = fn, .data = data}, e);
+}

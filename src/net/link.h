@@ -1,0 +1,33 @@
+/*
+ * Links on the host: a bridge per network, and a port of it for each endpoint, which is one end of a veth pair (its other end is in a container's network namespace)
+ * or a tap (whose descriptor QEMU holds).
+ *
+ * Names: bridges begin with NET_BRIDGE_PREFIX, ports with NET_PORT_PREFIX; the rules in data/ruleset.nft go by these.
+ * All functions act on the caller's network namespace, which is the host's, and return 0 or -errno with *e set.
+ */
+#pragma once
+
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "net/address.h"
+#include "plan/plan.h"
+#include "store/networks.h"
+
+#define NET_BRIDGE_PREFIX "caisson"
+#define NET_PORT_PREFIX   "csp"
+
+/* Makes the network's bridge with its addresses, and turns forwarding on. One that is there is only checked to be up. */
+int link_bridge_ensure(const struct network_row *n, struct err *e);
+int link_bridge_remove(const char *bridge, struct err *e); /* a missing one is fine */
+bool link_bridge_exists(const char *bridge);
+
+int link_veth_add(const struct plan_interface *f, pid_t pid, struct err *e);
+int link_tap_add(const struct plan_interface *f, int *ret_fd, struct err *e);
+/* A tap without a bridge becomes a port again, under another name; and the reverse. */
+int link_tap_reuse(const struct plan_interface *f, const char *parked, struct err *e);
+int link_tap_park(const char *port, struct err *e);
+int link_port_remove(const char *port, struct err *e); /* a missing one is fine */
+
+/* Whether the host has an address in the subnet, or a route to a part of it or to all of it other than a default route. */
+int link_routes_overlap(const struct subnet *s, bool *ret, struct err *e);
