@@ -11,6 +11,7 @@
 #include "base/path.h"
 #include "base/proc.h"
 #include "engine/engine-private.h"
+#include "engine/ports.h"
 #include "isolation/hyperv.h"
 
 static const char default_path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -107,8 +108,6 @@ static int check_config(const json_t *config, struct err *e)
 			strspn(hostname, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") !=
 				strlen(hostname)))
 		return err_set(e, EINVAL, "invalid hostname format: %s", hostname);
-	if (json_array_size(json_object_get(config, "ExposedPorts")))
-		return err_set(e, EINVAL, "ExposedPorts: wrong type");
 	return 0;
 }
 
@@ -190,10 +189,25 @@ static int split_command(const json_t *config, json_t *record)
 	return json_object_set_new(record, "Args", all);
 }
 
-/* The whole record but for the name and what mounts_prepare makes. */
-static int make_record(
-	struct engine *g, const char *id, const json_t *body, const struct image *image, json_t **ret, struct err *e)
+/* What a creation works out before it makes anything. */
+struct creation {
+	json_t *record;
+	json_t *networks; /* endpoints_resolve's */
+	json_t *warnings;
+};
+
+static void creation_done(struct creation *c)
 {
+	json_decref(c->record);
+	json_decref(c->networks);
+	json_decref(c->warnings);
+}
+
+/* The whole record but for the name and what mounts_prepare makes. */
+static int make_record(struct engine *g, const char *id, const json_t *body, const struct image *image, struct creation *c,
+	struct err *e)
+{
+	json_t **ret = &c->record;
 	_cleanup_json_ json_t *config = json_deep_copy(body);
 	_cleanup_json_ json_t *hc = json_is_object(json_object_get(body, "HostConfig"))
 		? json_deep_copy(json_object_get(body, "HostConfig"))
@@ -217,6 +231,10 @@ static int make_record(
 	if (r == 0)
 		r = isolation_probe(kind, &g->host, e);
 	if (r == 0)
+		r = endpoints_resolve(g, hc, json_object_get(body, "NetworkingConfig"), kind, &c->networks, e);
+	if (r == 0)
+		r = ports_check(config, hc, c->warnings, e);
+	if (r == 0)
 		r = mounts_resolve(config, hc, &mounts, e);
 	if (r == 0)
 		r = own_fields(g, kind, hc, image, &own, e);
@@ -224,9 +242,6 @@ static int make_record(
 		json_decref(mounts);
 		return r;
 	}
-	const char *mode = json_str(hc, "NetworkMode");
-	if (str_empty(mode) || !strcmp(mode, "default"))
-		json_object_set_new(hc, "NetworkMode", json_string("none"));
 	*ret = json_pack("{s:s, s:s, s:s, s:o, s:O, s:O, s:o}", "Id", id, "Created",
 		clock_rfc3339(clock_real_ns(), time), "Image", image->id, "Mounts", mounts, "Config", config,
 		"HostConfig", hc, "Caisson", own);
@@ -296,8 +311,9 @@ static int insert_named(struct db *db, const char *name, json_t *record, struct 
 }
 
 /* The image must still be there when the row is: an rmi looks for rows in a transaction of its own. */
-static int insert(struct engine *g, const char *name, json_t *record, struct err *e)
+static int insert(struct engine *g, const char *name, const struct creation *c, struct err *e)
 {
+	json_t *record = c->record;
 	_cleanup_image_ struct image image = {0};
 	struct container_row row = {.created_ns = clock_real_ns(),
 		.auto_remove = json_flag(json_object_get(record, "HostConfig"), "AutoRemove")};
@@ -313,6 +329,8 @@ static int insert(struct engine *g, const char *name, json_t *record, struct err
 	r = image_find(db, row.image_id, &image, e);
 	if (r == 0)
 		r = insert_named(db, name, record, &row, e);
+	if (r == 0)
+		r = endpoints_create(g, db, row.id, json_object_get(record, "HostConfig"), c->networks, e);
 	return db_end(db, r, e);
 }
 
@@ -343,7 +361,7 @@ int engine_create(
 {
 	_cleanup_(image_done) struct image image = {0};
 	_cleanup_(intent_done) struct intent intent = {.fd = -1};
-	_cleanup_json_ json_t *record = NULL;
+	_cleanup_(creation_done) struct creation c = {.warnings = json_array()};
 	const char *ref = json_str(body, "Image");
 	char id[65];
 	struct db *db;
@@ -358,9 +376,10 @@ int engine_create(
 	if (r == 0 && random_id(id) < 0)
 		r = err_set(e, EIO, "no random bytes");
 	if (r == 0)
-		r = make_record(g, id, body, &image, &record, e);
+		r = make_record(g, id, body, &image, &c, e);
 	if (r < 0)
 		return r;
+	json_t *record = c.record;
 	json_object_set_new(record, "Name", json_sprintf("/%s", name ? name : ""));
 	r = check_plan(g, record, e);
 	if (r < 0)
@@ -375,7 +394,7 @@ int engine_create(
 	if (r == 0)
 		r = mounts_prepare(g, json_object_get(record, "Mounts"), e);
 	if (r == 0)
-		r = insert(g, name, record, e);
+		r = insert(g, name, &c, e);
 	if (r == -EEXIST && name)
 		r = check_name(g, name, e) < 0 ? -EEXIST : r; /* its text names the winner */
 	if (r < 0) {
@@ -385,6 +404,6 @@ int engine_create(
 	intent_forget(g, &intent);
 	memcpy(ret_id, id, sizeof(id));
 	if (ret_warnings)
-		*ret_warnings = json_array();
+		*ret_warnings = steal_ptr(c.warnings);
 	return 0;
 }

@@ -7,6 +7,7 @@
 #include "image/image.h"
 #include "store/containers.h"
 #include "store/db.h"
+#include "store/networks.h"
 #include "store/volumes.h"
 
 /* ---- config.c ---- */
@@ -46,6 +47,33 @@ enum isolation_kind record_isolation(const json_t *record);
 
 /* ---- netfiles.c ---- */
 int netfiles_make(const json_t *record, struct plan *p); /* hosts, resolv.conf, hostname */
+
+/* ---- endpoints.c ---- */
+#define DEFAULT_NETWORK "bridge"
+bool network_mode_is(const json_t *hc, const char *what);
+const char *network_mode_container(const json_t *hc); /* of "container:X": X, else NULL */
+/* The networks that a creation asks for as {NAME: {IPAMConfig...}}, checked as far as can be before the transaction; NetworkMode is completed in hc. */
+int endpoints_resolve(
+	struct engine *g, json_t *hc, const json_t *networking, enum isolation_kind kind, json_t **ret, struct err *e);
+/* In the transaction that makes the container's row. */
+int endpoints_create(
+	struct engine *g, struct db *db, const char *id, const json_t *hc, const json_t *wanted, struct err *e);
+int endpoint_insert(struct db *db, const struct network_row *n, const char *container, int position, const json_t *config,
+	bool closed, struct err *e);
+int endpoints_plan(struct engine *g, const json_t *record, struct plan *p, struct err *e); /* interfaces, netns */
+int endpoints_plan_one(const struct network_row *n, const struct endpoint_row *p, struct plan *plan, struct err *e);
+
+/* ---- networks.c, network-json.c ---- */
+bool host_has_ipv6(void);
+/* networks_find; the default network is made if it is not there yet. */
+int network_find_or_default(struct engine *g, struct db *db, const char *ref, struct network_row *ret, struct err *e);
+int network_filters_check(const json_t *filters, struct err *e);
+bool network_matches(const struct network_row *n, const json_t *filters);
+json_t *network_settings_json(struct engine *g, const struct found *f); /* NetworkSettings */
+
+/* ---- ports.c ---- */
+json_t *ports_json(struct engine *g, const struct found *f); /* NetworkSettings.Ports */
+json_t *ports_list(struct engine *g, const struct found *f); /* Ports of the list of containers */
 
 /* ---- names.c ---- */
 bool name_valid(const char *name);

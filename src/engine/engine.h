@@ -101,6 +101,10 @@ int engine_container_running(struct engine *g, const char *id, pid_t pid, const 
 int engine_container_ended(
 	struct engine *g, const char *id, bool started, int status, bool oom, const char *error, struct err *e);
 
+/* Makes or removes the host's end of an interface, as isolate_events.attach and detach say (engine/netup.c). */
+int engine_port_attach(const struct plan_interface *f, pid_t pid, const char *parked, int *ret_tap, struct err *e);
+int engine_port_detach(const char *port, bool park, struct err *e);
+
 /* ---- images (engine/images.c): front to image/ ---- */
 
 int engine_image_list(struct engine *g, bool all, const json_t *filters, json_t **ret, struct err *e);

@@ -52,16 +52,13 @@ static int check_nanocpus(const char *key, const json_t *v, struct err *e)
 	return 0;
 }
 
-static int check_network(const char *key, const json_t *v, struct err *e)
+static int check_policy(const char *key, const json_t *v, struct err *e)
 {
-	static const char *const known[] = {"", "default", "none", "host", NULL};
-	const char *mode = json_string_value(v);
+	static const char *const known[] = {"", "open", "closed", NULL};
+	const char *policy = json_string_value(v);
 
 	(void)key;
-	if (!mode || str_in(mode, known))
-		return 0;
-	return err_set(
-		e, ENOTSUP, "network %s: only the networks 'none' and 'host' exist in this version of caisson", mode);
+	return str_in(policy, known) ? 0 : err_set(e, EINVAL, "invalid network policy '%s': use 'open' or 'closed'", policy);
 }
 
 static int check_namespace(const char *key, const json_t *v, struct err *e)
@@ -169,14 +166,15 @@ static const struct {
 	{"MemoryReservation", JSON_INTEGER, check_any},
 	{"MemorySwap", JSON_INTEGER, check_swap},
 	{"NanoCpus", JSON_INTEGER, check_nanocpus},
-	{"NetworkMode", JSON_STRING, check_network},
+	{"NetworkMode", JSON_STRING, check_any},
+	{"NetworkPolicy", JSON_STRING, check_policy},
 	{"OomKillDisable", JSON_TRUE, check_any},
 	{"OomScoreAdj", JSON_INTEGER, check_score},
 	{"PidMode", JSON_STRING, check_namespace},
 	{"PidsLimit", JSON_INTEGER, check_pids},
-	{"PortBindings", JSON_OBJECT, check_absent},
+	{"PortBindings", JSON_OBJECT, check_any},
 	{"Privileged", JSON_TRUE, check_any},
-	{"PublishAllPorts", JSON_TRUE, check_absent},
+	{"PublishAllPorts", JSON_TRUE, check_any},
 	{"ReadonlyRootfs", JSON_TRUE, check_any},
 	{"RestartPolicy", JSON_OBJECT, check_restart},
 	{"SecurityOpt", JSON_ARRAY, check_any},

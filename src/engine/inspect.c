@@ -44,14 +44,6 @@ json_t *container_state_json(const struct found *f)
 		json_from_str(up ? "" : f->row.error), "StartedAt", started, "FinishedAt", finished);
 }
 
-static json_t *network_settings(const json_t *record)
-{
-	const char *mode = json_str(json_object_get(record, "HostConfig"), "NetworkMode");
-
-	return json_pack("{s:s, s:s, s:{}, s:s, s:{s:{s:s, s:s, s:s}}}", "IPAddress", "", "Gateway", "", "Ports",
-		"MacAddress", "", "Networks", mode ? mode : "none", "IPAddress", "", "Gateway", "", "MacAddress", "");
-}
-
 /* What docker's Mounts array has, without what only the engine keeps there. */
 static json_t *public_mounts(const json_t *record)
 {
@@ -114,7 +106,7 @@ int engine_inspect(struct engine *g, const char *ref, bool size, json_t **ret, s
 	json_object_set_new(o, "LogPath", json_sprintf("%s/containers/%s/%s-json.log", g->root, f.row.id, f.row.id));
 	json_object_set_new(o, "GraphDriver", graph_driver(g, &f));
 	json_object_set_new(o, "Mounts", public_mounts(f.record));
-	json_object_set_new(o, "NetworkSettings", network_settings(f.record));
+	json_object_set_new(o, "NetworkSettings", network_settings_json(g, &f));
 	json_object_set_new(o, "Acceleration", json_from_str(is_up(&f) ? f.live.accel : f.row.accel));
 	*ret = o;
 	return o ? 0 : err_nomem(e);
@@ -158,9 +150,24 @@ static int collect(void *data, const struct container_row *row, struct err *e)
 	return 0;
 }
 
-static bool value_matches(const struct found *f, const char *key, const char *value)
+/* By the network's name, or its id or the beginning of it. */
+static bool on_network(struct engine *g, const struct found *f, const char *value)
 {
-	const json_t *config = json_object_get(f->record, "Config"), *hc = json_object_get(f->record, "HostConfig");
+	_cleanup_json_ json_t *settings = network_settings_json(g, f);
+	const char *name;
+	json_t *n;
+
+	json_object_foreach(json_object_get(settings, "Networks"), name, n) {
+		const char *id = json_str(n, "NetworkID");
+		if (!strcmp(name, value) || (id && *value && str_starts(id, value)))
+			return true;
+	}
+	return false;
+}
+
+static bool value_matches(struct engine *g, const struct found *f, const char *key, const char *value)
+{
+	const json_t *config = json_object_get(f->record, "Config");
 	const json_t *label;
 	enum isolation_kind kind;
 	struct err none;
@@ -181,7 +188,7 @@ static bool value_matches(const struct found *f, const char *key, const char *va
 		return !strcmp(json_str(config, "Image"), value) || str_starts(f->row.image_id, value) ||
 			str_starts(f->row.image_id + 7, value);
 	if (!strcmp(key, "network"))
-		return !strcmp(json_str(hc, "NetworkMode"), value);
+		return on_network(g, f, value);
 	n = strcspn(value, "=");
 	_cleanup_free_ char *name = strndup(value, n);
 	label = name ? json_object_get(json_object_get(config, "Labels"), name) : NULL;
@@ -189,7 +196,7 @@ static bool value_matches(const struct found *f, const char *key, const char *va
 }
 
 /* Values of one key are alternatives (labels: all must hold), keys must all hold. */
-static bool matches(const struct found *f, const json_t *filters)
+static bool matches(struct engine *g, const struct found *f, const json_t *filters)
 {
 	const char *key;
 	json_t *values, *v;
@@ -198,7 +205,7 @@ static bool matches(const struct found *f, const json_t *filters)
 	json_object_foreach((json_t *)filters, key, values) {
 		bool every = !strcmp(key, "label"), found = every;
 		json_array_foreach(values, i, v) {
-			bool m = value_matches(f, key, json_string_value(v));
+			bool m = value_matches(g, f, key, json_string_value(v));
 			found = every ? found && m : found || m;
 		}
 		if (!found)
@@ -234,9 +241,10 @@ static int check_filters(const json_t *filters, struct err *e)
 	return 0;
 }
 
-static json_t *summary(const struct found *f)
+static json_t *summary(struct engine *g, const struct found *f)
 {
 	const json_t *config = json_object_get(f->record, "Config"), *hc = json_object_get(f->record, "HostConfig");
+	_cleanup_json_ json_t *settings = network_settings_json(g, f);
 	_cleanup_buf_ struct buf command = {0};
 	char status[96];
 	size_t i;
@@ -246,12 +254,13 @@ static json_t *summary(const struct found *f)
 	json_array_foreach(json_object_get(f->record, "Args"), i, v)
 		buf_addf(&command, " %s", json_string_value(v));
 	describe(f, status, sizeof(status));
-	return json_pack("{s:s, s:[o], s:o, s:s, s:o, s:I, s:[], s:O?, s:s, s:s, s:{s:s, s:s}, s:o}", "Id", f->row.id,
+	return json_pack("{s:s, s:[o], s:o, s:s, s:o, s:I, s:o, s:O?, s:s, s:s, s:{s:s, s:s}, s:o, s:{s:o}}", "Id", f->row.id,
 		"Names", json_sprintf("/%s", f->row.name), "Image", json_from_str(json_str(config, "Image")), "ImageID",
 		f->row.image_id, "Command", json_from_str(command.data), "Created",
-		(json_int_t)(f->row.created_ns / 1000000000), "Ports", "Labels", labels, "State", status_of(f),
+		(json_int_t)(f->row.created_ns / 1000000000), "Ports", ports_list(g, f), "Labels", labels, "State", status_of(f),
 		"Status", status, "HostConfig", "NetworkMode", json_str(hc, "NetworkMode"), "Isolation",
-		isolation_name(record_isolation(f->record)), "Mounts", public_mounts(f->record));
+		isolation_name(record_isolation(f->record)), "Mounts", public_mounts(f->record), "NetworkSettings", "Networks",
+		json_incref(json_object_get(settings, "Networks")));
 }
 
 /* One whose record cannot be read: all that can be done to it is rm -f. */
@@ -282,8 +291,8 @@ static int add_to_list(struct list *l, struct container_row *row, struct err *e)
 	}
 	if (r < 0)
 		return r;
-	if ((all || is_up(&f)) && matches(&f, l->filters))
-		json_array_append_new(l->array, summary(&f));
+	if ((all || is_up(&f)) && matches(l->engine, &f, l->filters))
+		json_array_append_new(l->array, summary(l->engine, &f));
 	return 0;
 }
 

@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "engine/engine-private.h"
+#include "engine/netup.h"
 
 enum { DIED_STATUS = 255, WAIT_TRIES = 1000, WAIT_US = 5000 };
 
@@ -101,6 +102,7 @@ int container_sweep(struct engine *g, const char *id, const json_t *record, stru
 {
 	_cleanup_close_ int dir = -1;
 
+	netup_stop(g, id);
 	container_dir(g, id, &dir);
 	int r = isolation_sweep(record_isolation(record), &g->host, id,
 		json_str(json_object_get(record, "HostConfig"), "CgroupParent"), dir);
@@ -328,6 +330,14 @@ static int remove_files(struct engine *g, const char *id, struct err *e)
 	return r < 0 ? err_errno(e, r, "remove %s/%s", g->root, path) : 0;
 }
 
+/* The container, and with it its addresses. */
+static int delete_rows(struct db *db, const char *id, struct err *e)
+{
+	int r = endpoints_delete(db, id, NULL, e);
+
+	return r < 0 ? r : containers_delete(db, id, e);
+}
+
 int container_delete(
 	struct engine *g, const struct container_row *row, const json_t *record, bool volumes, struct err *e)
 {
@@ -343,7 +353,9 @@ int container_delete(
 	/* files first: a command that is killed in between leaves a container that can be removed again */
 	r = remove_files(g, row->id, e);
 	if (r == 0)
-		r = containers_delete(db, row->id, e);
+		r = db_begin(db, e);
+	if (r == 0)
+		r = db_end(db, delete_rows(db, row->id, e), e);
 	if (r >= 0)
 		intent_undo(g, &intent);
 	return r < 0 ? r : 0;

@@ -8,6 +8,7 @@
 #include "base/fd.h"
 #include "base/proc.h"
 #include "engine/engine-private.h"
+#include "engine/netup.h"
 
 static int load(struct engine *g, const char *id, struct db **ret_db, struct container_row *row, struct err *e)
 {
@@ -82,8 +83,9 @@ int engine_container_ended(
 {
 	_cleanup_(container_row_done) struct container_row row = {0};
 	struct db *db;
-	int r = load(g, id, &db, &row, e);
 
+	netup_stop(g, id);
+	int r = load(g, id, &db, &row, e);
 	if (r == 0 && row.auto_remove) {
 		_cleanup_json_ json_t *record = json_loads(row.record, 0, NULL);
 		r = container_delete(g, &row, record, true, e);

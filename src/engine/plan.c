@@ -244,7 +244,12 @@ int engine_plan(struct engine *g, const json_t *record, struct plan *ret, struct
 		return err_set(e, EINVAL, "invalid signal: %s", signal);
 	plan_limits(hc, ret);
 	if (plan_strings(record, ret) < 0 || plan_root(g, record, ret) < 0 || plan_mounts(g, record, ret) < 0 ||
-		plan_devices(hc, ret) < 0 || netfiles_make(record, ret) < 0)
+		plan_devices(hc, ret) < 0)
+		return err_nomem(e);
+	int r = endpoints_plan(g, record, ret, e);
+	if (r < 0)
+		return r;
+	if (netfiles_make(record, ret) < 0)
 		return err_nomem(e);
 	return plan_process(g, record, &ret->process, ret->privileged, e);
 }

@@ -12,11 +12,12 @@
 #include "base/fd.h"
 #include "base/path.h"
 #include "engine/engine-private.h"
+#include "engine/netup.h"
 #include "proto/frame.h"
 #include "proto/monitor.h"
 
 /* The descriptors a monitor is started with. */
-enum { MONITOR_FD_LOCK = 3, MONITOR_FD_PLAN = 4, MONITOR_FD_CLIENT = 5 };
+enum { MONITOR_FD_LOCK = 3, MONITOR_FD_PLAN = 4, MONITOR_FD_CLIENT = 5 }; /* then the sockets of --publish */
 
 static int plan_to_memfd(const struct plan *p, struct err *e)
 {
@@ -33,7 +34,8 @@ static int plan_to_memfd(const struct plan *p, struct err *e)
 	return r < 0 ? err_errno(e, r, "hand the plan to the monitor") : steal_fd(&fd);
 }
 
-static char **monitor_args(struct engine *g, const struct found *f, uint32_t streams)
+static char **monitor_args(struct engine *g, const struct found *f, const struct ports *ports, const struct plan *plan,
+	uint32_t streams)
 {
 	const json_t *config = json_object_get(f->record, "Config"), *hc = json_object_get(f->record, "HostConfig");
 	const char *log = json_str(json_object_get(hc, "LogConfig"), "Type");
@@ -53,6 +55,7 @@ static char **monitor_args(struct engine *g, const struct found *f, uint32_t str
 		r |= strv_push(&v, "--stdin-once");
 	if (!log || strcmp(log, "none") != 0)
 		r |= strv_push(&v, "--log");
+	r |= ports_args(ports, plan, &v);
 	r |= strv_push(&v, f->row.id);
 	if (r < 0) {
 		strv_free(v);
@@ -75,25 +78,25 @@ static int open_monitor(const char *program, struct err *e)
 	return steal_fd(&fd);
 }
 
-static int spawn_monitor(struct engine *g, char **args, const int fds[3], struct err *e)
+static int spawn_monitor(struct engine *g, char **args, const int *fds, size_t n, struct err *e)
 {
 	_cleanup_free_ char *program = path_join(g->libexec_dir, "caisson-monitor");
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
 	sigset_t none, all;
 	char by_fd[32];
-	int moved[3];
+	_cleanup_free_ int *moved = calloc(n, sizeof(*moved));
 	pid_t pid;
 
-	if (!program)
+	if (!program || !moved)
 		return err_nomem(e);
 	_cleanup_close_ int exe = open_monitor(program, e);
 	if (exe < 0)
 		return exe;
 	snprintf(by_fd, sizeof(by_fd), "/proc/self/fd/%d", exe);
 	/* out of the way of the numbers they will have */
-	for (int i = 0; i < 3; i++)
-		moved[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 16);
+	for (size_t i = 0; i < n; i++)
+		moved[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, MONITOR_FD_LOCK + (int)n);
 	sigemptyset(&none);
 	sigfillset(&all);
 	posix_spawnattr_init(&attr);
@@ -106,13 +109,13 @@ static int spawn_monitor(struct engine *g, char **args, const int fds[3], struct
 	if (!secure_getenv("CAISSON_DEBUG"))
 		posix_spawn_file_actions_adddup2(&actions, 0, 2);
 	posix_spawn_file_actions_addchdir_np(&actions, "/");
-	for (int i = 0; i < 3; i++)
-		posix_spawn_file_actions_adddup2(&actions, moved[i], MONITOR_FD_LOCK + i);
+	for (size_t i = 0; i < n; i++)
+		posix_spawn_file_actions_adddup2(&actions, moved[i], MONITOR_FD_LOCK + (int)i);
 	int r = posix_spawn(&pid, by_fd, &actions, &attr, args, environ);
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attr);
-	for (int i = 0; i < 3; i++)
-		close(moved[i]);
+	for (size_t i = 0; i < n; i++)
+		close_fd(&moved[i]);
 	return r ? err_errno(e, r, "%s", program) : 0;
 }
 
@@ -133,12 +136,63 @@ static int wait_started(int sock, const struct engine_start *opt, struct err *e)
 	}
 }
 
+/* Everything that the monitor is told and given. */
+struct starting {
+	struct plan plan;
+	struct ports ports;
+	int plan_fd;
+	char **args;
+};
+
+static void starting_done(struct starting *s)
+{
+	plan_done(&s->plan);
+	ports_done(&s->ports);
+	close_fd(&s->plan_fd);
+	strv_free(s->args);
+}
+
+static int prepare(struct engine *g, const struct found *f, const struct engine_start *opt, uint32_t streams,
+	struct starting *s, struct err *e)
+{
+	enum isolation_kind kind = record_isolation(f->record);
+
+	int r = engine_plan(g, f->record, &s->plan, e);
+	s->plan.process.rows = opt->rows;
+	s->plan.process.cols = opt->cols;
+	if (r == 0)
+		r = isolation_check(kind, &g->host, &s->plan, e);
+	if (r == 0 && s->plan.interfaces_len)
+		r = ports_open(f, &s->ports, e);
+	if (r == 0)
+		r = netup_start(g, f, &s->plan, &s->ports, e);
+	if (r == 0)
+		r = s->plan_fd = plan_to_memfd(&s->plan, e);
+	if (r < 0)
+		return r;
+	s->args = monitor_args(g, f, &s->ports, &s->plan, streams);
+	return s->args ? 0 : err_nomem(e);
+}
+
+static int spawn_with(struct engine *g, const struct starting *s, int lock, int client, struct err *e)
+{
+	size_t n = 3 + s->ports.len;
+	_cleanup_free_ int *fds = calloc(n, sizeof(*fds));
+
+	if (!fds)
+		return err_nomem(e);
+	fds[0] = lock;
+	fds[1] = s->plan_fd;
+	fds[2] = client;
+	for (size_t i = 0; i < s->ports.len; i++)
+		fds[3 + i] = s->ports.sockets[i].fd;
+	return spawn_monitor(g, s->args, fds, n, e);
+}
+
 static int start_held(struct engine *g, struct found *f, int lock, const struct engine_start *opt, uint32_t streams,
 	int *ret_client, struct err *e)
 {
-	struct plan plan = {0};
-	_cleanup_close_ int plan_fd = -1;
-	_cleanup_strv_ char **args = NULL;
+	_cleanup_(starting_done) struct starting s = {.plan_fd = -1};
 	int pair[2];
 
 	int r = isolation_probe(record_isolation(f->record), &g->host, e);
@@ -146,22 +200,12 @@ static int start_held(struct engine *g, struct found *f, int lock, const struct 
 		r = container_sweep(
 			g, f->row.id, f->record, e); /* the run directory of a killed monitor may have been deleted */
 	if (r == 0)
-		r = engine_plan(g, f->record, &plan, e);
-	plan.process.rows = opt->rows;
-	plan.process.cols = opt->cols;
-	if (r == 0)
-		r = isolation_check(record_isolation(f->record), &g->host, &plan, e);
-	if (r == 0)
-		r = plan_fd = plan_to_memfd(&plan, e);
-	plan_done(&plan);
+		r = prepare(g, f, opt, streams, &s, e);
 	if (r < 0)
 		return r;
-	args = monitor_args(g, f, streams);
-	if (!args)
-		return err_nomem(e);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_errno(e, errno, "socketpair");
-	r = spawn_monitor(g, args, (int[]){lock, plan_fd, pair[1]}, e);
+	r = spawn_with(g, &s, lock, pair[1], e);
 	close(pair[1]);
 	if (r < 0) {
 		close(pair[0]);
@@ -184,6 +228,7 @@ int engine_start(struct engine *g, const char *ref, const struct engine_start *o
 		return ret_client ? engine_attach(g, f.row.id, streams, ret_client, e) : 0;
 	r = start_held(g, &f, lock, opt, streams, &client, e);
 	if (r < 0) {
+		netup_stop(g, f.row.id);
 		run_dir_remove(g, f.row.id);
 		return r;
 	}

@@ -1,9 +1,11 @@
 /*
  * caisson-monitor: holds one container from its start to its end and writes down how it ended.
  *
- * Started by the engine only, with the container's lock, its plan and a client's socket as descriptors 3, 4 and 5 (engine/start.c). It outlives the
+ * Started by the engine only, with the container's lock, its plan, a client's socket and the sockets of its published ports as descriptors 3, 4, 5
+ * and 6 on (engine/start.c). It outlives the
  * command that started it. If it is killed, the kernel ends the container (PR_SET_PDEATHSIG) and the next command writes that down.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -30,6 +32,8 @@ struct options {
 	enum isolation_kind kind;
 	uint32_t streams;
 	bool stdin_once, log;
+	struct container_port *ports; /* descriptors from CLIENT + 1 on */
+	size_t ports_len;
 };
 
 struct monitor {
@@ -58,6 +62,47 @@ static void on_ended(void *data, const struct container_end *end)
 		log_trace("monitor", "record the end: %s", e.msg);
 }
 
+static int on_attach(
+	void *data, const struct plan_interface *f, pid_t pid, const char *parked, int *ret_tap, struct err *e)
+{
+	(void)data;
+	return engine_port_attach(f, pid, parked, ret_tap, e);
+}
+
+static int on_detach(void *data, const char *port, bool park, struct err *e)
+{
+	(void)data;
+	return engine_port_detach(port, park, e);
+}
+
+/* "tcp,10.200.0.2,80": where the next socket leads. */
+static int add_port(struct options *o, const char *text)
+{
+	struct container_port *ports = reallocarray(o->ports, o->ports_len + 1, sizeof(*ports));
+	_cleanup_strv_ char **part = strv_split(text, ",");
+	uint32_t port;
+
+	if (!ports)
+		return -ENOMEM;
+	o->ports = ports;
+	if (strv_len(part) != 3 || parse_u32(part[2], &port) < 0 || port > UINT16_MAX)
+		return -EINVAL;
+	struct container_port *p = &ports[o->ports_len];
+	struct sockaddr_in *v4 = (struct sockaddr_in *)&p->to;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&p->to;
+	*p = (struct container_port){.fd = CLIENT + 1 + (int)o->ports_len,
+		.proto = strcmp(part[0], "udp") ? IPPROTO_TCP : IPPROTO_UDP};
+	if (inet_pton(AF_INET, part[1], &v4->sin_addr) == 1)
+		*v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = v4->sin_addr};
+	else if (inet_pton(AF_INET6, part[1], &v6->sin6_addr) == 1)
+		*v6 = (struct sockaddr_in6){
+			.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port), .sin6_addr = v6->sin6_addr};
+	else
+		return -EINVAL;
+	o->ports_len++;
+	return 0;
+}
+
 static int parse_options(int argc, char **argv, struct options *o, struct err *e)
 {
 	static const struct option table[] = {
@@ -71,6 +116,7 @@ static int parse_options(int argc, char **argv, struct options *o, struct err *e
 		{"streams", required_argument, NULL, 's'},
 		{"stdin-once", no_argument, NULL, 'o'},
 		{"log", no_argument, NULL, 'l'},
+		{"publish", required_argument, NULL, 'p'},
 		{0},
 	};
 	int c, r = 0;
@@ -105,6 +151,9 @@ static int parse_options(int argc, char **argv, struct options *o, struct err *e
 			break;
 		case 'l':
 			o->log = true;
+			break;
+		case 'p':
+			r = add_port(o, optarg);
 			break;
 		default:
 			r = -EINVAL;
@@ -155,7 +204,9 @@ static int run(const struct options *o, struct err *e)
 		.client_streams = o->streams,
 		.stdin_once = o->stdin_once,
 		.log_name = o->log ? log_name : NULL,
-		.hooks = {.running = on_running, .ended = on_ended, .data = &m},
+		.ports = o->ports,
+		.ports_len = o->ports_len,
+		.hooks = {.running = on_running, .ended = on_ended, .attach = on_attach, .detach = on_detach, .data = &m},
 	};
 	if (r == 0)
 		r = container_run(&how, e);
@@ -173,11 +224,12 @@ int main(int argc, char **argv)
 	prctl(PR_SET_DUMPABLE, 0);
 	prctl(PR_SET_NAME, "caisson-monitor"); /* it was started by descriptor */
 	umask(0022);
-	for (int fd = LOCK; fd <= CLIENT; fd++)
+	int r = parse_options(argc, argv, &o, &e), last = CLIENT + (int)o.ports_len;
+	for (int fd = LOCK; fd <= last; fd++)
 		fd_cloexec(fd, true);
-	close_range(CLIENT + 1, ~0U,
-		0); /* what the command's caller had left open, perhaps a pipe whose end someone waits for */
-	if (parse_options(argc, argv, &o, &e) == 0 && run(&o, &e) == 0)
+	/* what the command's caller had left open, perhaps a pipe whose end someone waits for */
+	close_range((unsigned)last + 1, ~0U, 0);
+	if (r == 0 && run(&o, &e) == 0)
 		return 0;
 	if (agent_err_encode(&payload, &e) == 0 && frame_add(&frame, MONITOR_FAILED, 0, payload.data, payload.len) == 0)
 		fd_write_all(CLIENT, frame.data, frame.len);

@@ -132,22 +132,24 @@ static int forward(const struct network_row *n, struct err *e)
 	return turn_on(v6, e);
 }
 
-int link_bridge_ensure(const struct network_row *n, struct err *e)
+int link_bridge_ensure(const struct network_row *n, bool again, struct err *e)
 {
+	bool exists = link_bridge_exists(n->bridge);
+
 	/* an --internal network needs no forwarding */
 	int r = n->internal ? 0 : forward(n, e);
 
-	if (r < 0 || link_bridge_exists(n->bridge))
+	if (r < 0 || (exists && !again))
 		return r;
 	_cleanup_close_ int rtnl = open_rtnl(e);
 	if (rtnl < 0)
 		return rtnl;
-	r = make_bridge(rtnl, n);
+	r = exists ? 0 : make_bridge(rtnl, n);
 	if (r == -EOPNOTSUPP)
 		return err_set(e, EOPNOTSUPP, "the kernel has no bridges: modprobe bridge");
 	if (r == 0)
 		r = set_up_bridge(rtnl, n);
-	if (r < 0)
+	if (r < 0 && !exists)
 		link_bridge_remove(n->bridge, &(struct err){0});
 	return r < 0 ? err_errno(e, r, "make the bridge %s of network %s", n->bridge, n->name) : 0;
 }

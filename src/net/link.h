@@ -17,8 +17,8 @@
 #define NET_BRIDGE_PREFIX "caisson"
 #define NET_PORT_PREFIX   "csp"
 
-/* Makes the network's bridge with its addresses, and turns forwarding on. One that is there is only checked to be up. */
-int link_bridge_ensure(const struct network_row *n, struct err *e);
+/* Makes the network's bridge with its addresses, and turns forwarding on. One that is there already is left as it is, or (again) gets its addresses anew. */
+int link_bridge_ensure(const struct network_row *n, bool again, struct err *e);
 int link_bridge_remove(const char *bridge, struct err *e); /* a missing one is fine */
 bool link_bridge_exists(const char *bridge);
 

@@ -1,0 +1,258 @@
+/*
+ * What is up of networks and of containers on them, on the host: bridges, rules, elements, names.
+ *
+ * Everything here is done by whoever needs it, under one lock (RUN/network.lock), and in an order that leaves word before it acts:
+ *
+ *   start   the container's elements are written to RUN/containers/ID/net, then put into the tables; then the name server gets its names
+ *   end     the elements are taken out, then the file goes; whoever finds the run directory of a killed monitor does the same
+ *
+ * A port without elements can send nothing, so what is not finished is closed. Tables that are missing (nft flush ruleset), and elements that
+ * are not there to be removed, are made right by building everything anew from the database and those files (networks_rebuild).
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "engine/netup.h"
+#include "net/dns.h"
+#include "net/firewall.h"
+#include "net/link.h"
+
+int network_lock(struct engine *g, struct err *e)
+{
+	int fd = fd_lock_file(g->run_fd, "network.lock", true, true);
+
+	return fd < 0 ? err_errno(e, fd, "lock %s/network.lock", g->run) : fd;
+}
+
+static struct firewall firewall_of(const struct engine *g, char **ret_path)
+{
+	*ret_path = path_join(g->data_dir, "ruleset.nft");
+	return (struct firewall){.ruleset = *ret_path ? *ret_path : "", .run_fd = g->run_fd};
+}
+
+/* ---- networks ---- */
+
+struct rebuilding {
+	struct buf elements;
+};
+
+static int raise_one(void *data, const struct network_row *n, struct err *e)
+{
+	struct rebuilding *b = data;
+
+	int r = link_bridge_ensure(n, true, e);
+	if (r == 0 && firewall_network_elements(n, &b->elements) < 0)
+		r = err_nomem(e);
+	return r;
+}
+
+int networks_rebuild(struct engine *g, struct err *e)
+{
+	_cleanup_free_ char *path = NULL;
+	struct firewall fw = firewall_of(g, &path);
+	struct rebuilding b = {0};
+	struct db *db;
+
+	log_trace("net", "building bridges and rules anew");
+	int r = engine_db(g, &db, e);
+	if (r == 0)
+		r = networks_each(db, raise_one, &b, e);
+	if (r == 0)
+		r = firewall_rebuild(&fw, &b.elements, e);
+	buf_done(&b.elements);
+	return r;
+}
+
+int network_raise(struct engine *g, const struct network_row *n, struct err *e)
+{
+	_cleanup_buf_ struct buf elements = {0};
+
+	int r = link_bridge_ensure(n, false, e);
+	if (r == 0 && firewall_network_elements(n, &elements) < 0)
+		r = err_nomem(e);
+	if (r == 0)
+		r = firewall_add(elements.data, e);
+	return r == -ENOENT ? networks_rebuild(g, e) : r;
+}
+
+/* How the network's name server is found. The strings are the row's or of `own`. */
+static struct dns_place dns_of(const struct engine *g, const struct network_row *n, char ***own)
+{
+	const char *slash4 = strchr(n->subnet4, '/'), *slash6 = strchr(n->subnet6, '/');
+
+	if (slash4)
+		strv_pushf(own, "%s%s", n->gateway4, slash4);
+	if (slash6)
+		strv_pushf(own, "%s%s", n->gateway6, slash6);
+	return (struct dns_place){.libexec_dir = g->libexec_dir,
+		.run_fd = g->run_fd,
+		.run = g->run,
+		.id = n->id,
+		.name = n->name,
+		.bridge = n->bridge,
+		.listen = *own,
+		.internal = n->internal};
+}
+
+void network_lower(struct engine *g, const struct network_row *n)
+{
+	_cleanup_strv_ char **own = NULL;
+	_cleanup_buf_ struct buf elements = {0};
+	struct dns_place dns = dns_of(g, n, &own);
+	struct err none;
+
+	dns_stop(&dns);
+	link_bridge_remove(n->bridge, &none);
+	if (firewall_network_elements(n, &elements) < 0 || firewall_remove(elements.data, &none) == -ENOENT)
+		networks_rebuild(g, &none);
+}
+
+int engine_network_reload(struct engine *g, struct err *e)
+{
+	_cleanup_close_ int lock = network_lock(g, e);
+
+	return lock < 0 ? lock : networks_rebuild(g, e);
+}
+
+/* ---- a container ---- */
+
+struct member {
+	struct engine *engine;
+	struct db *db;
+	const struct found *found;
+	struct buf elements;
+	bool names; /* second round: the elements are in, now the names */
+};
+
+/* "10.200.0.2 web 0123456789ab alias" for each address. */
+static int names_of(const struct member *m, const struct endpoint_row *p, struct buf *b)
+{
+	const char *hostname = json_str(json_object_get(m->found->record, "Config"), "Hostname");
+	_cleanup_json_ json_t *aliases = json_loads(p->aliases, 0, NULL);
+	const char *const addresses[] = {p->address4, p->address6};
+	size_t k;
+	json_t *v;
+
+	for (size_t i = 0; i < 2; i++) {
+		if (str_empty(addresses[i]))
+			continue;
+		int r = buf_addf(b, "%s %s %.12s", addresses[i], m->found->row.name, m->found->row.id);
+		if (r == 0 && !str_empty(hostname) && strncmp(hostname, m->found->row.id, 12) != 0)
+			r = buf_addf(b, " %s", hostname);
+		json_array_foreach(aliases, k, v) {
+			if (r == 0 && json_is_string(v) && name_valid(json_string_value(v)))
+				r = buf_addf(b, " %s", json_string_value(v));
+		}
+		if (r < 0 || buf_adds(b, "\n") < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int on_member_endpoint(void *data, const struct endpoint_row *p, struct err *e)
+{
+	struct member *m = data;
+	_cleanup_(network_row_done) struct network_row n = {0};
+	_cleanup_strv_ char **own = NULL;
+	_cleanup_buf_ struct buf names = {0};
+
+	if (!m->names && firewall_endpoint_elements(p, &m->elements) < 0)
+		return err_nomem(e);
+	int r = networks_find(m->db, p->network, &n, e);
+	if (r < 0)
+		return r;
+	if (!m->names)
+		return link_bridge_exists(n.bridge) ? 0 : network_raise(m->engine, &n, e);
+	if (names_of(m, p, &names) < 0)
+		return err_nomem(e);
+	struct dns_place dns = dns_of(m->engine, &n, &own);
+	return dns_add(&dns, p->container, names.data, e);
+}
+
+int netup_start(struct engine *g, const struct found *f, const struct plan *plan, const struct ports *ports, struct err *e)
+{
+	_cleanup_free_ char *path = NULL;
+	struct firewall fw = firewall_of(g, &path);
+	struct member m = {.engine = g, .found = f};
+
+	if (!plan->interfaces_len)
+		return 0;
+	_cleanup_close_ int lock = network_lock(g, e);
+	int r = lock < 0 ? lock : engine_db(g, &m.db, e);
+	if (r == 0)
+		r = endpoints_of_container(m.db, f->row.id, on_member_endpoint, &m, e);
+	if (r == 0 && ports_elements(ports, plan, &m.elements) < 0)
+		r = err_nomem(e);
+	if (r == 0)
+		r = firewall_file_write(&fw, f->row.id, &m.elements, e);
+	if (r == 0) {
+		r = firewall_add(m.elements.data, e);
+		if (r == -ENOENT)
+			r = networks_rebuild(g, e);
+	}
+	if (r == 0 && ports->len)
+		r = ports_record(g, f->row.id, ports, e);
+	m.names = true;
+	if (r == 0)
+		r = endpoints_of_container(m.db, f->row.id, on_member_endpoint, &m, e);
+	buf_done(&m.elements);
+	close_fd(&lock);
+	if (r < 0)
+		netup_stop(g, f->row.id);
+	return r;
+}
+
+/* From every network's names: the run directory tells even when the database does not any more. */
+static void forget_names(struct engine *g, const char *id)
+{
+	int fd = openat(g->run_fd, "networks", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	while (d && (entry = readdir(d))) {
+		struct dns_place dns = {.run_fd = g->run_fd, .run = g->run, .id = entry->d_name};
+		if (*entry->d_name != '.')
+			dns_remove(&dns, id);
+	}
+}
+
+int netup_stop(struct engine *g, const char *id)
+{
+	_cleanup_buf_ struct buf elements = {0};
+	_cleanup_free_ char *path = NULL;
+	struct firewall fw = firewall_of(g, &path);
+	struct err e = ERR_INIT;
+
+	if (firewall_file_read(&fw, id, &elements) == -ENOENT)
+		return 0;
+	_cleanup_close_ int lock = network_lock(g, &e);
+	if (lock < 0)
+		return lock;
+	int r = elements.data ? firewall_remove(elements.data, &e) : 0;
+	firewall_file_remove(&fw, id);
+	if (r == -ENOENT)
+		r = networks_rebuild(g, &e);
+	if (r < 0)
+		log_trace("net", "container %.12s: %s", id, e.msg);
+	forget_names(g, id);
+	return r;
+}
+
+/* ---- what a monitor does ---- */
+
+int engine_port_attach(const struct plan_interface *f, pid_t pid, const char *parked, int *ret_tap, struct err *e)
+{
+	if (pid)
+		return link_veth_add(f, pid, e);
+	return parked ? link_tap_reuse(f, parked, e) : link_tap_add(f, ret_tap, e);
+}
+
+int engine_port_detach(const char *port, bool park, struct err *e)
+{
+	return park ? link_tap_park(port, e) : link_port_remove(port, e);
+}

@@ -1,0 +1,18 @@
+/* What is up of networks and of containers on them: netup.c. Private to src/engine. */
+#pragma once
+
+#include "engine/engine-private.h"
+#include "engine/ports.h"
+#include "store/networks.h"
+
+/* ---- under the lock of network_lock, which the caller closes ---- */
+int network_raise(struct engine *g, const struct network_row *n, struct err *e); /* bridge and elements */
+void network_lower(struct engine *g, const struct network_row *n);
+int networks_rebuild(struct engine *g, struct err *e);
+
+/* ---- these take the lock ---- */
+int network_lock(struct engine *g, struct err *e);
+/* Everything but the interfaces themselves, before the container's monitor is spawned. */
+int netup_start(
+	struct engine *g, const struct found *f, const struct plan *plan, const struct ports *ports, struct err *e);
+int netup_stop(struct engine *g, const char *id); /* also for a container that has nothing up */
