@@ -145,6 +145,18 @@ int tree_size(int dirfd, const char *path, uint64_t *ret)
 	return 0;
 }
 
+bool dir_has_files(int dirfd, const char *path)
+{
+	int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+
+	while (d && (entry = readdir(d)))
+		if (entry->d_name[0] != '.')
+			return true;
+	return false;
+}
+
 char *path_join(const char *a, const char *b)
 {
 	while (*b == '/')

@@ -1,6 +1,7 @@
 /* Directories and paths. Functions return 0 or -errno. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -14,5 +15,7 @@ const char *path_base(const char *path); /* behind the last slash */
 int mkdir_in_root(int rootfd, const char *path, mode_t mode);
 /* The same, and where a link leads to nowhere, that place is made, inside the root. */
 int mkdir_through_links(int rootfd, const char *path, mode_t mode);
+bool dir_has_files(
+	int dirfd, const char *path); /* any entry whose name does not start with a dot; false if it cannot be read */
 /* Bytes that a file or a whole tree takes on its disk (st_blocks); hard links count each time. */
 int tree_size(int dirfd, const char *path, uint64_t *ret);

@@ -11,7 +11,7 @@
 #include "base/path.h"
 #include "base/proc.h"
 #include "engine/engine-private.h"
-#include "engine/ports.h"
+#include "engine/publish.h"
 #include "isolation/hyperv.h"
 
 static const char default_path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -233,7 +233,7 @@ static int make_record(struct engine *g, const char *id, const json_t *body, con
 	if (r == 0)
 		r = endpoints_resolve(g, hc, json_object_get(body, "NetworkingConfig"), kind, &c->networks, e);
 	if (r == 0)
-		r = ports_check(config, hc, c->warnings, e);
+		r = publish_check(config, hc, c->warnings, e);
 	if (r == 0)
 		r = mounts_resolve(config, hc, &mounts, e);
 	if (r == 0)

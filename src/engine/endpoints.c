@@ -248,3 +248,32 @@ int endpoints_plan(struct engine *g, const json_t *record, struct plan *p, struc
 	int r = engine_db(g, &planning.db, e);
 	return r < 0 ? r : endpoints_of_container(planning.db, json_str(record, "Id"), on_endpoint, &planning, e);
 }
+
+static int note_first(void *data, const struct endpoint_row *p, struct err *e)
+{
+	(void)e;
+	if (!*(char *)data)
+		memcpy(data, p->network, sizeof(p->network));
+	return 0;
+}
+
+int endpoints_gateway(struct engine *g, const json_t *record, char **ret4, char **ret6, struct err *e)
+{
+	_cleanup_(network_row_done) struct network_row n = {0};
+	const char *other = network_mode_container(json_object_get(record, "HostConfig"));
+	const char *id = other ? other : json_str(record, "Id");
+	char network[65] = "";
+	struct db *db;
+
+	*ret4 = *ret6 = NULL;
+	int r = engine_db(g, &db, e);
+	if (r == 0)
+		r = endpoints_of_container(db, id ? id : "", note_first, network, e);
+	if (r == 0 && *network)
+		r = networks_find(db, network, &n, e);
+	if (r < 0 || !*network)
+		return r;
+	*ret4 = steal_ptr(n.gateway4);
+	*ret6 = steal_ptr(n.gateway6);
+	return 0;
+}

@@ -10,6 +10,15 @@
 #include "store/networks.h"
 #include "store/volumes.h"
 
+/* A container as it is now: container_find's. */
+struct found {
+	struct container_row row;
+	json_t *record;
+	int run_dir; /* -1: it does not run */
+	bool running;
+	struct state live; /* if running */
+};
+
 /* ---- config.c ---- */
 int engine_db(struct engine *g, struct db **ret, struct err *e); /* opened at first use; the engine's */
 
@@ -46,7 +55,7 @@ int engine_plan_exec(
 enum isolation_kind record_isolation(const json_t *record);
 
 /* ---- netfiles.c ---- */
-int netfiles_make(const json_t *record, struct plan *p); /* hosts, resolv.conf, hostname */
+int netfiles_make(struct engine *g, const json_t *record, struct plan *p, struct err *e); /* hosts, resolv.conf, hostname */
 
 /* ---- endpoints.c ---- */
 #define DEFAULT_NETWORK "bridge"
@@ -61,6 +70,8 @@ int endpoints_create(
 int endpoint_insert(struct db *db, const struct network_row *n, const char *container, int position, const json_t *config,
 	bool closed, struct err *e);
 int endpoints_plan(struct engine *g, const json_t *record, struct plan *p, struct err *e); /* interfaces, netns */
+/* The host's addresses on the container's first network, where its name server is; NULL without one. The caller's. */
+int endpoints_gateway(struct engine *g, const json_t *record, char **ret4, char **ret6, struct err *e);
 int endpoints_plan_one(const struct network_row *n, const struct endpoint_row *p, struct plan *plan, struct err *e);
 
 /* ---- networks.c, network-json.c ---- */
@@ -71,22 +82,15 @@ int network_filters_check(const json_t *filters, struct err *e);
 bool network_matches(const struct network_row *n, const json_t *filters);
 json_t *network_settings_json(struct engine *g, const struct found *f); /* NetworkSettings */
 
-/* ---- ports.c ---- */
-json_t *ports_json(struct engine *g, const struct found *f); /* NetworkSettings.Ports */
-json_t *ports_list(struct engine *g, const struct found *f); /* Ports of the list of containers */
+/* ---- publish.c ---- */
+json_t *publish_json(struct engine *g, const struct found *f); /* NetworkSettings.Ports */
+json_t *publish_list(struct engine *g, const struct found *f); /* Ports of the list of containers */
 
 /* ---- names.c ---- */
 bool name_valid(const char *name);
 int name_generate(char ret[64]);
 
 /* ---- life.c: a container found, put right, and held ---- */
-struct found {
-	struct container_row row;
-	json_t *record;
-	int run_dir; /* -1: it does not run */
-	bool running;
-	struct state live; /* if running */
-};
 void found_done(struct found *f);
 /* Finds it; a row or run directory that does not tell the truth any more is put right first. */
 int container_find(struct engine *g, const char *ref, struct found *ret, struct err *e);

@@ -257,7 +257,7 @@ static json_t *summary(struct engine *g, const struct found *f)
 	return json_pack("{s:s, s:[o], s:o, s:s, s:o, s:I, s:o, s:O?, s:s, s:s, s:{s:s, s:s}, s:o, s:{s:o}}", "Id", f->row.id,
 		"Names", json_sprintf("/%s", f->row.name), "Image", json_from_str(json_str(config, "Image")), "ImageID",
 		f->row.image_id, "Command", json_from_str(command.data), "Created",
-		(json_int_t)(f->row.created_ns / 1000000000), "Ports", ports_list(g, f), "Labels", labels, "State", status_of(f),
+		(json_int_t)(f->row.created_ns / 1000000000), "Ports", publish_list(g, f), "Labels", labels, "State", status_of(f),
 		"Status", status, "HostConfig", "NetworkMode", json_str(hc, "NetworkMode"), "Isolation",
 		isolation_name(record_isolation(f->record)), "Mounts", public_mounts(f->record), "NetworkSettings", "Networks",
 		json_incref(json_object_get(settings, "Networks")));

@@ -174,7 +174,7 @@ static int on_member_endpoint(void *data, const struct endpoint_row *p, struct e
 	return dns_add(&dns, p->container, names.data, e);
 }
 
-int netup_start(struct engine *g, const struct found *f, const struct plan *plan, const struct ports *ports, struct err *e)
+int netup_start(struct engine *g, const struct found *f, const struct plan *plan, const struct published *ports, struct err *e)
 {
 	_cleanup_free_ char *path = NULL;
 	struct firewall fw = firewall_of(g, &path);
@@ -186,7 +186,7 @@ int netup_start(struct engine *g, const struct found *f, const struct plan *plan
 	int r = lock < 0 ? lock : engine_db(g, &m.db, e);
 	if (r == 0)
 		r = endpoints_of_container(m.db, f->row.id, on_member_endpoint, &m, e);
-	if (r == 0 && ports_elements(ports, plan, &m.elements) < 0)
+	if (r == 0 && publish_elements(ports, plan, &m.elements) < 0)
 		r = err_nomem(e);
 	if (r == 0)
 		r = firewall_file_write(&fw, f->row.id, &m.elements, e);
@@ -196,7 +196,7 @@ int netup_start(struct engine *g, const struct found *f, const struct plan *plan
 			r = networks_rebuild(g, e);
 	}
 	if (r == 0 && ports->len)
-		r = ports_record(g, f->row.id, ports, e);
+		r = publish_record(g, f->row.id, ports, e);
 	m.names = true;
 	if (r == 0)
 		r = endpoints_of_container(m.db, f->row.id, on_member_endpoint, &m, e);
@@ -241,6 +241,56 @@ int netup_stop(struct engine *g, const char *id)
 		log_trace("net", "container %.12s: %s", id, e.msg);
 	forget_names(g, id);
 	return r;
+}
+
+/* ---- one network of a running container ---- */
+
+int netup_join(struct engine *g, const struct found *f, const struct network_row *n, const struct endpoint_row *p, struct err *e)
+{
+	_cleanup_buf_ struct buf all = {0}, own = {0}, names = {0};
+	_cleanup_free_ char *path = NULL;
+	_cleanup_strv_ char **listen = NULL;
+	struct firewall fw = firewall_of(g, &path);
+	struct member m = {.engine = g, .found = f};
+
+	_cleanup_close_ int lock = network_lock(g, e);
+	int r = lock < 0 ? lock : link_bridge_exists(n->bridge) ? 0 : network_raise(g, n, e);
+	if (r < 0)
+		return r;
+	firewall_file_read(&fw, f->row.id, &all);
+	if (firewall_endpoint_elements(p, &own) < 0 || buf_add(&all, own.data, own.len) < 0 || names_of(&m, p, &names) < 0)
+		return err_nomem(e);
+	r = firewall_file_write(&fw, f->row.id, &all, e);
+	if (r == 0)
+		r = firewall_add(own.data, e);
+	if (r == -ENOENT)
+		r = networks_rebuild(g, e);
+	struct dns_place dns = dns_of(g, n, &listen);
+	return r < 0 ? r : dns_add(&dns, f->row.id, names.data, e);
+}
+
+int netup_leave(struct engine *g, const char *id, const struct network_row *n, const struct endpoint_row *p)
+{
+	_cleanup_buf_ struct buf all = {0}, own = {0}, left = {0};
+	_cleanup_free_ char *path = NULL;
+	struct firewall fw = firewall_of(g, &path);
+	struct dns_place dns = {.run_fd = g->run_fd, .run = g->run, .id = n->id};
+	struct err e = ERR_INIT;
+
+	dns_remove(&dns, id);
+	_cleanup_close_ int lock = network_lock(g, &e);
+	int r = lock < 0 ? lock : firewall_file_read(&fw, id, &all);
+	if (r < 0 || firewall_endpoint_elements(p, &own) < 0)
+		return r < 0 ? r : -ENOMEM;
+	_cleanup_strv_ char **have = strv_split(all.data ? all.data : "", "\n");
+	_cleanup_strv_ char **gone = strv_split(own.data, "\n");
+	strv_foreach(line, have) {
+		if (!strv_has(gone, line) && buf_addf(&left, "%s\n", line) < 0)
+			return -ENOMEM;
+	}
+	r = firewall_remove(own.data, &e);
+	firewall_file_write(&fw, id, &left, &e);
+	return r == -ENOENT ? networks_rebuild(g, &e) : r;
 }
 
 /* ---- what a monitor does ---- */

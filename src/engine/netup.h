@@ -2,7 +2,7 @@
 #pragma once
 
 #include "engine/engine-private.h"
-#include "engine/ports.h"
+#include "engine/publish.h"
 #include "store/networks.h"
 
 /* ---- under the lock of network_lock, which the caller closes ---- */
@@ -14,5 +14,8 @@ int networks_rebuild(struct engine *g, struct err *e);
 int network_lock(struct engine *g, struct err *e);
 /* Everything but the interfaces themselves, before the container's monitor is spawned. */
 int netup_start(
-	struct engine *g, const struct found *f, const struct plan *plan, const struct ports *ports, struct err *e);
+	struct engine *g, const struct found *f, const struct plan *plan, const struct published *ports, struct err *e);
+/* The same for one network of a running container. */
+int netup_join(struct engine *g, const struct found *f, const struct network_row *n, const struct endpoint_row *p, struct err *e);
+int netup_leave(struct engine *g, const char *id, const struct network_row *n, const struct endpoint_row *p);
 int netup_stop(struct engine *g, const char *id); /* also for a container that has nothing up */

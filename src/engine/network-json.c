@@ -322,6 +322,6 @@ json_t *network_settings_json(struct engine *g, const struct found *f)
 	const char *address = json_str(first, "IPAddress"), *gateway = json_str(first, "Gateway"),
 		   *mac = json_str(first, "MacAddress"), *v6 = json_str(first, "GlobalIPv6Address");
 	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "IPAddress", address ? address : "", "GlobalIPv6Address", v6 ? v6 : "",
-		"Gateway", gateway ? gateway : "", "MacAddress", mac ? mac : "", "Ports", ports_json(g, f), "Networks",
+		"Gateway", gateway ? gateway : "", "MacAddress", mac ? mac : "", "Ports", publish_json(g, f), "Networks",
 		s.networks);
 }

@@ -249,8 +249,9 @@ int engine_plan(struct engine *g, const json_t *record, struct plan *ret, struct
 	int r = endpoints_plan(g, record, ret, e);
 	if (r < 0)
 		return r;
-	if (netfiles_make(record, ret) < 0)
-		return err_nomem(e);
+	r = netfiles_make(g, record, ret, e);
+	if (r < 0)
+		return r;
 	return plan_process(g, record, &ret->process, ret->privileged, e);
 }
 

@@ -34,7 +34,7 @@ static int plan_to_memfd(const struct plan *p, struct err *e)
 	return r < 0 ? err_errno(e, r, "hand the plan to the monitor") : steal_fd(&fd);
 }
 
-static char **monitor_args(struct engine *g, const struct found *f, const struct ports *ports, const struct plan *plan,
+static char **monitor_args(struct engine *g, const struct found *f, const struct published *ports, const struct plan *plan,
 	uint32_t streams)
 {
 	const json_t *config = json_object_get(f->record, "Config"), *hc = json_object_get(f->record, "HostConfig");
@@ -55,7 +55,7 @@ static char **monitor_args(struct engine *g, const struct found *f, const struct
 		r |= strv_push(&v, "--stdin-once");
 	if (!log || strcmp(log, "none") != 0)
 		r |= strv_push(&v, "--log");
-	r |= ports_args(ports, plan, &v);
+	r |= publish_args(ports, plan, &v);
 	r |= strv_push(&v, f->row.id);
 	if (r < 0) {
 		strv_free(v);
@@ -139,7 +139,7 @@ static int wait_started(int sock, const struct engine_start *opt, struct err *e)
 /* Everything that the monitor is told and given. */
 struct starting {
 	struct plan plan;
-	struct ports ports;
+	struct published ports;
 	int plan_fd;
 	char **args;
 };
@@ -147,7 +147,7 @@ struct starting {
 static void starting_done(struct starting *s)
 {
 	plan_done(&s->plan);
-	ports_done(&s->ports);
+	publish_done(&s->ports);
 	close_fd(&s->plan_fd);
 	strv_free(s->args);
 }
@@ -163,7 +163,7 @@ static int prepare(struct engine *g, const struct found *f, const struct engine_
 	if (r == 0)
 		r = isolation_check(kind, &g->host, &s->plan, e);
 	if (r == 0 && s->plan.interfaces_len)
-		r = ports_open(f, &s->ports, e);
+		r = publish_open(f, &s->ports, e);
 	if (r == 0)
 		r = netup_start(g, f, &s->plan, &s->ports, e);
 	if (r == 0)

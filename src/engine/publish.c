@@ -1,5 +1,5 @@
 /* Published ports: HostConfig.PortBindings checked, the sockets opened at a start, and what came of them told. */
-#include "engine/ports.h"
+#include "engine/publish.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -130,7 +130,7 @@ static int read_bindings(const json_t *config, const json_t *hc, struct bindings
 	return r;
 }
 
-int ports_check(const json_t *config, const json_t *hc, json_t *warnings, struct err *e)
+int publish_check(const json_t *config, const json_t *hc, json_t *warnings, struct err *e)
 {
 	struct bindings p = {0};
 	const char *key;
@@ -154,12 +154,12 @@ int ports_check(const json_t *config, const json_t *hc, json_t *warnings, struct
 
 /* ---- a start ---- */
 
-int ports_open(const struct found *f, struct ports *ret, struct err *e)
+int publish_open(const struct found *f, struct published *ret, struct err *e)
 {
 	const json_t *config = json_object_get(f->record, "Config"), *hc = json_object_get(f->record, "HostConfig");
 	struct bindings p = {0};
 
-	*ret = (struct ports){0};
+	*ret = (struct published){0};
 	int r = read_bindings(config, hc, &p, e);
 	if (r == 0 && p.len) {
 		r = port_sockets_open(p.all, p.len, &ret->sockets, &ret->len, e);
@@ -170,10 +170,10 @@ int ports_open(const struct found *f, struct ports *ret, struct err *e)
 	return r;
 }
 
-void ports_done(struct ports *p)
+void publish_done(struct published *p)
 {
 	port_sockets_free(p->sockets, p->len);
-	*p = (struct ports){0};
+	*p = (struct published){0};
 }
 
 static const char *proto_name(int proto)
@@ -198,7 +198,7 @@ static bool plan_address(const struct plan *p, int family, char ret[INET6_ADDRST
 }
 
 /* Where the monitor carries what comes to a socket: an address of the same family if the container has one. */
-bool port_target(const struct port_socket *s, const struct plan *p, char ret[INET6_ADDRSTRLEN])
+static bool port_target(const struct port_socket *s, const struct plan *p, char ret[INET6_ADDRSTRLEN])
 {
 	return plan_address(p, s->family, ret) || plan_address(p, s->family == AF_INET ? AF_INET6 : AF_INET, ret);
 }
@@ -216,7 +216,7 @@ static int add_once(struct buf *b, const struct buf *lines)
 	return 0;
 }
 
-int ports_elements(const struct ports *p, const struct plan *plan, struct buf *b)
+int publish_elements(const struct published *p, const struct plan *plan, struct buf *b)
 {
 	for (size_t i = 0; i < p->len; i++) {
 		const struct port_socket *s = &p->sockets[i];
@@ -235,7 +235,7 @@ int ports_elements(const struct ports *p, const struct plan *plan, struct buf *b
 	return 0;
 }
 
-int ports_args(const struct ports *p, const struct plan *plan, char ***args)
+int publish_args(const struct published *p, const struct plan *plan, char ***args)
 {
 	for (size_t i = 0; i < p->len; i++) {
 		char address[INET6_ADDRSTRLEN] = "";
@@ -247,7 +247,7 @@ int ports_args(const struct ports *p, const struct plan *plan, char ***args)
 	return 0;
 }
 
-int ports_record(struct engine *g, const char *id, const struct ports *p, struct err *e)
+int publish_record(struct engine *g, const char *id, const struct published *p, struct err *e)
 {
 	_cleanup_json_ json_t *o = json_object();
 	_cleanup_free_ char *path = str_fmt("containers/%s/" PORTS_FILE, id);
@@ -270,7 +270,7 @@ int ports_record(struct engine *g, const char *id, const struct ports *p, struct
 
 /* ---- told ---- */
 
-json_t *ports_json(struct engine *g, const struct found *f)
+json_t *publish_json(struct engine *g, const struct found *f)
 {
 	_cleanup_free_ char *path = str_fmt("containers/%s/" PORTS_FILE, f->row.id);
 	struct err none;
@@ -289,9 +289,9 @@ json_t *ports_json(struct engine *g, const struct found *f)
 	return o;
 }
 
-json_t *ports_list(struct engine *g, const struct found *f)
+json_t *publish_list(struct engine *g, const struct found *f)
 {
-	_cleanup_json_ json_t *all = ports_json(g, f);
+	_cleanup_json_ json_t *all = publish_json(g, f);
 	json_t *list = json_array();
 	const char *key;
 	json_t *bound;
