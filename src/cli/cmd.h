@@ -41,8 +41,8 @@ struct command_group {
 
 extern const struct command cmd_attach, cmd_create, cmd_doctor, cmd_exec, cmd_image_inspect, cmd_images, cmd_import,
 	cmd_info, cmd_inspect;
-extern const struct command cmd_container_inspect, cmd_kernel_ls, cmd_kernel_update, cmd_kill, cmd_logs, cmd_ps,
-	cmd_pull, cmd_rename, cmd_rm;
+extern const struct command cmd_container_inspect, cmd_kernel_ls, cmd_kernel_update, cmd_kill, cmd_logs;
+extern const struct command cmd_port, cmd_ps, cmd_pull, cmd_rename, cmd_rm;
 extern const struct command cmd_rmi, cmd_run, cmd_start, cmd_stats, cmd_stop, cmd_top, cmd_version, cmd_volume_create,
 	cmd_volume_inspect;
 extern const struct command cmd_volume_ls, cmd_volume_rm, cmd_wait;
