@@ -1,4 +1,4 @@
-/* The list of commands, and the names they have under "container", "image" and so on. */
+/* The list of commands, and the names they have under "container", "image", "network" and so on. */
 #include "cli/cmd.h"
 
 #include <string.h>
@@ -42,6 +42,11 @@ const struct command_group command_groups[] = {
 			{"pull", &cmd_pull}, {"rm", &cmd_rmi}, {"remove", &cmd_rmi}}},
 	{"kernel", "Manage the kernels that utility VMs boot",
 		{{"ls", &cmd_kernel_ls}, {"update", &cmd_kernel_update}}},
+	{"network", "Manage networks",
+		{{"connect", &cmd_network_connect}, {"create", &cmd_network_create},
+			{"disconnect", &cmd_network_disconnect}, {"inspect", &cmd_network_inspect},
+			{"ls", &cmd_network_ls}, {"list", &cmd_network_ls}, {"prune", &cmd_network_prune},
+			{"reload", &cmd_network_reload}, {"rm", &cmd_network_rm}, {"remove", &cmd_network_rm}}},
 	{"system", "Look at the host", {{"doctor", &cmd_doctor}, {"info", &cmd_info}}},
 	{"volume", "Manage volumes",
 		{{"create", &cmd_volume_create}, {"inspect", &cmd_volume_inspect}, {"ls", &cmd_volume_ls},
