@@ -2,6 +2,8 @@
 #include "cli/cmd.h"
 
 #include <stdarg.h>
+#include <string.h>
+#include <strings.h>
 
 struct engine *cli_engine(struct cli *c, struct err *e)
 {
@@ -33,6 +35,19 @@ void cli_notice(void *data, const char *text)
 {
 	(void)data;
 	fprintf(stderr, "%s\n", text);
+}
+
+bool cli_confirm(const char *text)
+{
+	_cleanup_free_ char *line = NULL;
+	size_t size = 0;
+
+	printf("%s [y/N] ", text);
+	fflush(stdout);
+	if (getline(&line, &size, stdin) < 0)
+		return false;
+	line[strcspn(line, "\r\n")] = 0;
+	return !strcasecmp(line, "y");
 }
 
 int cli_each(struct cli *c, struct opts *o, each_fn *fn, struct err *e)

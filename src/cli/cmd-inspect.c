@@ -1,5 +1,4 @@
-/* caisson inspect, container inspect, image inspect, volume inspect: objects as JSON or through a template.
- */
+/* caisson inspect, and that of container, image, network and volume: objects as JSON or through a template. */
 #include <errno.h>
 #include <string.h>
 
@@ -18,11 +17,16 @@
 static const struct opt any_options[] = {
 	FORMAT_OPTION,
 	SIZE_OPTION,
-	{"type", 0, &opt_string, NULL, "Look only for objects of this type (container|image|volume)"},
+	{"type", 0, &opt_string, NULL, "Look only for objects of this type (container|image|network|volume)"},
 	{0},
 };
 static const struct opt container_options[] = {FORMAT_OPTION, SIZE_OPTION, {0}};
 static const struct opt format_options[] = {FORMAT_OPTION, {0}};
+static const struct opt network_options[] = {
+	FORMAT_OPTION,
+	{"verbose", 'v', &opt_bool, NULL, "As in docker; there is nothing more to show"},
+	{0},
+};
 
 typedef int inspect_fn(struct engine *g, const char *ref, bool size, json_t **ret, struct err *e);
 
@@ -30,6 +34,12 @@ static int inspect_image(struct engine *g, const char *ref, bool size, json_t **
 {
 	(void)size;
 	return engine_image_inspect(g, ref, ret, e);
+}
+
+static int inspect_network(struct engine *g, const char *ref, bool size, json_t **ret, struct err *e)
+{
+	(void)size;
+	return engine_network_inspect(g, ref, ret, e);
 }
 
 static int inspect_volume(struct engine *g, const char *ref, bool size, json_t **ret, struct err *e)
@@ -41,7 +51,8 @@ static int inspect_volume(struct engine *g, const char *ref, bool size, json_t *
 static const struct {
 	const char *type;
 	inspect_fn *inspect;
-} types[] = {{"container", engine_inspect}, {"image", inspect_image}, {"volume", inspect_volume}};
+} types[] = {{"container", engine_inspect}, {"image", inspect_image}, {"network", inspect_network},
+	{"volume", inspect_volume}};
 
 enum { TYPES = sizeof(types) / sizeof(*types) };
 
@@ -61,7 +72,10 @@ static int check_type(const char *type, struct err *e)
 	for (size_t i = 0; type && i < TYPES; i++)
 		if (!strcmp(type, types[i].type))
 			return 0;
-	return type ? err_set(e, EINVAL, "\"%s\" is not a valid value for --type", type) : 0;
+	return type ? err_set(e, EINVAL,
+			      "unknown type: \"%s\": must be one of \"container\", \"image\", \"network\", \"volume\"",
+			      type)
+		    : 0;
 }
 
 static int print_all(const json_t *found, const char *format, struct err *e)
@@ -126,6 +140,11 @@ static int run_image(struct cli *c, struct opts *o, struct err *e)
 	return inspect(c, o, "image", e);
 }
 
+static int run_network(struct cli *c, struct opts *o, struct err *e)
+{
+	return inspect(c, o, "network", e);
+}
+
 static int run_volume(struct cli *c, struct opts *o, struct err *e)
 {
 	return inspect(c, o, "volume", e);
@@ -134,7 +153,7 @@ static int run_volume(struct cli *c, struct opts *o, struct err *e)
 const struct command cmd_inspect = {
 	.name = "inspect",
 	.synopsis = "[OPTIONS] NAME|ID [NAME|ID...]",
-	.summary = "Show everything that is known of containers, images and volumes",
+	.summary = "Show everything that is known of containers, images, networks and volumes",
 	.options = {any_options},
 	.min_args = 1,
 	.max_args = -1,
@@ -159,6 +178,16 @@ const struct command cmd_image_inspect = {
 	.min_args = 1,
 	.max_args = -1,
 	.run = run_image,
+};
+
+const struct command cmd_network_inspect = {
+	.name = "inspect",
+	.synopsis = "[OPTIONS] NETWORK [NETWORK...]",
+	.summary = "Show everything that is known of one or more networks",
+	.options = {network_options},
+	.min_args = 1,
+	.max_args = -1,
+	.run = run_network,
 };
 
 const struct command cmd_volume_inspect = {

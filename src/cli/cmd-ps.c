@@ -4,6 +4,7 @@
 
 #include "cli/cmd.h"
 #include "cli/format.h"
+#include "cli/port.h"
 #include "cli/rows.h"
 
 enum { COMMAND_WIDTH = 20, MOUNT_WIDTH = 15 };
@@ -11,7 +12,7 @@ enum { COMMAND_WIDTH = 20, MOUNT_WIDTH = 15 };
 static const struct opt options[] = {
 	{"all", 'a', &opt_bool, NULL, "Show all containers, not only those that run"},
 	{"filter", 'f', &opt_filter, NULL,
-		"Show those that match: id, name, label, status, exited, ancestor, network or "
+		"Show those that match: id, name, label, status, exited, ancestor, network, publish, expose or "
 		"isolation=VALUE"},
 	{"format", 0, &opt_string, NULL, "Output as a 'table', by 'table TEMPLATE' or 'TEMPLATE', or as 'json'"},
 	{"last", 'n', &opt_int, NULL, "Show the n containers created last, in whatever state"},
@@ -90,23 +91,16 @@ static char *mounts_of(const json_t *container, bool no_trunc, int *ret_volumes)
 	return steal_ptr(b.data);
 }
 
-/* "80/tcp", "0.0.0.0:8080->80/tcp" */
-static char *ports_of(const json_t *container)
+static char *networks_of(const json_t *container)
 {
 	_cleanup_buf_ struct buf b = {0};
-	size_t i;
-	json_t *p;
+	const char *name;
+	json_t *network;
 
 	if (buf_adds(&b, "") < 0)
 		return NULL;
-	json_array_foreach(json_object_get(container, "Ports"), i, p) {
-		const char *ip = json_str(p, "IP"), *type = json_str(p, "Type");
-		if (i)
-			buf_adds(&b, ", ");
-		if (json_object_get(p, "PublicPort"))
-			buf_addf(&b, "%s:%lld->", ip ? ip : "", (long long)json_int(p, "PublicPort", 0));
-		buf_addf(&b, "%lld/%s", (long long)json_int(p, "PrivatePort", 0), type ? type : "tcp");
-	}
+	json_object_foreach(json_path(container, "NetworkSettings.Networks"), name, network)
+		buf_addf(&b, "%s%s", b.len ? "," : "", name);
 	return steal_ptr(b.data);
 }
 
@@ -148,8 +142,8 @@ static int make_row(struct engine *g, const json_t *c, bool no_trunc, bool size,
 	r |= row_set(row, "LocalVolumes", str_fmt("%d", volumes));
 	r |= row_set(row, "Mounts", mounts);
 	r |= row_set(row, "Names", names_of(c));
-	r |= row_set(row, "Networks", strdup(text_at(c, "HostConfig.NetworkMode")));
-	r |= row_set(row, "Ports", ports_of(c));
+	r |= row_set(row, "Networks", networks_of(c));
+	r |= row_set(row, "Ports", port_column(json_object_get(c, "Ports")));
 	r |= row_set(row, "RunningFor", row_ago(created));
 	r |= row_set(row, "Size", size ? size_of(g, c) : strdup("N/A"));
 	r |= row_set(row, "State", strdup(text_at(c, "State")));

@@ -41,8 +41,10 @@ struct command_group {
 
 extern const struct command cmd_attach, cmd_create, cmd_doctor, cmd_exec, cmd_image_inspect, cmd_images, cmd_import,
 	cmd_info, cmd_inspect;
-extern const struct command cmd_container_inspect, cmd_kernel_ls, cmd_kernel_update, cmd_kill, cmd_logs, cmd_ps,
-	cmd_pull, cmd_rename, cmd_rm;
+extern const struct command cmd_container_inspect, cmd_kernel_ls, cmd_kernel_update, cmd_kill, cmd_logs;
+extern const struct command cmd_network_connect, cmd_network_create, cmd_network_disconnect, cmd_network_inspect,
+	cmd_network_ls, cmd_network_prune, cmd_network_reload, cmd_network_rm;
+extern const struct command cmd_port, cmd_ps, cmd_pull, cmd_rename, cmd_rm;
 extern const struct command cmd_rmi, cmd_run, cmd_start, cmd_stats, cmd_stop, cmd_top, cmd_version, cmd_volume_create,
 	cmd_volume_inspect;
 extern const struct command cmd_volume_ls, cmd_volume_rm, cmd_wait;
@@ -67,6 +69,9 @@ struct engine *cli_engine(struct cli *c, struct err *e); /* NULL with *e set */
 void cli_error(const struct err *e);                     /* "caisson: text" */
 void cli_errorf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void cli_notice(void *data, const char *text); /* an engine_notice_fn: a line on stderr */
+
+/* Writes text and " [y/N] ", and reads a line: was it y? */
+bool cli_confirm(const char *text);
 
 typedef int each_fn(struct engine *g, const char *ref, struct opts *o, struct err *e);
 /* fn for every argument; prints its name (unless fn returns 1) or the error; exit status 0 or 1. */

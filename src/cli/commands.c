@@ -1,5 +1,4 @@
-/* The list of commands, and the names they have under "container", "image", "volume", "system" and "kernel".
- */
+/* The list of commands, and the names they have under "container", "image", "network" and so on. */
 #include "cli/cmd.h"
 
 #include <string.h>
@@ -15,6 +14,7 @@ const struct command *const commands[] = {
 	&cmd_inspect,
 	&cmd_kill,
 	&cmd_logs,
+	&cmd_port,
 	&cmd_ps,
 	&cmd_pull,
 	&cmd_rename,
@@ -34,14 +34,19 @@ const struct command_group command_groups[] = {
 	{"container", "Manage containers",
 		{{"attach", &cmd_attach}, {"create", &cmd_create}, {"exec", &cmd_exec},
 			{"inspect", &cmd_container_inspect}, {"kill", &cmd_kill}, {"logs", &cmd_logs}, {"ls", &cmd_ps},
-			{"list", &cmd_ps}, {"ps", &cmd_ps}, {"rename", &cmd_rename}, {"rm", &cmd_rm}, {"run", &cmd_run},
-			{"start", &cmd_start}, {"stats", &cmd_stats}, {"stop", &cmd_stop}, {"top", &cmd_top},
-			{"wait", &cmd_wait}}},
+			{"list", &cmd_ps}, {"ps", &cmd_ps}, {"port", &cmd_port}, {"rename", &cmd_rename},
+			{"rm", &cmd_rm}, {"run", &cmd_run}, {"start", &cmd_start}, {"stats", &cmd_stats},
+			{"stop", &cmd_stop}, {"top", &cmd_top}, {"wait", &cmd_wait}}},
 	{"image", "Manage images",
 		{{"import", &cmd_import}, {"inspect", &cmd_image_inspect}, {"ls", &cmd_images}, {"list", &cmd_images},
 			{"pull", &cmd_pull}, {"rm", &cmd_rmi}, {"remove", &cmd_rmi}}},
 	{"kernel", "Manage the kernels that utility VMs boot",
 		{{"ls", &cmd_kernel_ls}, {"update", &cmd_kernel_update}}},
+	{"network", "Manage networks",
+		{{"connect", &cmd_network_connect}, {"create", &cmd_network_create},
+			{"disconnect", &cmd_network_disconnect}, {"inspect", &cmd_network_inspect},
+			{"ls", &cmd_network_ls}, {"list", &cmd_network_ls}, {"prune", &cmd_network_prune},
+			{"reload", &cmd_network_reload}, {"rm", &cmd_network_rm}, {"remove", &cmd_network_rm}}},
 	{"system", "Look at the host", {{"doctor", &cmd_doctor}, {"info", &cmd_info}}},
 	{"volume", "Manage volumes",
 		{{"create", &cmd_volume_create}, {"inspect", &cmd_volume_inspect}, {"ls", &cmd_volume_ls},

@@ -5,6 +5,7 @@
 
 #include "base/fd.h"
 #include "cli/container-options.h"
+#include "cli/network-options.h"
 
 enum { LINES_MAX = 1024 * 1024 };
 
@@ -140,6 +141,8 @@ static int fill_body(struct opts *o, struct err *e)
 	r = env_files_apply(o, e);
 	if (r == 0)
 		r = label_files_apply(o, e);
+	if (r == 0)
+		r = network_options_apply(o, e);
 	return r < 0 ? r : body_streams(o, e);
 }
 
@@ -230,6 +233,8 @@ int container_create(struct cli *c, struct opts *o, char ret_id[65], struct err 
 
 	if (r == 0)
 		r = fill_body(o, e);
+	if (r < 0)
+		e->status = EXIT_ENGINE; /* as for an option that cannot be read */
 	g = r == 0 ? cli_engine(c, e) : NULL;
 	if (!g)
 		return -e->code;

@@ -92,31 +92,6 @@ static int put_value(json_t *m, const struct mount_key *k, const char *value)
 	return -EINVAL;
 }
 
-/* The next field of a CSV line: up to a comma, or in double quotes ("" for one). *s moves behind it. NULL:
- * out of memory or an open quote. */
-static char *next_field(const char **s)
-{
-	_cleanup_buf_ struct buf b = {0};
-	bool quoted = false;
-
-	if (buf_adds(&b, "") < 0)
-		return NULL;
-	for (; **s && (quoted || **s != ','); ++*s) {
-		if (**s == '"') {
-			if (!quoted || (*s)[1] != '"') {
-				quoted = !quoted;
-				continue;
-			}
-			++*s;
-		}
-		if (buf_add(&b, *s, 1) < 0)
-			return NULL;
-	}
-	if (**s)
-		++*s;
-	return quoted ? NULL : steal_ptr(b.data);
-}
-
 static int put_field(json_t *m, char *field, struct err *e)
 {
 	char *value = strchr(field, '=');
@@ -165,13 +140,13 @@ static int set_mount(struct opts *p, const struct opt *o, const char *value, str
 	if (!*value)
 		return err_set(e, EINVAL, "value is empty");
 	do {
-		_cleanup_free_ char *field = next_field(&s);
-		if (!field)
-			return err_set(e, EINVAL, "a quote is not closed");
-		r = put_field(m, field, e);
+		_cleanup_free_ char *field = NULL;
+		r = opt_field(&s, &field, e);
+		if (r == 0)
+			r = put_field(m, field, e);
 		if (r < 0)
 			return r;
-	} while (*s);
+	} while (s);
 	r = check_mount(m, e);
 	return r < 0 ? r : opts_append(p, o, steal_ptr(m), e);
 }

@@ -28,6 +28,46 @@ static int set_list(struct opts *p, const struct opt *o, const char *value, stru
 }
 const struct opt_type opt_list = {"list", set_list};
 
+int opt_field(const char **s, char **ret, struct err *e)
+{
+	_cleanup_buf_ struct buf b = {0};
+	const char *c = *s;
+	bool quoted = false;
+
+	if (buf_adds(&b, "") < 0)
+		return err_nomem(e);
+	for (; *c && (quoted || *c != ','); c++) {
+		if (*c == '"' && (!quoted || c[1] != '"')) {
+			quoted = !quoted;
+			continue;
+		}
+		c += *c == '"';
+		if (buf_add(&b, c, 1) < 0)
+			return err_nomem(e);
+	}
+	if (quoted)
+		return err_set(e, EINVAL, "a quote is not closed");
+	*s = *c ? c + 1 : NULL;
+	*ret = steal_ptr(b.data);
+	return 0;
+}
+
+/* "a,b" and "a" "b" are the same list. */
+static int set_strings(struct opts *p, const struct opt *o, const char *value, struct err *e)
+{
+	const char *s = *value ? value : NULL;
+	int r = 0;
+
+	while (r == 0 && s) {
+		_cleanup_free_ char *field = NULL;
+		r = opt_field(&s, &field, e);
+		if (r == 0)
+			r = opts_append(p, o, json_from_str(field), e);
+	}
+	return r;
+}
+const struct opt_type opt_strings = {"strings", set_strings};
+
 static int set_int(struct opts *p, const struct opt *o, const char *value, struct err *e)
 {
 	uint64_t v;

@@ -59,9 +59,14 @@ int opts_append(struct opts *p, const struct opt *o, json_t *value, struct err *
 int opts_put_key(struct opts *p, const struct opt *o, const char *key, json_t *value, struct err *e);
 /* Sets "A.B.C" in an object, making the objects on the way; steals value. */
 int json_put_path(json_t *root, const char *path, json_t *value);
+/* The next of the fields that commas separate; in double quotes a comma is none and "" a quote. *s moves
+ * behind it, to NULL after the last one. The caller frees *ret. -EINVAL. */
+int opt_field(const char **s, char **ret, struct err *e);
 
 /* Plain values (opt-types.c). */
-extern const struct opt_type opt_bool, opt_string, opt_list, opt_int, opt_bytes, opt_bytes_or_unlimited, opt_cpus;
-extern const struct opt_type opt_env, opt_label, opt_map, opt_filter;
+extern const struct opt_type opt_bool, opt_string, opt_list, opt_strings, opt_int, opt_bytes, opt_bytes_or_unlimited;
+extern const struct opt_type opt_cpus, opt_env, opt_label, opt_map, opt_filter;
 /* What containers take (opt-container.c, opt-mount.c). */
 extern const struct opt_type opt_ulimit, opt_device, opt_volume, opt_tmpfs, opt_attach, opt_restart, opt_mount;
+/* What is about networks (opt-network.c). */
+extern const struct opt_type opt_network, opt_network_alias, opt_network_policy, opt_dns, opt_dns_search, opt_add_host;

@@ -50,6 +50,21 @@ char *row_time(int64_t created_s)
 	return strdup(text);
 }
 
+char *row_created(const char *rfc3339)
+{
+	const char *t = rfc3339 ? strchr(rfc3339, 'T') : NULL, *end = t ? strchr(t, 'Z') : NULL;
+
+	if (!end)
+		return strdup(rfc3339 ? rfc3339 : "");
+	if (strchr(t, '.')) {
+		while (end[-1] == '0')
+			end--;
+		end -= end[-1] == '.';
+	}
+	t++;
+	return str_fmt("%.*s %.*s +0000 UTC", (int)(t - 1 - rfc3339), rfc3339, (int)(end - t), t);
+}
+
 static int compare_names(const void *a, const void *b)
 {
 	return strcmp(*(const char *const *)a, *(const char *const *)b);

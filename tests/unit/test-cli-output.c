@@ -54,6 +54,12 @@ static void test_rows(void **state)
 	EXPECT_TEXT(row_ellipsis("äöüäöü", 5), "äöüä…");
 	EXPECT_TEXT(row_labels(labels), "a=,z=1");
 	EXPECT_TEXT(row_labels(NULL), "");
+	EXPECT_TEXT(row_created("2024-05-01T12:00:00.123456789Z"), "2024-05-01 12:00:00.123456789 +0000 UTC");
+	EXPECT_TEXT(row_created("2024-05-01T12:00:00.120000000Z"), "2024-05-01 12:00:00.12 +0000 UTC");
+	EXPECT_TEXT(row_created("2024-05-01T12:00:00.000000000Z"), "2024-05-01 12:00:00 +0000 UTC");
+	EXPECT_TEXT(row_created("2024-05-01T12:00:00Z"), "2024-05-01 12:00:00 +0000 UTC");
+	EXPECT_TEXT(row_created("Tuesday"), "Tuesday");
+	EXPECT_TEXT(row_created(NULL), "");
 	EXPECT_TEXT(row_size(4261550), "4.26MB");
 	EXPECT_TEXT(row_size(0), "0B");
 	EXPECT_TEXT(row_size(116700000), "117MB");
