@@ -2,21 +2,20 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/address.h"
 #include "base/json.h"
-#include "cli/address.h"
 #include "cli/network-options.h"
 
 static int check_subnet(const json_t *config, const char *subnet, struct err *e)
 {
-	struct address a, b;
+	struct subnet a, b;
 	size_t i;
 	json_t *other;
 
-	if (address_parse_cidr(subnet, &a) < 0)
+	if (subnet_parse(subnet, &a) < 0)
 		return err_set(e, EINVAL, "invalid subnet: invalid CIDR address: %s", subnet);
 	json_array_foreach(config, i, other) {
-		if (address_parse_cidr(json_str(other, "Subnet"), &b) == 0 &&
-			(address_in(&a, &b) || address_in(&b, &a)))
+		if (subnet_parse(json_str(other, "Subnet"), &b) == 0 && subnet_overlaps(&a, &b))
 			return err_set(e, EINVAL, "multiple overlapping subnet configuration is not supported");
 	}
 	return 0;
@@ -24,12 +23,12 @@ static int check_subnet(const json_t *config, const char *subnet, struct err *e)
 
 static json_t *subnet_of(const json_t *config, const struct address *a)
 {
-	struct address subnet;
+	struct subnet subnet;
 	size_t i;
 	json_t *entry;
 
 	json_array_foreach(config, i, entry) {
-		if (address_parse_cidr(json_str(entry, "Subnet"), &subnet) == 0 && address_in(a, &subnet))
+		if (subnet_parse(json_str(entry, "Subnet"), &subnet) == 0 && subnet_contains(&subnet, a))
 			return entry;
 	}
 	return NULL;
@@ -37,11 +36,11 @@ static json_t *subnet_of(const json_t *config, const struct address *a)
 
 static int add_range(const json_t *config, const char *range, struct err *e)
 {
-	struct address a;
+	struct subnet a;
 
-	if (address_parse_cidr(range, &a) < 0)
+	if (subnet_parse(range, &a) < 0)
 		return err_set(e, EINVAL, "invalid CIDR address: %s", range);
-	json_t *entry = subnet_of(config, &a);
+	json_t *entry = subnet_of(config, &a.base);
 	if (!entry)
 		return err_set(e, EINVAL, "no matching subnet for range %s", range);
 	if (json_object_get(entry, "IPRange"))

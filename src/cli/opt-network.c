@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "cli/address.h"
+#include "base/address.h"
 #include "cli/network-options.h"
 
 enum { DOMAIN_MAX = 254 };

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "cli/address.h"
+#include "base/address.h"
 
 enum { PORT_MAX = 65535 };
 

@@ -63,41 +63,73 @@ void cards_close(struct cards *c)
 
 /* ---- a change while the VM runs ---- */
 
+/* One connect or disconnect: QEMU may be asked first, then the agent. */
 struct change {
 	struct cards *cards;
+	struct peer *peer;
 	size_t card;
-	bool connect;
+	uint8_t op;
+	bool plugged;
+	struct buf request; /* for the agent */
 	isolate_done_fn *fn;
 	void *data;
 };
 
-static void on_changed(void *data, struct wire *w, const struct err *e)
+static void change_free(struct change *x)
 {
-	struct change *x = data;
-	struct card *k = &x->cards->all[x->card];
-
-	(void)w;
-	/* whatever a guest says: a card that is to be off its network is, and one that it did not take up is not on it */
-	if (!x->connect || e) {
-		k->parked = true;
-		detach(x->cards, k->port, true);
-	}
-	x->fn(x->data, x->connect ? e : NULL);
+	if (!x)
+		return;
+	buf_done(&x->request);
 	free(x);
 }
 
-static int ask(struct cards *c, struct peer *p, uint8_t op, const struct buf *b, const struct change *init, struct err *e)
+static void cleanup_change(struct change **x)
+{
+	change_free(*x);
+}
+
+static struct change *change_new(const struct change *init)
 {
 	struct change *x = malloc(sizeof(*x));
 
-	if (!x)
-		return err_nomem(e);
-	*x = *init;
-	x->cards = c;
-	int r = peer_request(p, op, b->data, b->len, on_changed, x, e);
-	if (r < 0)
-		free(x);
-	return r;
+	if (x)
+		*x = *init;
+	return x;
+}
+
+/* Whatever a guest says: a card that is to be off its network is, and one that it did not take up is not on it. */
+static void settle(struct cards *c, struct card *k, bool keep, bool plugged)
+{
+	if (keep)
+		return;
+	k->parked = !plugged; /* one that never showed up is lost with its slot */
+	detach(c, k->port, true);
+}
+
+static void on_changed(void *data, struct wire *w, const struct err *e)
+{
+	struct change *x = data;
+	bool connect = x->op == AGENT_CONNECT;
+
+	(void)w;
+	settle(x->cards, &x->cards->all[x->card], connect && !e, x->plugged);
+	x->fn(x->data, connect ? e : NULL);
+	change_free(x);
+}
+
+static int ask_agent(struct change *x, struct err *e)
+{
+	return peer_request(x->peer, x->op, x->request.data, x->request.len, on_changed, x, e);
+}
+
+/* Only now is there something for the guest to find. */
+static void on_plugged(void *data, const struct err *e)
+{
+	struct change *x = data;
+	struct err own = ERR_INIT;
+
+	if (e || ask_agent(x, &own) < 0)
+		on_changed(x, NULL, e ? e : &own);
 }
 
 static int encode_connect(const struct card *k, bool plugged, const struct plan_interface *f, struct buf *b)
@@ -121,36 +153,38 @@ static struct card *find_parked(struct cards *c)
 	return NULL;
 }
 
-/* The three commands go out at once; if QEMU refuses one, the card does not appear in the guest, and the agent says so. */
-static int plug(struct cards *c, struct qmp *q, const struct card *k, struct err *e)
+/* The commands go out at once; if one fails the last one does too, and its answer goes on with the change. */
+static int plug(struct change *x, struct qmp *q, struct err *e)
 {
-	unsigned number = (unsigned)(k - c->all);
+	struct cards *c = x->cards;
+	unsigned number = (unsigned)x->card;
 	_cleanup_free_ char *name = str_fmt("\"fdname\":\"tap%u\"", number);
 	_cleanup_free_ char *net =
 		str_fmt("\"type\":\"tap\",\"id\":\"net%u\",\"fd\":\"tap%u\",\"vhost\":false", number, number);
-	_cleanup_free_ char *device = vm_card_arguments(c->slots_used, number, k->mac);
+	_cleanup_free_ char *device = vm_card_arguments(c->slots_used, number, c->all[x->card].mac);
 
 	if (!name || !net || !device)
 		return err_nomem(e);
-	int r = qmp_run(q, "getfd", name, k->tap, NULL, NULL);
+	c->slots_used++;
+	int r = qmp_run(q, "getfd", name, c->all[x->card].tap, NULL, NULL);
 	if (r == 0)
 		r = qmp_run(q, "netdev_add", net, -1, NULL, NULL);
 	if (r == 0)
-		r = qmp_run(q, "device_add", device, -1, NULL, NULL);
-	if (r < 0)
-		return err_errno(e, r, "plug a network card into the VM");
-	c->slots_used++;
-	return 0;
+		r = qmp_run(q, "device_add", device, -1, on_plugged, x);
+	return r < 0 ? err_errno(e, r, "plug a network card into the VM") : 0;
 }
 
 int cards_connect(struct cards *c, struct qmp *q, struct peer *p, const struct plan_interface *f, isolate_done_fn *fn,
 	void *data, struct err *e)
 {
-	_cleanup_buf_ struct buf b = {0};
+	_cleanup_(cleanup_change) struct change *x = change_new(
+		&(struct change){.cards = c, .peer = p, .op = AGENT_CONNECT, .fn = fn, .data = data});
 	struct card *k = find_parked(c);
-	bool plugged = !k;
 	int tap = -1;
 
+	if (!x)
+		return err_nomem(e);
+	x->plugged = !k;
 	if (!k && c->slots_used == VM_SLOTS)
 		return err_set(e, ENOSPC,
 			"container %s has no slot left for another network card: a virtual machine takes %d networks beyond those it was "
@@ -164,32 +198,37 @@ int cards_connect(struct cards *c, struct qmp *q, struct peer *p, const struct p
 	else
 		k = add_card(c, f, tap);
 	k->parked = false;
-	if (plugged)
-		r = plug(c, q, k, e);
-	if (r == 0 && encode_connect(k, plugged, f, &b) < 0)
+	x->card = (size_t)(k - c->all);
+	if (encode_connect(k, x->plugged, f, &x->request) < 0)
 		r = err_nomem(e);
 	if (r == 0)
-		r = ask(c, p, AGENT_CONNECT, &b, &(struct change){.card = (size_t)(k - c->all), .connect = true, .fn = fn, .data = data},
-			e);
-	if (r < 0) {
-		detach(c, k->port, true);
-		k->parked = true;
-	}
+		r = x->plugged ? plug(x, q, e) : ask_agent(x, e);
+	if (r < 0)
+		settle(c, k, false, x->plugged);
+	else
+		steal_ptr(x);
 	return r;
 }
 
 int cards_disconnect(struct cards *c, struct peer *p, const struct plan_interface *f, isolate_done_fn *fn, void *data,
 	struct err *e)
 {
-	_cleanup_buf_ struct buf b = {0};
+	_cleanup_(cleanup_change) struct change *x = change_new(
+		&(struct change){.cards = c, .peer = p, .op = AGENT_DISCONNECT, .fn = fn, .data = data});
 	struct card *k = NULL;
 
+	if (!x)
+		return err_nomem(e);
 	for (size_t i = 0; i < c->len && !k; i++)
 		if (!c->all[i].parked && !strcmp(c->all[i].port, f->port))
 			k = &c->all[i];
 	if (!k)
 		return err_set(e, ENOENT, "container %s has no network card %s", c->isolate->plan->name, f->port);
-	if (wire_add_str(&b, k->mac) < 0 || wire_add_str(&b, f->mac) < 0)
+	x->card = (size_t)(k - c->all);
+	if (wire_add_str(&x->request, k->mac) < 0 || wire_add_str(&x->request, f->mac) < 0)
 		return err_nomem(e);
-	return ask(c, p, AGENT_DISCONNECT, &b, &(struct change){.card = (size_t)(k - c->all), .fn = fn, .data = data}, e);
+	int r = ask_agent(x, e);
+	if (r == 0)
+		steal_ptr(x);
+	return r;
 }

@@ -271,7 +271,7 @@ void qmp_free(struct qmp *q)
 {
 	if (!q)
 		return;
-	source_remove(&q->source);
+	fail_all(q, "the VM has ended");
 	close_fd(&q->fd);
 	buf_done(&q->in);
 	free(q);

@@ -10,7 +10,7 @@
 
 #include "base/fd.h"
 #include "base/proc.h"
-#include "net/address.h"
+#include "base/address.h"
 
 enum { FILE_MAX = 1 << 20, RULESET_MAX = 1 << 20 };
 

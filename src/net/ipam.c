@@ -12,7 +12,7 @@
 #include "base/fd.h"
 #include "base/proc.h"
 #include "base/rtnl.h"
-#include "net/address.h"
+#include "base/address.h"
 #include "net/link.h"
 
 /* ---- subnets ---- */

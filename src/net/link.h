@@ -10,7 +10,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
-#include "net/address.h"
+#include "base/address.h"
 #include "plan/plan.h"
 #include "store/networks.h"
 

@@ -8,7 +8,6 @@
 
 #include <cmocka.h>
 
-#include "cli/address.h"
 #include "cli/container-options.h"
 #include "cli/network-options.h"
 #include "cli/port.h"
@@ -457,37 +456,6 @@ static void test_subnets(void **state)
 		"cannot configure multiple gateways (10.1.0.2, 10.1.0.1) for the same subnet (10.1.0.0/16)");
 }
 
-static bool in(const char *address, const char *subnet)
-{
-	struct address a, s;
-
-	assert_int_equal(address_parse(address, &a), 0);
-	assert_int_equal(address_parse_cidr(subnet, &s), 0);
-	return address_in(&a, &s);
-}
-
-static void test_addresses(void **state)
-{
-	static const char *const bad[] = {"", "/8", "10.0.0.0/", "10.0.0.0/33", "fd00::/129", "10.0.0/8",
-		"10.0.0.0/8/8", "10.0.0.0/-1", "fd00:::/8",
-		"1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111/8", NULL};
-	struct address a;
-
-	(void)state;
-	assert_true(in("10.1.2.3", "10.1.0.0/16"));
-	assert_true(in("10.1.127.3", "10.1.0.0/17"));
-	assert_false(in("10.1.128.3", "10.1.0.0/17"));
-	assert_true(in("1.2.3.4", "9.9.9.9/0"));
-	assert_true(in("1.2.3.4", "1.2.3.4/32"));
-	assert_false(in("1.2.3.5", "1.2.3.4/32"));
-	assert_true(in("fd00::ffff", "fd00::/112"));
-	assert_false(in("fd00::1:0", "fd00::/112"));
-	assert_false(in("::", "0.0.0.0/0"));
-	for (size_t i = 0; bad[i]; i++)
-		assert_int_equal(address_parse_cidr(bad[i], &a), -22);
-	assert_int_equal(address_parse("fe80::1%eth0", &a), -22);
-}
-
 static void test_strings(void **state)
 {
 	static const struct opt table[] = {{"alias", 0, &opt_strings, "Aliases", "names"}, {0}};
@@ -531,7 +499,6 @@ int main(void)
 		cmocka_unit_test(test_column),
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_subnets),
-		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_strings),
 	};
 

@@ -1,5 +1,5 @@
 /* IP addresses and subnets as numbers. */
-#include "net/address.h"
+#include "base/address.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
