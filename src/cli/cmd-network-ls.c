@@ -9,7 +9,7 @@
 
 static const struct opt options[] = {
 	{"filter", 'f', &opt_filter, NULL,
-		"Show those that match: id, name, driver, label, type (custom or builtin) or dangling=VALUE"},
+		"Show those that match: id, name, driver, scope, label, type (custom or builtin) or dangling=VALUE"},
 	{"format", 0, &opt_string, NULL, "Output as a 'table', by 'table TEMPLATE' or 'TEMPLATE', or as 'json'"},
 	{"no-trunc", 0, &opt_bool, NULL, "Do not cut the output"},
 	{"quiet", 'q', &opt_bool, NULL, "Show only IDs"},

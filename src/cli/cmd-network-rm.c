@@ -31,7 +31,7 @@ const struct command cmd_network_rm = {
 };
 
 static const struct opt prune_options[] = {
-	{"filter", 0, &opt_filter, NULL, "Remove only those that match: label or until=VALUE"},
+	{"filter", 0, &opt_filter, NULL, "Remove only those that match: label=VALUE"},
 	{"force", 'f', &opt_bool, NULL, "Do not ask"},
 	{0},
 };
