@@ -165,6 +165,28 @@ static bool on_network(struct engine *g, const struct found *f, const char *valu
 	return false;
 }
 
+/* "80", "80/udp", "8000-8010/tcp": of the host's (publish) or of the container's (expose). */
+static bool has_port(struct engine *g, const struct found *f, const char *value, bool published)
+{
+	_cleanup_json_ json_t *ports = publish_list(g, f);
+	unsigned first, last;
+	char proto[8] = "tcp";
+	int n = 0;
+	size_t i;
+	json_t *p;
+
+	if (sscanf(value, "%u-%u%n", &first, &last, &n) < 2 && (sscanf(value, "%u%n", &first, &n), last = first, !n))
+		return false;
+	if (value[n] && sscanf(value + n, "/%7s", proto) != 1)
+		return false;
+	json_array_foreach(ports, i, p) {
+		int64_t port = json_int(p, published ? "PublicPort" : "PrivatePort", 0);
+		if (port && port >= first && port <= last && !strcmp(json_str(p, "Type"), proto))
+			return true;
+	}
+	return false;
+}
+
 static bool value_matches(struct engine *g, const struct found *f, const char *key, const char *value)
 {
 	const json_t *config = json_object_get(f->record, "Config");
@@ -189,6 +211,8 @@ static bool value_matches(struct engine *g, const struct found *f, const char *k
 			str_starts(f->row.image_id + 7, value);
 	if (!strcmp(key, "network"))
 		return on_network(g, f, value);
+	if (!strcmp(key, "publish") || !strcmp(key, "expose"))
+		return has_port(g, f, value, *key == 'p');
 	n = strcspn(value, "=");
 	_cleanup_free_ char *name = strndup(value, n);
 	label = name ? json_object_get(json_object_get(config, "Labels"), name) : NULL;
@@ -217,7 +241,8 @@ static bool matches(struct engine *g, const struct found *f, const json_t *filte
 static int check_filters(const json_t *filters, struct err *e)
 {
 	static const char *const known[] = {
-		"id", "name", "status", "isolation", "exited", "ancestor", "network", "label", NULL};
+		"id", "name", "status", "isolation", "exited", "ancestor",
+		"network", "publish", "expose", "label", NULL};
 	static const char *const statuses[] = {
 		"created", "running", "paused", "restarting", "removing", "exited", "dead", NULL};
 	const char *key;

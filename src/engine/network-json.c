@@ -33,9 +33,9 @@ static json_t *network_json(const struct network_row *n)
 	if (*n->subnet6)
 		json_array_append_new(pools, pool(n->subnet6, n->gateway6, n->range6));
 	return json_pack(
-		"{s:s, s:s, s:s, s:s, s:s, s:b, s:{s:s, s:{}, s:o}, s:b, s:b, s:b, s:b, s:{}, s:o, s:o, s:s}", "Name", n->name, "Id",
-		n->id, "Created", clock_rfc3339(n->created_ns, time), "Scope", "local", "Driver", "bridge", "EnableIPv6",
-		*n->subnet6 != 0, "IPAM", "Driver", "default", "Options", "Config", pools, "Internal", n->internal, "Isolated",
+		"{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:{s:s, s:{}, s:o}, s:b, s:b, s:b, s:b, s:{}, s:o, s:o, s:s}", "Name", n->name, "Id",
+		n->id, "Created", clock_rfc3339(n->created_ns, time), "Scope", "local", "Driver", "bridge", "EnableIPv4",
+		*n->subnet4 != 0, "EnableIPv6", *n->subnet6 != 0, "IPAM", "Driver", "default", "Options", "Config", pools, "Internal", n->internal, "Isolated",
 		n->isolated, "Attachable", 0, "Ingress", 0, "Containers", "Options", parsed(n->options), "Labels",
 		parsed(n->labels), "Bridge", n->bridge);
 }
@@ -43,8 +43,8 @@ static json_t *network_json(const struct network_row *n)
 /* Those that have no row. */
 static json_t *builtin_json(const char *name, const char *driver)
 {
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:{s:s, s:{}, s:[]}, s:b, s:b, s:b, s:b, s:{}, s:{}, s:{}}", "Name", name,
-		"Id", name, "Created", "0001-01-01T00:00:00Z", "Scope", "local", "Driver", driver, "EnableIPv6", 0, "IPAM",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:{s:s, s:{}, s:[]}, s:b, s:b, s:b, s:b, s:{}, s:{}, s:{}}", "Name", name,
+		"Id", name, "Created", "0001-01-01T00:00:00Z", "Scope", "local", "Driver", driver, "EnableIPv4", 1, "EnableIPv6", 0, "IPAM",
 		"Driver", "default", "Options", "Config", "Internal", 0, "Isolated", 0, "Attachable", 0, "Ingress", 0,
 		"Containers", "Options", "Labels");
 }

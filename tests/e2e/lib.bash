@@ -23,7 +23,16 @@ e2e_setup_file() {
 e2e_teardown_file() {
 	[ -d "${E2E_DIR:-}" ] || return 0
 	caisson ps -aq 2> /dev/null | xargs -r "$CAISSON" rm -f > /dev/null 2>&1 || true
+	end_name_servers
 	rm -rf "$E2E_DIR"
+}
+
+# They would stay for a minute after the last container.
+end_name_servers() {
+	local pid
+	for pid in $(grep -lzs -e "$CAISSON_RUN" /proc/[0-9]*/cmdline | cut -d / -f 3); do
+		[ "$(cat "/proc/$pid/comm" 2> /dev/null)" != caisson-dns ] || kill "$pid" 2> /dev/null || true
+	done
 }
 
 setup_file() { e2e_setup_file; }
@@ -134,13 +143,16 @@ leftovers() {
 	local pid directory
 	for pid in $(grep -lzs -e "$E2E_DIR" /proc/[0-9]*/cmdline | cut -d / -f 3); do
 		case $({ tr '\0' ' ' < "/proc/$pid/cmdline"; } 2> /dev/null) in
-		*bats* | *run-cases* | *fake-registry* | '') ;;
+		*bats* | *run-cases* | *fake-registry* | caisson-dns* | *dnsmasq* | '') ;;
 		*) echo "process $pid: $(tr '\0' ' ' 2> /dev/null < "/proc/$pid/cmdline")" ;;
 		esac
 	done
 	grep -ls -e "$E2E_DIR" /proc/[0-9]*/mountinfo | sed 's/^/mount: /'
 	find "$CAISSON_RUN" -mindepth 1 -path '*/containers/*' 2> /dev/null | sed 's/^/run directory: /'
 	find "$CAISSON_ROOT/containers" -mindepth 1 -maxdepth 1 2> /dev/null | sed 's/^/container directory: /'
+	ip -br link | sed -n 's/^\(csp[^ ]*\).*/interface: \1/p'
+	nft list ruleset 2> /dev/null | grep -o '"csp[0-9a-f]*"' | sort -u | sed 's/^/element: /'
+	find "$CAISSON_RUN/networks" -path '*/hosts/*' 2> /dev/null | sed 's/^/name: /'
 	for id in $(cat "$E2E_DIR/ids" 2> /dev/null); do
 		find /sys/fs/cgroup -type d -name "*$id*" 2> /dev/null | sed 's/^/cgroup: /'
 	done
