@@ -42,7 +42,7 @@ static void cut(struct address *a, unsigned prefix)
 {
 	for (unsigned i = 0; i < address_bits(a); i++)
 		if (i >= prefix)
-			a->bytes[i / 8] &= (uint8_t)~(0x80 >> i % 8);
+			a->bytes[i / 8] &= (uint8_t) ~(0x80 >> i % 8);
 }
 
 int subnet_parse(const char *s, struct subnet *ret)

@@ -17,8 +17,8 @@ struct subnet {
 	unsigned prefix;
 };
 
-int address_parse(const char *s, struct address *ret);                     /* -EINVAL */
-char *address_format(const struct address *a, char ret[ADDRESS_TEXT]);    /* "" for none */
+int address_parse(const char *s, struct address *ret);                 /* -EINVAL */
+char *address_format(const struct address *a, char ret[ADDRESS_TEXT]); /* "" for none */
 bool address_equal(const struct address *a, const struct address *b);
 unsigned address_bits(const struct address *a); /* 32 or 128 */
 

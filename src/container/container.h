@@ -34,8 +34,8 @@ struct container_hooks {
 	void (*ended)(void *data,
 		const struct container_end *end); /* record the end, remove if asked to; before clients are told */
 	/* As in isolate_events, with the `data` of these hooks. */
-	int (*attach)(void *data, const struct plan_interface *f, pid_t pid, const char *parked, int *ret_tap,
-		struct err *e);
+	int (*attach)(
+		void *data, const struct plan_interface *f, pid_t pid, const char *parked, int *ret_tap, struct err *e);
 	int (*detach)(void *data, const char *port, bool park, struct err *e);
 	void *data;
 };

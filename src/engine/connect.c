@@ -40,13 +40,17 @@ static int check_mode(const struct found *f, struct err *e)
 		return err_set(e, EINVAL, "container cannot be connected to host network or disconnected from it");
 	if (network_mode_is(hc, "none"))
 		return err_set(e, EINVAL,
-			"container cannot be connected to multiple networks with one of the networks in private (none) mode");
+			"container cannot be connected to multiple networks with one of the networks in private (none) "
+			"mode");
 	if (network_mode_container(hc))
-		return err_set(e, EINVAL, "container sharing network namespace with another container cannot be connected to any other network");
+		return err_set(e, EINVAL,
+			"container sharing network namespace with another container cannot be connected to any other "
+			"network");
 	return 0;
 }
 
-static int ask_monitor(const struct found *f, uint8_t op, const struct network_row *n, const struct endpoint_row *p, struct err *e)
+static int ask_monitor(
+	const struct found *f, uint8_t op, const struct network_row *n, const struct endpoint_row *p, struct err *e)
 {
 	_cleanup_buf_ struct buf encoded = {0}, b = {0};
 	struct plan plan = {0};
@@ -59,8 +63,8 @@ static int ask_monitor(const struct found *f, uint8_t op, const struct network_r
 }
 
 /* The row, in a transaction: two commands at once make one place. */
-static int insert_place(struct db *db, const struct found *f, const struct network_row *n, const json_t *config, struct places *s,
-	struct err *e)
+static int insert_place(struct db *db, const struct found *f, const struct network_row *n, const json_t *config,
+	struct places *s, struct err *e)
 {
 	const char *policy = json_str(json_object_get(f->record, "HostConfig"), "NetworkPolicy");
 	int r = endpoints_of_container(db, f->row.id, note_place, s, e);
@@ -72,8 +76,8 @@ static int insert_place(struct db *db, const struct found *f, const struct netwo
 	return r < 0 ? r : endpoints_of_container(db, f->row.id, note_place, s, e);
 }
 
-static int connect_running(struct engine *g, const struct found *f, const struct network_row *n, const struct endpoint_row *p,
-	struct err *e)
+static int connect_running(struct engine *g, const struct found *f, const struct network_row *n,
+	const struct endpoint_row *p, struct err *e)
 {
 	int r = netup_join(g, f, n, p, e);
 

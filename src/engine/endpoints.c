@@ -41,7 +41,8 @@ static int resolve_mode(struct engine *g, json_t *hc, enum isolation_kind kind, 
 		return json_set(hc, "NetworkMode", json_string(DEFAULT_NETWORK)) < 0 ? err_nomem(e) : 0;
 	if (kind == ISOLATION_HYPERV && (other || !strcmp(mode, "host")))
 		return err_set(e, ENOTSUP,
-			"--network=%s is not possible with --isolation=hyperv: the container has its own kernel, and so its own network",
+			"--network=%s is not possible with --isolation=hyperv: the container has its own kernel, and "
+			"so its own network",
 			mode);
 	if (!other)
 		return 0;
@@ -66,7 +67,9 @@ static int check_endpoint(struct db *db, const char *name, const json_t *config,
 		return err_set(e, EINVAL,
 			"conflicting options: cannot attach both user-defined and non-user-defined network-modes");
 	if (!strcmp(name, DEFAULT_NETWORK))
-		return wants ? err_set(e, EINVAL, "user specified IP address is supported on user defined networks only") : 0;
+		return wants
+			? err_set(e, EINVAL, "user specified IP address is supported on user defined networks only")
+			: 0;
 	return networks_find(db, name, &n, e);
 }
 
@@ -106,8 +109,8 @@ int endpoints_resolve(
 
 /* ---- rows ---- */
 
-int endpoint_insert(struct db *db, const struct network_row *n, const char *container, int position, const json_t *config,
-	bool closed, struct err *e)
+int endpoint_insert(struct db *db, const struct network_row *n, const char *container, int position,
+	const json_t *config, bool closed, struct err *e)
 {
 	const json_t *ipam = json_object_get(config, "IPAMConfig");
 	const char *address4 = json_str(ipam, "IPv4Address"), *address6 = json_str(ipam, "IPv6Address"),
@@ -117,7 +120,8 @@ int endpoint_insert(struct db *db, const struct network_row *n, const char *cont
 		.position = position,
 		.address4 = strdup(address4 ? address4 : ""),
 		.address6 = strdup(address6 ? address6 : ""),
-		.aliases = json_dumps(json_is_array(json_object_get(config, "Aliases")) ? json_object_get(config, "Aliases") : NULL,
+		.aliases = json_dumps(
+			json_is_array(json_object_get(config, "Aliases")) ? json_object_get(config, "Aliases") : NULL,
 			JSON_COMPACT),
 		.closed = closed || n->isolated,
 	};
@@ -164,8 +168,8 @@ struct planning {
 	bool routed[2]; /* a default route of IPv4, IPv6 is there */
 };
 
-static int add_address(struct planning *g, struct plan_interface *f, const char *address, const char *subnet, const char *gateway,
-	bool internal, int family)
+static int add_address(struct planning *g, struct plan_interface *f, const char *address, const char *subnet,
+	const char *gateway, bool internal, int family)
 {
 	if (str_empty(address))
 		return 0;
@@ -177,7 +181,8 @@ static int add_address(struct planning *g, struct plan_interface *f, const char 
 	return r;
 }
 
-static int fill_interface(struct planning *g, struct plan_interface *f, const struct network_row *n, const struct endpoint_row *p)
+static int fill_interface(
+	struct planning *g, struct plan_interface *f, const struct network_row *n, const struct endpoint_row *p)
 {
 	f->name = str_fmt("eth%d", p->position);
 	f->port = strdup(p->port);
@@ -224,7 +229,8 @@ static int join_container(struct engine *g, const char *other, struct plan *p, s
 		return err_set(e, EBUSY, "cannot join network of a non running container: %s", f.row.id);
 	if (record_isolation(f.record) == ISOLATION_HYPERV)
 		return err_set(e, ENOTSUP,
-			"cannot join network of container %s: it has its own kernel (--isolation=hyperv), and so its own network",
+			"cannot join network of container %s: it has its own kernel (--isolation=hyperv), and so its "
+			"own network",
 			f.row.name);
 	p->netns = str_fmt("/proc/%d/ns/net", (int)f.live.pid);
 	if (!p->netns)

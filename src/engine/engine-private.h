@@ -55,7 +55,8 @@ int engine_plan_exec(
 enum isolation_kind record_isolation(const json_t *record);
 
 /* ---- netfiles.c ---- */
-int netfiles_make(struct engine *g, const json_t *record, struct plan *p, struct err *e); /* hosts, resolv.conf, hostname */
+int netfiles_make(
+	struct engine *g, const json_t *record, struct plan *p, struct err *e); /* hosts, resolv.conf, hostname */
 
 /* ---- endpoints.c ---- */
 #define DEFAULT_NETWORK "bridge"
@@ -67,8 +68,8 @@ int endpoints_resolve(
 /* In the transaction that makes the container's row. */
 int endpoints_create(
 	struct engine *g, struct db *db, const char *id, const json_t *hc, const json_t *wanted, struct err *e);
-int endpoint_insert(struct db *db, const struct network_row *n, const char *container, int position, const json_t *config,
-	bool closed, struct err *e);
+int endpoint_insert(struct db *db, const struct network_row *n, const char *container, int position,
+	const json_t *config, bool closed, struct err *e);
 int endpoints_plan(struct engine *g, const json_t *record, struct plan *p, struct err *e); /* interfaces, netns */
 /* The host's addresses on the container's first network, where its name server is; NULL without one. The caller's. */
 int endpoints_gateway(struct engine *g, const json_t *record, char **ret4, char **ret6, struct err *e);

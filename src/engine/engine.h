@@ -144,6 +144,15 @@ int engine_network_disconnect(struct engine *g, const char *ref, const char *con
 /* Rebuilds bridges, rules and elements from the database. */
 int engine_network_reload(struct engine *g, struct err *e);
 
+/* A neighbour on a network for as long as the caller wants one: engine/probe.c. One at a time in a process. */
+struct engine_probe {
+	char name[64];
+	int netns;                       /* its network namespace, to be joined by setns(2); the probe's. -1: none */
+	char address4[46], address6[46]; /* its own; "" for none */
+};
+int engine_probe_open(struct engine *g, const char *network, struct engine_probe *ret, struct err *e);
+void engine_probe_close(struct engine *g, struct engine_probe *p); /* also of one that was not opened */
+
 /* ---- system (engine/system.c) ---- */
 
 int engine_info(struct engine *g, json_t **ret, struct err *e);

@@ -240,9 +240,8 @@ static bool matches(struct engine *g, const struct found *f, const json_t *filte
 
 static int check_filters(const json_t *filters, struct err *e)
 {
-	static const char *const known[] = {
-		"id", "name", "status", "isolation", "exited", "ancestor",
-		"network", "publish", "expose", "label", NULL};
+	static const char *const known[] = {"id", "name", "status", "isolation", "exited", "ancestor", "network",
+		"publish", "expose", "label", NULL};
 	static const char *const statuses[] = {
 		"created", "running", "paused", "restarting", "removing", "exited", "dead", NULL};
 	const char *key;
@@ -279,13 +278,13 @@ static json_t *summary(struct engine *g, const struct found *f)
 	json_array_foreach(json_object_get(f->record, "Args"), i, v)
 		buf_addf(&command, " %s", json_string_value(v));
 	describe(f, status, sizeof(status));
-	return json_pack("{s:s, s:[o], s:o, s:s, s:o, s:I, s:o, s:O?, s:s, s:s, s:{s:s, s:s}, s:o, s:{s:o}}", "Id", f->row.id,
-		"Names", json_sprintf("/%s", f->row.name), "Image", json_from_str(json_str(config, "Image")), "ImageID",
-		f->row.image_id, "Command", json_from_str(command.data), "Created",
-		(json_int_t)(f->row.created_ns / 1000000000), "Ports", publish_list(g, f), "Labels", labels, "State", status_of(f),
-		"Status", status, "HostConfig", "NetworkMode", json_str(hc, "NetworkMode"), "Isolation",
-		isolation_name(record_isolation(f->record)), "Mounts", public_mounts(f->record), "NetworkSettings", "Networks",
-		json_incref(json_object_get(settings, "Networks")));
+	return json_pack("{s:s, s:[o], s:o, s:s, s:o, s:I, s:o, s:O?, s:s, s:s, s:{s:s, s:s}, s:o, s:{s:o}}", "Id",
+		f->row.id, "Names", json_sprintf("/%s", f->row.name), "Image", json_from_str(json_str(config, "Image")),
+		"ImageID", f->row.image_id, "Command", json_from_str(command.data), "Created",
+		(json_int_t)(f->row.created_ns / 1000000000), "Ports", publish_list(g, f), "Labels", labels, "State",
+		status_of(f), "Status", status, "HostConfig", "NetworkMode", json_str(hc, "NetworkMode"), "Isolation",
+		isolation_name(record_isolation(f->record)), "Mounts", public_mounts(f->record), "NetworkSettings",
+		"Networks", json_incref(json_object_get(settings, "Networks")));
 }
 
 /* One whose record cannot be read: all that can be done to it is rm -f. */

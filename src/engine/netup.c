@@ -121,6 +121,22 @@ int engine_network_reload(struct engine *g, struct err *e)
 
 /* ---- a container ---- */
 
+/* Puts elements into the tables, and before that into the file of whoever has them. */
+static int add_elements(struct engine *g, const char *id, const struct buf *elements, struct err *e)
+{
+	_cleanup_free_ char *path = NULL;
+	_cleanup_buf_ struct buf all = {0};
+	struct firewall fw = firewall_of(g, &path);
+
+	firewall_file_read(&fw, id, &all);
+	if (buf_add(&all, elements->data, elements->len) < 0)
+		return err_nomem(e);
+	int r = firewall_file_write(&fw, id, &all, e);
+	if (r == 0)
+		r = firewall_add(elements->data, e);
+	return r == -ENOENT ? networks_rebuild(g, e) : r;
+}
+
 struct member {
 	struct engine *engine;
 	struct db *db;
@@ -174,10 +190,9 @@ static int on_member_endpoint(void *data, const struct endpoint_row *p, struct e
 	return dns_add(&dns, p->container, names.data, e);
 }
 
-int netup_start(struct engine *g, const struct found *f, const struct plan *plan, const struct published *ports, struct err *e)
+int netup_start(
+	struct engine *g, const struct found *f, const struct plan *plan, const struct published *ports, struct err *e)
 {
-	_cleanup_free_ char *path = NULL;
-	struct firewall fw = firewall_of(g, &path);
 	struct member m = {.engine = g, .found = f};
 
 	if (!plan->interfaces_len)
@@ -189,12 +204,7 @@ int netup_start(struct engine *g, const struct found *f, const struct plan *plan
 	if (r == 0 && publish_elements(ports, plan, &m.elements) < 0)
 		r = err_nomem(e);
 	if (r == 0)
-		r = firewall_file_write(&fw, f->row.id, &m.elements, e);
-	if (r == 0) {
-		r = firewall_add(m.elements.data, e);
-		if (r == -ENOENT)
-			r = networks_rebuild(g, e);
-	}
+		r = add_elements(g, f->row.id, &m.elements, e);
 	if (r == 0 && ports->len)
 		r = publish_record(g, f->row.id, ports, e);
 	m.names = true;
@@ -243,28 +253,53 @@ int netup_stop(struct engine *g, const char *id)
 	return r;
 }
 
-/* ---- one network of a running container ---- */
+/* ---- one network of a running container, and a probe ---- */
 
-int netup_join(struct engine *g, const struct found *f, const struct network_row *n, const struct endpoint_row *p, struct err *e)
+struct probing {
+	const struct network_row *network;
+	struct plan *plan;
+	struct buf elements;
+};
+
+static int on_probe_endpoint(void *data, const struct endpoint_row *p, struct err *e)
 {
-	_cleanup_buf_ struct buf all = {0}, own = {0}, names = {0};
-	_cleanup_free_ char *path = NULL;
+	struct probing *b = data;
+
+	int r = endpoints_plan_one(b->network, p, b->plan, e);
+	return r == 0 && firewall_endpoint_elements(p, &b->elements) < 0 ? err_nomem(e) : r;
+}
+
+int netup_probe(struct engine *g, const char *name, const struct network_row *n, struct plan *ret, struct err *e)
+{
+	struct probing b = {.network = n, .plan = ret};
+	struct db *db;
+
+	_cleanup_close_ int lock = network_lock(g, e);
+	int r = lock < 0 ? lock : engine_db(g, &db, e);
+	if (r == 0 && !link_bridge_exists(n->bridge))
+		r = network_raise(g, n, e);
+	if (r == 0)
+		r = endpoints_of_container(db, name, on_probe_endpoint, &b, e);
+	if (r == 0)
+		r = add_elements(g, name, &b.elements, e);
+	buf_done(&b.elements);
+	return r;
+}
+
+int netup_join(struct engine *g, const struct found *f, const struct network_row *n, const struct endpoint_row *p,
+	struct err *e)
+{
+	_cleanup_buf_ struct buf own = {0}, names = {0};
 	_cleanup_strv_ char **listen = NULL;
-	struct firewall fw = firewall_of(g, &path);
 	struct member m = {.engine = g, .found = f};
 
 	_cleanup_close_ int lock = network_lock(g, e);
 	int r = lock < 0 ? lock : link_bridge_exists(n->bridge) ? 0 : network_raise(g, n, e);
 	if (r < 0)
 		return r;
-	firewall_file_read(&fw, f->row.id, &all);
-	if (firewall_endpoint_elements(p, &own) < 0 || buf_add(&all, own.data, own.len) < 0 || names_of(&m, p, &names) < 0)
+	if (firewall_endpoint_elements(p, &own) < 0 || names_of(&m, p, &names) < 0)
 		return err_nomem(e);
-	r = firewall_file_write(&fw, f->row.id, &all, e);
-	if (r == 0)
-		r = firewall_add(own.data, e);
-	if (r == -ENOENT)
-		r = networks_rebuild(g, e);
+	r = add_elements(g, f->row.id, &own, e);
 	struct dns_place dns = dns_of(g, n, &listen);
 	return r < 0 ? r : dns_add(&dns, f->row.id, names.data, e);
 }

@@ -16,6 +16,9 @@ int network_lock(struct engine *g, struct err *e);
 int netup_start(
 	struct engine *g, const struct found *f, const struct plan *plan, const struct published *ports, struct err *e);
 /* The same for one network of a running container. */
-int netup_join(struct engine *g, const struct found *f, const struct network_row *n, const struct endpoint_row *p, struct err *e);
+int netup_join(struct engine *g, const struct found *f, const struct network_row *n, const struct endpoint_row *p,
+	struct err *e);
 int netup_leave(struct engine *g, const char *id, const struct network_row *n, const struct endpoint_row *p);
+/* Elements for a probe, whose row is there; *ret gets its one interface. */
+int netup_probe(struct engine *g, const char *name, const struct network_row *n, struct plan *ret, struct err *e);
 int netup_stop(struct engine *g, const char *id); /* also for a container that has nothing up */

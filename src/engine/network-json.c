@@ -33,20 +33,22 @@ static json_t *network_json(const struct network_row *n)
 	if (*n->subnet6)
 		json_array_append_new(pools, pool(n->subnet6, n->gateway6, n->range6));
 	return json_pack(
-		"{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:{s:s, s:{}, s:o}, s:b, s:b, s:b, s:b, s:{}, s:o, s:o, s:s}", "Name", n->name, "Id",
-		n->id, "Created", clock_rfc3339(n->created_ns, time), "Scope", "local", "Driver", "bridge", "EnableIPv4",
-		*n->subnet4 != 0, "EnableIPv6", *n->subnet6 != 0, "IPAM", "Driver", "default", "Options", "Config", pools, "Internal", n->internal, "Isolated",
-		n->isolated, "Attachable", 0, "Ingress", 0, "Containers", "Options", parsed(n->options), "Labels",
-		parsed(n->labels), "Bridge", n->bridge);
+		"{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:{s:s, s:{}, s:o}, s:b, s:b, s:b, s:b, s:{}, s:o, s:o, s:s}",
+		"Name", n->name, "Id", n->id, "Created", clock_rfc3339(n->created_ns, time), "Scope", "local", "Driver",
+		"bridge", "EnableIPv4", *n->subnet4 != 0, "EnableIPv6", *n->subnet6 != 0, "IPAM", "Driver", "default",
+		"Options", "Config", pools, "Internal", n->internal, "Isolated", n->isolated, "Attachable", 0,
+		"Ingress", 0, "Containers", "Options", parsed(n->options), "Labels", parsed(n->labels), "Bridge",
+		n->bridge);
 }
 
 /* Those that have no row. */
 static json_t *builtin_json(const char *name, const char *driver)
 {
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:{s:s, s:{}, s:[]}, s:b, s:b, s:b, s:b, s:{}, s:{}, s:{}}", "Name", name,
-		"Id", name, "Created", "0001-01-01T00:00:00Z", "Scope", "local", "Driver", driver, "EnableIPv4", 1, "EnableIPv6", 0, "IPAM",
-		"Driver", "default", "Options", "Config", "Internal", 0, "Isolated", 0, "Attachable", 0, "Ingress", 0,
-		"Containers", "Options", "Labels");
+	return json_pack(
+		"{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:{s:s, s:{}, s:[]}, s:b, s:b, s:b, s:b, s:{}, s:{}, s:{}}",
+		"Name", name, "Id", name, "Created", "0001-01-01T00:00:00Z", "Scope", "local", "Driver", driver,
+		"EnableIPv4", 1, "EnableIPv6", 0, "IPAM", "Driver", "default", "Options", "Config", "Internal", 0,
+		"Isolated", 0, "Attachable", 0, "Ingress", 0, "Containers", "Options", "Labels");
 }
 
 /* ---- filters ---- */
@@ -297,12 +299,12 @@ static int add_settings(void *data, const struct endpoint_row *p, struct err *e)
 	if (r < 0)
 		return r;
 	json_t *aliases = parsed(p->aliases);
-	json_t *o = json_pack(
-		"{s:n, s:n, s:o, s:s, s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:i, s:b, s:o}", "IPAMConfig", "Links", "Aliases", aliases,
-		"MacAddress", up ? p->mac : "", "NetworkID", n.id, "EndpointID", up ? p->port : "", "Gateway",
-		up ? n.gateway4 : "", "IPAddress", up ? p->address4 : "", "IPPrefixLen", up ? prefix_of(n.subnet4) : 0,
-		"IPv6Gateway", up ? n.gateway6 : "", "GlobalIPv6Address", up ? p->address6 : "", "GlobalIPv6PrefixLen",
-		up ? prefix_of(n.subnet6) : 0, "Closed", p->closed, "DNSNames", dns_names(s->found, aliases));
+	json_t *o = json_pack("{s:n, s:n, s:o, s:s, s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:i, s:b, s:o}", "IPAMConfig",
+		"Links", "Aliases", aliases, "MacAddress", up ? p->mac : "", "NetworkID", n.id, "EndpointID",
+		up ? p->port : "", "Gateway", up ? n.gateway4 : "", "IPAddress", up ? p->address4 : "", "IPPrefixLen",
+		up ? prefix_of(n.subnet4) : 0, "IPv6Gateway", up ? n.gateway6 : "", "GlobalIPv6Address",
+		up ? p->address6 : "", "GlobalIPv6PrefixLen", up ? prefix_of(n.subnet6) : 0, "Closed", p->closed,
+		"DNSNames", dns_names(s->found, aliases));
 	return json_object_set_new(s->networks, n.name, o) < 0 ? err_nomem(e) : 0;
 }
 
@@ -321,7 +323,7 @@ json_t *network_settings_json(struct engine *g, const struct found *f)
 	const json_t *first = json_object_get(s.networks, DEFAULT_NETWORK);
 	const char *address = json_str(first, "IPAddress"), *gateway = json_str(first, "Gateway"),
 		   *mac = json_str(first, "MacAddress"), *v6 = json_str(first, "GlobalIPv6Address");
-	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "IPAddress", address ? address : "", "GlobalIPv6Address", v6 ? v6 : "",
-		"Gateway", gateway ? gateway : "", "MacAddress", mac ? mac : "", "Ports", publish_json(g, f), "Networks",
-		s.networks);
+	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "IPAddress", address ? address : "", "GlobalIPv6Address",
+		v6 ? v6 : "", "Gateway", gateway ? gateway : "", "MacAddress", mac ? mac : "", "Ports",
+		publish_json(g, f), "Networks", s.networks);
 }

@@ -37,8 +37,10 @@ static int take_mtu(const json_t *options, struct network_row *n, struct err *e)
 	json_object_foreach((json_t *)options, key, value) {
 		const char *text = json_string_value(value);
 		if (!str_in(key, known))
-			return err_set(e, EINVAL, "option '%s' is not supported by the driver 'bridge' of caisson: use mtu", key);
-		if (!text || parse_u32(text, &n->mtu) < 0 || n->mtu < (*n->subnet6 ? MTU_MIN_IPV6 : MTU_MIN) || n->mtu > MTU_MAX)
+			return err_set(e, EINVAL,
+				"option '%s' is not supported by the driver 'bridge' of caisson: use mtu", key);
+		if (!text || parse_u32(text, &n->mtu) < 0 || n->mtu < (*n->subnet6 ? MTU_MIN_IPV6 : MTU_MIN) ||
+			n->mtu > MTU_MAX)
 			return err_set(e, EINVAL, "invalid MTU %s: it must be between %d and %d", text ? text : "",
 				*n->subnet6 ? MTU_MIN_IPV6 : MTU_MIN, MTU_MAX);
 	}
@@ -52,10 +54,12 @@ static int take_pools(const json_t *ipam, struct network_row *n, struct err *e)
 	json_t *pool;
 
 	json_array_foreach(json_object_get(ipam, "Config"), i, pool) {
-		const char *subnet = json_str(pool, "Subnet"), *gateway = json_str(pool, "Gateway"), *range = json_str(pool, "IPRange");
+		const char *subnet = json_str(pool, "Subnet"), *gateway = json_str(pool, "Gateway"),
+			   *range = json_str(pool, "IPRange");
 		const char *any = !str_empty(subnet) ? subnet : !str_empty(gateway) ? gateway : range;
 		bool v6 = any && strchr(any, ':');
-		char **at[] = {v6 ? &n->subnet6 : &n->subnet4, v6 ? &n->gateway6 : &n->gateway4, v6 ? &n->range6 : &n->range4};
+		char **at[] = {
+			v6 ? &n->subnet6 : &n->subnet4, v6 ? &n->gateway6 : &n->gateway4, v6 ? &n->range6 : &n->range4};
 		if (!str_empty(*at[0]))
 			return err_set(e, EINVAL, "bridge driver doesn't support multiple subnets of one family");
 		if (dup_into(at[0], subnet) < 0 || dup_into(at[1], gateway) < 0 || dup_into(at[2], range) < 0)
@@ -128,12 +132,12 @@ static int check_create(const json_t *body, struct err *e)
 	if (str_empty(name))
 		return err_set(e, EINVAL, "invalid network name: name is empty");
 	if (!name_valid(name))
-		return err_set(e, EINVAL,
-			"invalid network name: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed: %s", name);
+		return err_set(e, EINVAL, "invalid network name: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed: %s", name);
 	if (str_in(name, reserved))
 		return err_set(e, EPERM, "operation is not permitted on predefined %s network", name);
 	if (!str_empty(driver) && strcmp(driver, "bridge") != 0)
-		return err_set(e, ENOTSUP, "could not find plugin %s in v1 plugin registry: caisson has the driver 'bridge'", driver);
+		return err_set(e, ENOTSUP,
+			"could not find plugin %s in v1 plugin registry: caisson has the driver 'bridge'", driver);
 	return 0;
 }
 
@@ -193,8 +197,8 @@ static int delete_row(struct db *db, const struct network_row *n, struct err *e)
 	if (r < 0)
 		return r;
 	if (*who)
-		return err_set(e, EBUSY, "error while removing network: network %s has active endpoints (container %s)", n->name,
-			containers_find(db, who, &c, &none) == 0 ? c.name : who);
+		return err_set(e, EBUSY, "error while removing network: network %s has active endpoints (container %s)",
+			n->name, containers_find(db, who, &c, &none) == 0 ? c.name : who);
 	r = networks_delete(db, n->id, e);
 	return r < 0 ? r : 0;
 }

@@ -148,7 +148,8 @@ int publish_check(const json_t *config, const json_t *hc, json_t *warnings, stru
 	if (r == 0 && any && network_mode_container(hc))
 		r = err_set(e, EINVAL, "conflicting options: port publishing and the container type network mode");
 	if (r == 0 && any && network_mode_is(hc, "host"))
-		json_array_append_new(warnings, json_string("Published ports are discarded when using host network mode"));
+		json_array_append_new(
+			warnings, json_string("Published ports are discarded when using host network mode"));
 	return r;
 }
 
@@ -258,8 +259,8 @@ int publish_record(struct engine *g, const char *id, const struct published *p, 
 		json_t *list = key ? json_object_get(o, key) : NULL;
 		if (key && !list)
 			json_object_set_new(o, key, list = json_array());
-		json_array_append_new(list,
-			json_pack("{s:s, s:o}", "HostIp", s->host, "HostPort", json_sprintf("%u", s->host_port)));
+		json_array_append_new(
+			list, json_pack("{s:s, s:o}", "HostIp", s->host, "HostPort", json_sprintf("%u", s->host_port)));
 	}
 	_cleanup_free_ char *text = json_dumps(o, JSON_COMPACT);
 	if (!path || !text)
@@ -304,11 +305,13 @@ json_t *publish_list(struct engine *g, const struct found *f)
 		if (parse_port(key, &port, &proto) < 0)
 			continue;
 		if (!json_array_size(bound))
-			json_array_append_new(list, json_pack("{s:i, s:s}", "PrivatePort", (int)port, "Type", proto_name(proto)));
+			json_array_append_new(
+				list, json_pack("{s:i, s:s}", "PrivatePort", (int)port, "Type", proto_name(proto)));
 		json_array_foreach(bound, i, v)
 			json_array_append_new(list,
-				json_pack("{s:s, s:i, s:i, s:s}", "IP", json_str(v, "HostIp"), "PrivatePort", (int)port, "PublicPort",
-					atoi(json_str(v, "HostPort") ? json_str(v, "HostPort") : "0"), "Type", proto_name(proto)));
+				json_pack("{s:s, s:i, s:i, s:s}", "IP", json_str(v, "HostIp"), "PrivatePort", (int)port,
+					"PublicPort", atoi(json_str(v, "HostPort") ? json_str(v, "HostPort") : "0"),
+					"Type", proto_name(proto)));
 	}
 	return list;
 }

@@ -34,8 +34,8 @@ static int plan_to_memfd(const struct plan *p, struct err *e)
 	return r < 0 ? err_errno(e, r, "hand the plan to the monitor") : steal_fd(&fd);
 }
 
-static char **monitor_args(struct engine *g, const struct found *f, const struct published *ports, const struct plan *plan,
-	uint32_t streams)
+static char **monitor_args(struct engine *g, const struct found *f, const struct published *ports,
+	const struct plan *plan, uint32_t streams)
 {
 	const json_t *config = json_object_get(f->record, "Config"), *hc = json_object_get(f->record, "HostConfig");
 	const char *log = json_str(json_object_get(hc, "LogConfig"), "Type");

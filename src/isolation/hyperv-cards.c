@@ -43,7 +43,8 @@ int cards_open(struct cards *c, struct isolate *i, struct err *e)
 
 	*c = (struct cards){.isolate = i};
 	if (p->interfaces_len > VM_CARDS_MAX)
-		return err_set(e, E2BIG, "a container in a virtual machine can start with %d networks at most", VM_CARDS_MAX);
+		return err_set(
+			e, E2BIG, "a container in a virtual machine can start with %d networks at most", VM_CARDS_MAX);
 	for (size_t k = 0; k < p->interfaces_len; k++) {
 		int tap;
 		int r = attach(c, &p->interfaces[k], NULL, &tap, e);
@@ -177,8 +178,8 @@ static int plug(struct change *x, struct qmp *q, struct err *e)
 int cards_connect(struct cards *c, struct qmp *q, struct peer *p, const struct plan_interface *f, isolate_done_fn *fn,
 	void *data, struct err *e)
 {
-	_cleanup_(cleanup_change) struct change *x = change_new(
-		&(struct change){.cards = c, .peer = p, .op = AGENT_CONNECT, .fn = fn, .data = data});
+	_cleanup_(cleanup_change) struct change *x =
+		change_new(&(struct change){.cards = c, .peer = p, .op = AGENT_CONNECT, .fn = fn, .data = data});
 	struct card *k = find_parked(c);
 	int tap = -1;
 
@@ -187,7 +188,8 @@ int cards_connect(struct cards *c, struct qmp *q, struct peer *p, const struct p
 	x->plugged = !k;
 	if (!k && c->slots_used == VM_SLOTS)
 		return err_set(e, ENOSPC,
-			"container %s has no slot left for another network card: a virtual machine takes %d networks beyond those it was "
+			"container %s has no slot left for another network card: a virtual machine takes %d networks "
+			"beyond those it was "
 			"started with; disconnect one, or start the container again",
 			c->isolate->plan->name, VM_SLOTS);
 	int r = attach(c, f, k ? k->port : NULL, &tap, e);
@@ -210,11 +212,11 @@ int cards_connect(struct cards *c, struct qmp *q, struct peer *p, const struct p
 	return r;
 }
 
-int cards_disconnect(struct cards *c, struct peer *p, const struct plan_interface *f, isolate_done_fn *fn, void *data,
-	struct err *e)
+int cards_disconnect(
+	struct cards *c, struct peer *p, const struct plan_interface *f, isolate_done_fn *fn, void *data, struct err *e)
 {
-	_cleanup_(cleanup_change) struct change *x = change_new(
-		&(struct change){.cards = c, .peer = p, .op = AGENT_DISCONNECT, .fn = fn, .data = data});
+	_cleanup_(cleanup_change) struct change *x =
+		change_new(&(struct change){.cards = c, .peer = p, .op = AGENT_DISCONNECT, .fn = fn, .data = data});
 	struct card *k = NULL;
 
 	if (!x)

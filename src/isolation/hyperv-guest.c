@@ -104,8 +104,7 @@ int guest_plan_check(const struct plan *p, struct err *e)
 		const char *what, *why;
 	} cannot[] = {
 		{p->host_network, "--network=host", "the container has its own kernel, and so its own network"},
-		{p->netns != NULL, "--network=container:",
-			"the container has its own kernel, and so its own network"},
+		{p->netns != NULL, "--network=container:", "the container has its own kernel, and so its own network"},
 		{p->host_pid, "--pid=host", "the container has its own kernel, and so its own processes"},
 		{p->host_ipc, "--ipc=host", "the container has its own kernel"},
 		{p->host_uts, "--uts=host", "the container has its own kernel, and so its own name"},

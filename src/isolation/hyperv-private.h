@@ -73,7 +73,7 @@ struct vm_config {
 	uint64_t tsc_khz;
 	int kernel, initrd, image, disk; /* image, disk: -1 for none */
 	int agent, qmp, console;
-	int share; /* connected to virtiofsd, or -1 */
+	int share;                /* connected to virtiofsd, or -1 */
 	const struct card *cards; /* those that are there from the start */
 	size_t cards_len;
 };

@@ -149,7 +149,8 @@ static void add_cards(struct args *a, const struct vm_config *c)
 
 char *vm_card_arguments(unsigned slot, unsigned number, const char *mac)
 {
-	return str_fmt("\"driver\":\"virtio-net-pci\",\"id\":\"card%u\",\"netdev\":\"net%u\",\"bus\":\"slot%u\",\"mac\":\"%s\","
+	return str_fmt("\"driver\":\"virtio-net-pci\",\"id\":\"card%u\",\"netdev\":\"net%u\",\"bus\":\"slot%u\","
+		       "\"mac\":\"%s\","
 		       "\"romfile\":\"\"",
 		number, number, slot, mac);
 }

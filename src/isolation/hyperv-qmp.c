@@ -231,9 +231,8 @@ static void on_readable(void *data, int fd, uint32_t events)
 
 int qmp_run(struct qmp *q, const char *command, const char *arguments, int fd, qmp_fn *fn, void *data)
 {
-	_cleanup_free_ char *line = arguments
-		? str_fmt("{\"execute\":\"%s\",\"arguments\":{%s}}\n", command, arguments)
-		: str_fmt("{\"execute\":\"%s\"}\n", command);
+	_cleanup_free_ char *line = arguments ? str_fmt("{\"execute\":\"%s\",\"arguments\":{%s}}\n", command, arguments)
+					      : str_fmt("{\"execute\":\"%s\"}\n", command);
 
 	if (!line)
 		return -ENOMEM;

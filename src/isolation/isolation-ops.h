@@ -31,7 +31,8 @@ struct isolation_ops {
 	int (*update)(struct isolate *i, const struct plan *p, struct err *e);
 	int (*stats)(struct isolate *i, isolate_stats_fn *fn, void *data, struct err *e);
 	int (*ps)(struct isolate *i, isolate_ps_fn *fn, void *data, struct err *e);
-	int (*connect)(struct isolate *i, const struct plan_interface *f, isolate_done_fn *fn, void *data, struct err *e);
+	int (*connect)(
+		struct isolate *i, const struct plan_interface *f, isolate_done_fn *fn, void *data, struct err *e);
 	int (*disconnect)(
 		struct isolate *i, const struct plan_interface *f, isolate_done_fn *fn, void *data, struct err *e);
 	pid_t (*pid)(const struct isolate *i);

@@ -62,8 +62,8 @@ struct isolate_events {
 	 * Makes the host's end of an interface of the plan, a port of its bridge: a veth pair whose other end, with the interface's name and hardware address, is in the
 	 * network namespace of `pid`; or (pid 0) a tap, whose descriptor is *ret_tap. parked: NULL, or the name of a tap that was put by and is used again.
 	 */
-	int (*attach)(void *data, const struct plan_interface *f, pid_t pid, const char *parked, int *ret_tap,
-		struct err *e);
+	int (*attach)(
+		void *data, const struct plan_interface *f, pid_t pid, const char *parked, int *ret_tap, struct err *e);
 	/* Removes a port. park: it is a tap, and stays without a bridge. */
 	int (*detach)(void *data, const char *port, bool park, struct err *e);
 	/* What starting is doing, for --timing and for a line to the user ("/dev/kvm does not boot a guest: using emulation"). May be NULL. */

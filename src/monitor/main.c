@@ -90,10 +90,11 @@ static int add_port(struct options *o, const char *text)
 	struct container_port *p = &ports[o->ports_len];
 	struct sockaddr_in *v4 = (struct sockaddr_in *)&p->to;
 	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&p->to;
-	*p = (struct container_port){.fd = CLIENT + 1 + (int)o->ports_len,
-		.proto = strcmp(part[0], "udp") ? IPPROTO_TCP : IPPROTO_UDP};
+	*p = (struct container_port){
+		.fd = CLIENT + 1 + (int)o->ports_len, .proto = strcmp(part[0], "udp") ? IPPROTO_TCP : IPPROTO_UDP};
 	if (inet_pton(AF_INET, part[1], &v4->sin_addr) == 1)
-		*v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = v4->sin_addr};
+		*v4 = (struct sockaddr_in){
+			.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = v4->sin_addr};
 	else if (inet_pton(AF_INET6, part[1], &v6->sin6_addr) == 1)
 		*v6 = (struct sockaddr_in6){
 			.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port), .sin6_addr = v6->sin6_addr};
@@ -206,7 +207,11 @@ static int run(const struct options *o, struct err *e)
 		.log_name = o->log ? log_name : NULL,
 		.ports = o->ports,
 		.ports_len = o->ports_len,
-		.hooks = {.running = on_running, .ended = on_ended, .attach = on_attach, .detach = on_detach, .data = &m},
+		.hooks = {.running = on_running,
+			.ended = on_ended,
+			.attach = on_attach,
+			.detach = on_detach,
+			.data = &m},
 	};
 	if (r == 0)
 		r = container_run(&how, e);

@@ -111,8 +111,8 @@ static int run_nft(const struct buf *script, struct err *e)
 {
 	_cleanup_buf_ struct buf out = {0};
 	char why[200];
-	int r = proc_run_input((char *[]){(char *)"nft", (char *)"-f", (char *)"-", NULL}, script->data ? script->data : "",
-		script->len, &out, e);
+	int r = proc_run_input((char *[]){(char *)"nft", (char *)"-f", (char *)"-", NULL},
+		script->data ? script->data : "", script->len, &out, e);
 
 	if (r == -ENOENT)
 		return err_set(e, EOPNOTSUPP, "nft not found, which networks need: apt-get install nftables");
@@ -133,8 +133,8 @@ static int add_commands(const char *verb, const char *elements, struct buf *scri
 		end = s + strcspn(s, "\n");
 		if (sscanf(s, "%7s %23s %n", family, set, &used) != 2 || !used || s + used > end)
 			continue;
-		int r = buf_addf(script, "%s element %s caisson %s { %.*s }\n", verb, family, set, (int)(end - s - used),
-			s + used);
+		int r = buf_addf(script, "%s element %s caisson %s { %.*s }\n", verb, family, set,
+			(int)(end - s - used), s + used);
 		if (r < 0)
 			return r;
 	}
@@ -164,7 +164,9 @@ int firewall_drop(struct err *e)
 {
 	_cleanup_buf_ struct buf script = {0};
 
-	if (buf_adds(&script, "table inet caisson\ndelete table inet caisson\ntable bridge caisson\ndelete table bridge caisson\n") < 0)
+	if (buf_adds(&script,
+		    "table inet caisson\ndelete table inet caisson\ntable bridge caisson\ndelete table bridge "
+		    "caisson\n") < 0)
 		return err_nomem(e);
 	return run_nft(&script, e);
 }

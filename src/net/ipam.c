@@ -62,12 +62,14 @@ static int check_free(struct db *d, const struct subnet *s, struct err *e)
 		return r;
 	if (*t.by)
 		return err_set(e, EEXIST,
-			"invalid pool request: Pool overlaps with other one on this address space: %s is in use by network %s",
+			"invalid pool request: Pool overlaps with other one on this address space: %s is in use by "
+			"network %s",
 			subnet_format(s, text), t.by);
 	r = link_routes_overlap(s, &routed, e);
 	if (r == 0 && routed)
 		r = err_set(e, EEXIST,
-			"invalid pool request: Pool overlaps with other one on this address space: the host has a route to %s "
+			"invalid pool request: Pool overlaps with other one on this address space: the host has a "
+			"route to %s "
 			"or a part of it",
 			subnet_format(s, text));
 	return r;
@@ -121,7 +123,8 @@ static int pick4(struct db *d, char **ret, struct err *e)
 			return r;
 	}
 	return err_set(e, ENOSPC,
-		"could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network");
+		"could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the "
+		"network");
 }
 
 /* fd, and 56 random bits: RFC 4193 has 40 of them for the site and 16 for the subnet. */
@@ -154,14 +157,16 @@ static int check_chosen(struct db *d, char **subnet, char **gateway, char **rang
 		return err_set(e, EINVAL, "invalid subnet %s: its length must be between 8 and %u", *subnet,
 			address_bits(&s.base) - 2);
 	if (!str_empty(*gateway) &&
-		(address_parse(*gateway, &g) < 0 || g.family != family || !subnet_contains(&s, &g) || !subnet_is_host(&s, &g)))
+		(address_parse(*gateway, &g) < 0 || g.family != family || !subnet_contains(&s, &g) ||
+			!subnet_is_host(&s, &g)))
 		return err_set(e, EINVAL, "invalid gateway %s: it is not in subnet %s", *gateway, *subnet);
 	if (!str_empty(*range) && (subnet_parse(*range, &r) < 0 || r.base.family != family || !subnet_within(&r, &s)))
 		return err_set(e, EINVAL, "invalid ip-range %s: it is not in subnet %s", *range, *subnet);
 	int k = check_free(d, &s, e);
-	if (k == 0 && (set_text(subnet, subnet_format(&s, text)) < 0 ||
-			      (!str_empty(*range) && set_text(range, subnet_format(&r, text)) < 0) ||
-			      (!str_empty(*gateway) && set_text(gateway, address_format(&g, text)) < 0)))
+	if (k == 0 &&
+		(set_text(subnet, subnet_format(&s, text)) < 0 ||
+			(!str_empty(*range) && set_text(range, subnet_format(&r, text)) < 0) ||
+			(!str_empty(*gateway) && set_text(gateway, address_format(&g, text)) < 0)))
 		k = err_nomem(e);
 	return k;
 }
@@ -288,15 +293,17 @@ static int check_wanted(const struct used *u, const struct network_row *n, const
 	struct address a;
 
 	if (address_parse(text, &a) < 0 || a.family != u->subnet.base.family)
-		return err_set(e, EINVAL, "invalid %s address: %s", u->subnet.base.family == AF_INET ? "IPv4" : "IPv6", text);
+		return err_set(
+			e, EINVAL, "invalid %s address: %s", u->subnet.base.family == AF_INET ? "IPv4" : "IPv6", text);
 	if (!n->chosen)
 		return err_set(e, EINVAL,
-			"invalid config for network %s: user specified IP address is supported only when connecting to networks "
+			"invalid config for network %s: user specified IP address is supported only when connecting to "
+			"networks "
 			"with user configured subnets",
 			n->name);
 	if (!subnet_contains(&u->subnet, &a) || !subnet_is_host(&u->subnet, &a))
-		return err_set(e, EINVAL, "invalid config for network %s: no configured subnet contains IP address %s", n->name,
-			text);
+		return err_set(e, EINVAL, "invalid config for network %s: no configured subnet contains IP address %s",
+			n->name, text);
 	if (is_used(u, subnet_index(&u->subnet, &a)))
 		return err_set(e, EADDRINUSE, "Address already in use: %s on network %s", text, n->name);
 	return 0;
@@ -346,8 +353,8 @@ int ipam_endpoint(struct db *d, const struct network_row *n, struct endpoint_row
 	if (r == 0 && *n->subnet6)
 		r = choose(d, n, AF_INET6, &index, &p->address6, e);
 	else if (r == 0 && !str_empty(p->address6))
-		r = err_set(e, EINVAL, "invalid config for network %s: no configured subnet contains IP address %s", n->name,
-			p->address6);
+		r = err_set(e, EINVAL, "invalid config for network %s: no configured subnet contains IP address %s",
+			n->name, p->address6);
 	if (r < 0)
 		return r;
 	if (!*p->mac)

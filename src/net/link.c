@@ -45,7 +45,8 @@ static void bridge_mac(const struct network_row *n, uint8_t mac[MAC_LEN])
 	unsigned b[4] = {0};
 
 	sscanf(n->id, "%2x%2x%2x%2x", &b[0], &b[1], &b[2], &b[3]);
-	memcpy(mac, (uint8_t[MAC_LEN]){0x02, 0xca, (uint8_t)b[0], (uint8_t)b[1], (uint8_t)b[2], (uint8_t)b[3]}, MAC_LEN);
+	memcpy(mac, (uint8_t[MAC_LEN]){0x02, 0xca, (uint8_t)b[0], (uint8_t)b[1], (uint8_t)b[2], (uint8_t)b[3]},
+		MAC_LEN);
 }
 
 static int make_bridge(int rtnl, const struct network_row *n)
@@ -116,7 +117,8 @@ static void keep_advertisements(void)
 	while (d && (entry = readdir(d))) {
 		char path[300], value[8];
 		snprintf(path, sizeof(path), "%s/accept_ra", entry->d_name);
-		if (*entry->d_name != '.' && file_read_line(dirfd(d), path, value, sizeof(value)) == 0 && !strcmp(value, "1"))
+		if (*entry->d_name != '.' && file_read_line(dirfd(d), path, value, sizeof(value)) == 0 &&
+			!strcmp(value, "1"))
 			file_write(dirfd(d), path, "2");
 	}
 }

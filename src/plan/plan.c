@@ -157,7 +157,8 @@ static const struct field plan_fields[] = {
 	FIELD(plan, 38, T_BOOL, oom_kill_disable),
 	FIELD(plan, 39, T_STR, cgroup_parent),
 	FIELD(plan, 40, T_32, stop_signal),
-	FIELD(plan, 41, T_ARRAY, interfaces, .count_offset = offsetof(struct plan, interfaces_len), .sub = &interface_table),
+	FIELD(plan, 41, T_ARRAY, interfaces, .count_offset = offsetof(struct plan, interfaces_len),
+		.sub = &interface_table),
 	FIELD(plan, 42, T_STR, netns),
 	FIELD(plan, 43, T_64, netns_id),
 };

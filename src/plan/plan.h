@@ -75,7 +75,7 @@ struct plan {
 	bool readonly_root;
 	bool host_network, host_pid, host_ipc, host_uts; /* share the namespace of the kernel's own */
 	bool host_cgroupns;
-	char *netns;       /* /proc/PID/ns/net of another container, whose network namespace is joined; NULL: one of its own */
+	char *netns; /* /proc/PID/ns/net of another container, whose network namespace is joined; NULL: one of its own */
 	uint64_t netns_id; /* its inode number, as PID may have become another's */
 	bool own_kernel; /* hyperv: the kernel is the container's alone, and its first network namespace the container's */
 	struct plan_interface *interfaces; /* beside loopback; none with host_network */

@@ -43,9 +43,11 @@ enum agent_op {
 	AGENT_PS = 39,     /* u32 request; REPLY: u32 count, str line ...: "uid\tpid\tppid\tc\tstime\ttty\ttime\tcmd" */
 	AGENT_FREEZE = 40, /* u32 request, u32 1 freeze or 0 thaw; REPLY: empty */
 	AGENT_UPDATE = 41, /* u32 request, bytes plan of which the limits count; REPLY: empty */
-	AGENT_CONNECT = 42, /* u32 request, u32 1 if the card was just plugged in, 0 if it was put by, str card's own hardware
+	AGENT_CONNECT =
+		42, /* u32 request, u32 1 if the card was just plugged in, 0 if it was put by, str card's own hardware
 			       address, bytes plan of which the one interface counts; REPLY: empty */
-	AGENT_DISCONNECT = 43, /* u32 request, str card's own hardware address, str that which it has now; puts it by; REPLY: empty */
+	AGENT_DISCONNECT =
+		43, /* u32 request, str card's own hardware address, str that which it has now; puts it by; REPLY: empty */
 
 	/* both ways; `stream` in the frame's header */
 	AGENT_DATA = 64,   /* bytes, 1..AGENT_DATA_MAX */

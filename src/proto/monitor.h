@@ -15,15 +15,15 @@ enum monitor_op {
 		1, /* u32 MONITOR_STDIN|STDOUT|STDERR; answered OK, then streams of the workload until EXITED */
 	MONITOR_EXEC =
 		2, /* u32 flags as above | MONITOR_TTY, bytes plan_process; answered STARTED (u32 proc) or FAILED, then streams until EXITED */
-	MONITOR_SIGNAL = 3,  /* u32 proc (0: the workload), u32 signal */
-	MONITOR_RESIZE = 4,  /* u32 proc, u32 rows, u32 columns */
-	MONITOR_WAIT = 5,    /* answered EXITED when the workload has ended and the container's record says so */
-	MONITOR_STOP = 6,    /* u32 signal, u32 seconds before SIGKILL (UINT32_MAX: never); answered EXITED */
-	MONITOR_PS = 7,      /* answered PS_LINES */
-	MONITOR_STATS = 8,   /* answered STATS_LINE */
-	MONITOR_PAUSE = 9,   /* u32 1 pause, 0 unpause */
-	MONITOR_UPDATE = 10, /* bytes plan, of which the limits count */
-	MONITOR_KILL = 11,   /* the cgroup or the VM is killed at once; answered EXITED */
+	MONITOR_SIGNAL = 3,      /* u32 proc (0: the workload), u32 signal */
+	MONITOR_RESIZE = 4,      /* u32 proc, u32 rows, u32 columns */
+	MONITOR_WAIT = 5,        /* answered EXITED when the workload has ended and the container's record says so */
+	MONITOR_STOP = 6,        /* u32 signal, u32 seconds before SIGKILL (UINT32_MAX: never); answered EXITED */
+	MONITOR_PS = 7,          /* answered PS_LINES */
+	MONITOR_STATS = 8,       /* answered STATS_LINE */
+	MONITOR_PAUSE = 9,       /* u32 1 pause, 0 unpause */
+	MONITOR_UPDATE = 10,     /* bytes plan, of which the limits count */
+	MONITOR_KILL = 11,       /* the cgroup or the VM is killed at once; answered EXITED */
 	MONITOR_CONNECT = 12,    /* bytes plan, of which the one interface counts */
 	MONITOR_DISCONNECT = 13, /* the same */
 

@@ -337,8 +337,7 @@ int sandbox_exec(const struct sandbox *s, const struct plan *p, const struct pla
 	return 0;
 }
 
-int sandbox_add_interface(
-	const struct sandbox *s, const struct plan *p, const struct plan_interface *f, struct err *e)
+int sandbox_add_interface(const struct sandbox *s, const struct plan *p, const struct plan_interface *f, struct err *e)
 {
 	int sock[2], none = -1;
 

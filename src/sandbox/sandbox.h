@@ -65,8 +65,7 @@ int sandbox_exec(const struct sandbox *s, const struct plan *p, const struct pla
 	const struct sandbox_io *io, struct sandbox_proc *ret, struct err *e);
 
 /* Sets up one more interface, whose link is in the container's network namespace already. */
-int sandbox_add_interface(
-	const struct sandbox *s, const struct plan *p, const struct plan_interface *f, struct err *e);
+int sandbox_add_interface(const struct sandbox *s, const struct plan *p, const struct plan_interface *f, struct err *e);
 
 int sandbox_signal(const struct sandbox *s, int sig, struct err *e); /* to PID 1 */
 int sandbox_kill_all(const struct sandbox *s);                       /* SIGKILL to every process of the cgroup */

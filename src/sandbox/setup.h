@@ -32,7 +32,7 @@ struct setup {
 	int init;      /* the init program, as a read-only mount */
 	int cgroups[CGROUP_HIERARCHIES_MAX];
 	bool wait_network; /* the caller makes the links of the plan's interfaces and then says so */
-	int files[3]; /* resolv.conf, hosts, hostname: detached mounts of files in memory */
+	int files[3];      /* resolv.conf, hosts, hostname: detached mounts of files in memory */
 };
 
 int setup_sources(struct setup *s, struct err *e);

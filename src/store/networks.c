@@ -22,7 +22,7 @@ const char networks_schema[] =
 	/* NULL for none, as NULLs are distinct */
 	"UNIQUE (network, address4), UNIQUE (network, address6), UNIQUE (network, mac)) WITHOUT ROWID;";
 
-#define NETWORK                                                                                                       \
+#define NETWORK                                                                                                      \
 	"id, name, bridge, created, subnet4, gateway4, range4, subnet6, gateway6, range6, mtu, internal, isolated, " \
 	"chosen, labels, options"
 #define ENDPOINT "container, network, position, port, mac, address4, address6, aliases, closed"
@@ -179,9 +179,9 @@ int endpoints_insert(struct db *d, const struct endpoint_row *r, struct err *e)
 
 int endpoints_delete(struct db *d, const char *container, const char *network, struct err *e)
 {
-	return network ? db_exec(d, e, "DELETE FROM endpoints WHERE container = ? AND network = ?", "ss", container,
-				 network)
-		       : db_exec(d, e, "DELETE FROM endpoints WHERE container = ?", "s", container);
+	return network
+		? db_exec(d, e, "DELETE FROM endpoints WHERE container = ? AND network = ?", "ss", container, network)
+		: db_exec(d, e, "DELETE FROM endpoints WHERE container = ?", "s", container);
 }
 
 static int each(struct db *d, const char *sql, const char *key, endpoint_fn *fn, void *data, struct err *e)
@@ -200,8 +200,8 @@ static int each(struct db *d, const char *sql, const char *key, endpoint_fn *fn,
 
 int endpoints_of_container(struct db *d, const char *container, endpoint_fn *fn, void *data, struct err *e)
 {
-	return each(d, "SELECT " ENDPOINT " FROM endpoints WHERE container = ? ORDER BY position", container, fn, data,
-		e);
+	return each(
+		d, "SELECT " ENDPOINT " FROM endpoints WHERE container = ? ORDER BY position", container, fn, data, e);
 }
 
 int endpoints_of_network(struct db *d, const char *network, endpoint_fn *fn, void *data, struct err *e)

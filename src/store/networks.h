@@ -16,7 +16,8 @@ struct network_row {
 	char *name;
 	char bridge[16]; /* the name of its interface on the host */
 	int64_t created_ns;
-	char *subnet4, *gateway4, *range4; /* "10.200.0.0/16", "10.200.0.1", ""; range: what addresses are picked from */
+	char *subnet4, *gateway4,
+		*range4; /* "10.200.0.0/16", "10.200.0.1", ""; range: what addresses are picked from */
 	char *subnet6, *gateway6, *range6; /* "" for a network without IPv6 */
 	uint32_t mtu;
 	bool internal, isolated;
@@ -29,8 +30,8 @@ void network_row_done(struct network_row *r);
 struct endpoint_row {
 	char *container; /* its id; or "probe:PID:STARTTIME" of an audit */
 	char network[65];
-	int position;        /* 0: eth0, the interface with the default route */
-	char port[16];       /* the host's end */
+	int position;  /* 0: eth0, the interface with the default route */
+	char port[16]; /* the host's end */
 	char mac[18];
 	char *address4, *address6; /* without a prefix; "" for none */
 	char *aliases;             /* JSON array */

@@ -36,8 +36,9 @@ static bool in(const char *a, const char *s)
 
 static void test_parse(void **state)
 {
-	static const char *const bad[] = {"", "/8", "10.0.0.0/", "10.0.0.0/33", "fd00::/129", "10.0.0/8", "10.0.0.0/8/8",
-		"10.0.0.0/-1", "fd00:::/8", "1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111/8", NULL};
+	static const char *const bad[] = {"", "/8", "10.0.0.0/", "10.0.0.0/33", "fd00::/129", "10.0.0/8",
+		"10.0.0.0/8/8", "10.0.0.0/-1", "fd00:::/8",
+		"1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111/8", NULL};
 	char text[ADDRESS_TEXT + 4];
 	struct address a;
 	struct subnet s;
@@ -68,7 +69,8 @@ static void test_contains(void **state)
 
 static void test_overlap(void **state)
 {
-	struct subnet wide = subnet("10.0.0.0/8"), part = subnet("10.9.0.0/16"), other = subnet("11.0.0.0/8"), v6 = subnet("::/0");
+	struct subnet wide = subnet("10.0.0.0/8"), part = subnet("10.9.0.0/16"), other = subnet("11.0.0.0/8"),
+		      v6 = subnet("::/0");
 
 	(void)state;
 	assert_true(subnet_overlaps(&wide, &part));
