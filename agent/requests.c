@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/look.h"
+#include "sandbox/look.h"
 #include "sandbox/ps.h"
 
 static int answer_stats(struct agent *a, struct wire *w, struct buf *b, struct err *e)
@@ -74,6 +76,19 @@ static int answer_update(struct agent *a, struct wire *w, struct buf *b, struct 
 	return r;
 }
 
+static int answer_look(struct agent *a, struct wire *w, struct buf *b, struct err *e)
+{
+	struct look l;
+	int r = sandbox_look(&a->sandbox, &l, e);
+
+	(void)w;
+	if (r < 0)
+		return r;
+	r = look_encode(&l, b);
+	look_done(&l);
+	return r < 0 ? err_nomem(e) : 0;
+}
+
 typedef int answer_fn(struct agent *a, struct wire *w, struct buf *b, struct err *e);
 
 static answer_fn *find_answer(uint8_t op)
@@ -86,6 +101,7 @@ static answer_fn *find_answer(uint8_t op)
 		{AGENT_PS, answer_ps},
 		{AGENT_FREEZE, answer_freeze},
 		{AGENT_UPDATE, answer_update},
+		{AGENT_LOOK, answer_look},
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)

@@ -193,6 +193,7 @@ static int dispatch(struct agent *a, const struct frame *f)
 	case AGENT_PS:
 	case AGENT_FREEZE:
 	case AGENT_UPDATE:
+	case AGENT_LOOK:
 		return request_answer(a, f);
 	case AGENT_DATA:
 	case AGENT_EOF:

@@ -31,6 +31,7 @@ struct isolation_ops {
 	int (*update)(struct isolate *i, const struct plan *p, struct err *e);
 	int (*stats)(struct isolate *i, isolate_stats_fn *fn, void *data, struct err *e);
 	int (*ps)(struct isolate *i, isolate_ps_fn *fn, void *data, struct err *e);
+	int (*look)(struct isolate *i, isolate_look_fn *fn, void *data, struct err *e);
 	pid_t (*pid)(const struct isolate *i);
 	const char *(*accel)(const struct isolate *i);
 	void (*destroy)(struct isolate *i); /* i->backend may be NULL */

@@ -142,6 +142,13 @@ int isolate_ps(struct isolate *i, isolate_ps_fn *fn, void *data, struct err *e)
 	return r < 0 ? r : i->ops->ps(i, fn, data, e);
 }
 
+int isolate_look(struct isolate *i, isolate_look_fn *fn, void *data, struct err *e)
+{
+	int r = check_running(i, e);
+
+	return r < 0 ? r : i->ops->look(i, fn, data, e);
+}
+
 pid_t isolate_pid(const struct isolate *i)
 {
 	return i->backend ? i->ops->pid(i) : 0;

@@ -15,6 +15,7 @@
 #include "base/path.h"
 #include "base/proc.h"
 #include "isolation/isolation-ops.h"
+#include "sandbox/look.h"
 #include "sandbox/ps.h"
 #include "sandbox/sandbox.h"
 
@@ -303,6 +304,19 @@ static int process_ps(struct isolate *i, isolate_ps_fn *fn, void *data, struct e
 	return 0;
 }
 
+static int process_look(struct isolate *i, isolate_look_fn *fn, void *data, struct err *e)
+{
+	struct process *p = i->backend;
+	struct look l;
+	int r = sandbox_look(&p->sandbox, &l, e);
+
+	if (r < 0)
+		return r;
+	fn(data, &l, NULL);
+	look_done(&l);
+	return 0;
+}
+
 static pid_t process_pid(const struct isolate *i)
 {
 	const struct process *p = i->backend;
@@ -354,6 +368,7 @@ const struct isolation_ops isolation_process_ops = {
 	.update = process_update,
 	.stats = process_stats,
 	.ps = process_ps,
+	.look = process_look,
 	.pid = process_pid,
 	.accel = process_accel,
 	.destroy = process_destroy,

@@ -43,6 +43,7 @@ enum agent_op {
 	AGENT_PS = 39,     /* u32 request; REPLY: u32 count, str line ...: "uid\tpid\tppid\tc\tstime\ttty\ttime\tcmd" */
 	AGENT_FREEZE = 40, /* u32 request, u32 1 freeze or 0 thaw; REPLY: empty */
 	AGENT_UPDATE = 41, /* u32 request, bytes plan of which the limits count; REPLY: empty */
+	AGENT_LOOK = 44,   /* u32 request; REPLY: what look_encode writes */
 
 	/* both ways; `stream` in the frame's header */
 	AGENT_DATA = 64,   /* bytes, 1..AGENT_DATA_MAX */
