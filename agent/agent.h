@@ -110,7 +110,7 @@ void process_free_all(struct agent *a);
 
 /* -- requests.c -- */
 
-/* Answers AGENT_STATS, PS, FREEZE, UPDATE; -EBADMSG if the frame does not parse. */
+/* Answers AGENT_STATS, PS, FREEZE, UPDATE, LOOK; -EBADMSG if the frame does not parse. */
 int request_answer(struct agent *a, const struct frame *f);
 
 /* -- cards.c -- */

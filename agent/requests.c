@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/look.h"
+#include "sandbox/look.h"
 #include "sandbox/ps.h"
 
 static int answer_stats(struct agent *a, struct wire *w, struct buf *b, struct err *e)
@@ -86,6 +88,19 @@ static int answer_disconnect(struct agent *a, struct wire *w, struct buf *b, str
 	return card_disconnect(a, w, e);
 }
 
+static int answer_look(struct agent *a, struct wire *w, struct buf *b, struct err *e)
+{
+	struct look l;
+	int r = sandbox_look(&a->sandbox, &l, e);
+
+	(void)w;
+	if (r < 0)
+		return r;
+	r = look_encode(&l, b);
+	look_done(&l);
+	return r < 0 ? err_nomem(e) : 0;
+}
+
 typedef int answer_fn(struct agent *a, struct wire *w, struct buf *b, struct err *e);
 
 static answer_fn *find_answer(uint8_t op)
@@ -100,6 +115,7 @@ static answer_fn *find_answer(uint8_t op)
 		{AGENT_UPDATE, answer_update},
 		{AGENT_CONNECT, answer_connect},
 		{AGENT_DISCONNECT, answer_disconnect},
+		{AGENT_LOOK, answer_look},
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)

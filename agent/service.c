@@ -197,6 +197,7 @@ static int dispatch(struct agent *a, const struct frame *f)
 	case AGENT_UPDATE:
 	case AGENT_CONNECT:
 	case AGENT_DISCONNECT:
+	case AGENT_LOOK:
 		return request_answer(a, f);
 	case AGENT_DATA:
 	case AGENT_EOF:

@@ -14,6 +14,9 @@
 #include <sys/wait.h>
 
 #include "base/fd.h"
+#include "base/hash.h"
+
+enum { DIGEST_MAX = 128 * 1024 };
 
 extern char **environ;
 
@@ -47,6 +50,25 @@ int proc_start_time(pid_t pid, uint64_t *ret)
 		p++;
 	}
 	*ret = strtoull(p, NULL, 10);
+	return 0;
+}
+
+int proc_digest(int dir, uint64_t *ret)
+{
+	static const char *const files[] = {"cmdline", "environ"};
+	uint64_t hash = HASH_INIT;
+	bool any = false;
+
+	for (size_t i = 0; i < 2; i++) {
+		_cleanup_buf_ struct buf b = {0};
+		int r = file_read(dir, files[i], DIGEST_MAX, &b);
+		if (r < 0 && r != -EFBIG)
+			return r;
+		hash = hash_add(hash, b.data, b.len < DIGEST_MAX ? b.len : DIGEST_MAX);
+		hash = hash_add(hash, "", 1);
+		any = any || b.len;
+	}
+	*ret = any ? hash : 0;
 	return 0;
 }
 

@@ -13,6 +13,9 @@ int proc_start_time(pid_t pid, uint64_t *ret);
 int proc_pidfd(pid_t pid);            /* pidfd_open(2), close-on-exec */
 int pidfd_signal(int pidfd, int sig); /* pidfd_send_signal(2) */
 int proc_boot_id(char ret[37]);
+/* A digest of the command line and the environment of the process whose directory in /proc this is, by which it can be recognised from outside its
+ * PID namespace. 0: it has neither (a thread of the kernel's, or one that has ended). */
+int proc_digest(int dir, uint64_t *ret);
 /* user + system time of a process so far, in milliseconds. */
 int proc_cpu_ms(pid_t pid, uint64_t *ret);
 

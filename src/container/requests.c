@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "container/container-private.h"
+#include "proto/look.h"
 
 enum { EXEC_STARTING = -2 }; /* a client's proc until its number is known */
 
@@ -194,6 +195,30 @@ static void request_stats(struct client *k, struct wire *w)
 		pending_failed(k, p, r, &e);
 }
 
+static void on_look(void *data, const struct look *l, const struct err *e)
+{
+	struct client *k = pending_done(data, e);
+	_cleanup_buf_ struct buf b = {0};
+
+	if (!k)
+		return;
+	if (look_encode(l, &b) == 0)
+		client_send(k, MONITOR_LOOK_BYTES, 0, b.data, b.len);
+	client_end(k);
+}
+
+static void request_look(struct client *k, struct wire *w)
+{
+	struct err e = ERR_INIT;
+	struct pending *p = pending_new(k);
+
+	(void)w;
+	k->role = CLIENT_ASKER;
+	int r = p ? isolate_look(k->container->isolate, on_look, p, &e) : err_nomem(&e);
+	if (r < 0)
+		pending_failed(k, p, r, &e);
+}
+
 static void request_pause(struct client *k, struct wire *w)
 {
 	struct container *c = k->container;
@@ -273,6 +298,7 @@ static void (*const requests[])(struct client *k, struct wire *w) = {
 	[MONITOR_STOP] = request_stop,
 	[MONITOR_PS] = request_ps,
 	[MONITOR_STATS] = request_stats,
+	[MONITOR_LOOK] = request_look,
 	[MONITOR_PAUSE] = request_pause,
 	[MONITOR_UPDATE] = request_update,
 	[MONITOR_KILL] = request_kill,

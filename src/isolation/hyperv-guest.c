@@ -7,13 +7,6 @@
 #include "isolation/hyperv-private.h"
 #include "proto/agent.h"
 
-uint64_t hash_add(uint64_t hash, const void *p, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		hash = (hash ^ ((const uint8_t *)p)[i]) * 0x100000001b3u;
-	return hash;
-}
-
 /* A string that guest_plan_done frees. */
 static char *own(struct guest_plan *g, const char *s)
 {

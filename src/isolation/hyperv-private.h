@@ -5,16 +5,13 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/loop.h"
 #include "base/str.h"
 #include "isolation/hyperv.h"
 #include "isolation/isolation-ops.h"
 #include "plan/plan.h"
 #include "proto/frame.h"
-
-/* ---- small helpers ---- */
-#define HASH_INIT 0xcbf29ce484222325u
-uint64_t hash_add(uint64_t hash, const void *p, size_t n); /* FNV-1a; tells versions apart, no protection */
 
 /* ---- hyperv-modules.c ---- */
 /* The names in "depends=" of a module's .modinfo; -ENOEXEC. Takes hostile bytes. */

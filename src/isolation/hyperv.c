@@ -36,6 +36,7 @@
 #include "base/proc.h"
 #include "isolation/hyperv-private.h"
 #include "proto/agent.h"
+#include "proto/look.h"
 
 enum {
 	TRIES = 2,
@@ -406,6 +407,7 @@ struct asked {
 	struct hyperv *hyperv;
 	isolate_stats_fn *stats;
 	isolate_ps_fn *ps;
+	isolate_look_fn *look;
 	void *data;
 };
 
@@ -496,6 +498,24 @@ static void on_ps(void *data, struct wire *w, const struct err *e)
 static int hyperv_ps(struct isolate *i, isolate_ps_fn *fn, void *data, struct err *e)
 {
 	return ask(i, AGENT_PS, on_ps, (struct asked){.ps = fn, .data = data}, e);
+}
+
+static void on_look(void *data, struct wire *w, const struct err *e)
+{
+	struct asked *a = data;
+	struct err bad = ERR_INIT;
+	struct look l = {0};
+
+	if (w && look_decode(&l, w, &bad) < 0)
+		e = &bad;
+	a->look(a->data, e ? NULL : &l, e);
+	look_done(&l);
+	free(a);
+}
+
+static int hyperv_look(struct isolate *i, isolate_look_fn *fn, void *data, struct err *e)
+{
+	return ask(i, AGENT_LOOK, on_look, (struct asked){.look = fn, .data = data}, e);
 }
 
 static void on_updated(void *data, struct wire *w, const struct err *e)
@@ -618,6 +638,7 @@ const struct isolation_ops isolation_hyperv_ops = {
 	.ps = hyperv_ps,
 	.connect = hyperv_connect,
 	.disconnect = hyperv_disconnect,
+	.look = hyperv_look,
 	.pid = hyperv_pid,
 	.accel = hyperv_accel,
 	.destroy = hyperv_destroy,

@@ -35,6 +35,7 @@ struct isolation_ops {
 		struct isolate *i, const struct plan_interface *f, isolate_done_fn *fn, void *data, struct err *e);
 	int (*disconnect)(
 		struct isolate *i, const struct plan_interface *f, isolate_done_fn *fn, void *data, struct err *e);
+	int (*look)(struct isolate *i, isolate_look_fn *fn, void *data, struct err *e);
 	pid_t (*pid)(const struct isolate *i);
 	const char *(*accel)(const struct isolate *i);
 	void (*destroy)(struct isolate *i); /* i->backend may be NULL */

@@ -157,6 +157,13 @@ int isolate_disconnect(
 	return r < 0 ? r : i->ops->disconnect(i, f, fn, data, e);
 }
 
+int isolate_look(struct isolate *i, isolate_look_fn *fn, void *data, struct err *e)
+{
+	int r = check_running(i, e);
+
+	return r < 0 ? r : i->ops->look(i, fn, data, e);
+}
+
 pid_t isolate_pid(const struct isolate *i)
 {
 	return i->backend ? i->ops->pid(i) : 0;

@@ -15,6 +15,7 @@
 
 #include "base/err.h"
 #include "base/loop.h"
+#include "plan/look.h"
 #include "plan/plan.h"
 
 enum isolation_kind { ISOLATION_DEFAULT = 0, ISOLATION_PROCESS, ISOLATION_HYPERV };
@@ -107,6 +108,9 @@ typedef void isolate_done_fn(void *data, const struct err *e);
 int isolate_connect(struct isolate *i, const struct plan_interface *f, isolate_done_fn *fn, void *data, struct err *e);
 int isolate_disconnect(
 	struct isolate *i, const struct plan_interface *f, isolate_done_fn *fn, void *data, struct err *e);
+/* What the container's own kernel says of it (plan/look.h). Same calling as stats. */
+typedef void isolate_look_fn(void *data, const struct look *l, const struct err *e);
+int isolate_look(struct isolate *i, isolate_look_fn *fn, void *data, struct err *e);
 
 pid_t isolate_pid(const struct isolate *i); /* of PID 1 on the host's kernel (process) or of QEMU (hyperv); 0: none */
 const char *isolate_accel(const struct isolate *i); /* "kvm", "tcg", or "" for process */

@@ -15,6 +15,7 @@
 #include "base/path.h"
 #include "base/proc.h"
 #include "isolation/isolation-ops.h"
+#include "sandbox/look.h"
 #include "sandbox/ps.h"
 #include "sandbox/sandbox.h"
 
@@ -347,6 +348,19 @@ static int process_disconnect(
 	return r;
 }
 
+static int process_look(struct isolate *i, isolate_look_fn *fn, void *data, struct err *e)
+{
+	struct process *p = i->backend;
+	struct look l;
+	int r = sandbox_look(&p->sandbox, &l, e);
+
+	if (r < 0)
+		return r;
+	fn(data, &l, NULL);
+	look_done(&l);
+	return 0;
+}
+
 static pid_t process_pid(const struct isolate *i)
 {
 	const struct process *p = i->backend;
@@ -400,6 +414,7 @@ const struct isolation_ops isolation_process_ops = {
 	.ps = process_ps,
 	.connect = process_connect,
 	.disconnect = process_disconnect,
+	.look = process_look,
 	.pid = process_pid,
 	.accel = process_accel,
 	.destroy = process_destroy,

@@ -48,6 +48,7 @@ enum agent_op {
 			       address, bytes plan of which the one interface counts; REPLY: empty */
 	AGENT_DISCONNECT =
 		43, /* u32 request, str card's own hardware address, str that which it has now; puts it by; REPLY: empty */
+	AGENT_LOOK = 44,   /* u32 request; REPLY: what look_encode writes */
 
 	/* both ways; `stream` in the frame's header */
 	AGENT_DATA = 64,   /* bytes, 1..AGENT_DATA_MAX */

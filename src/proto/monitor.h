@@ -26,6 +26,7 @@ enum monitor_op {
 	MONITOR_KILL = 11,       /* the cgroup or the VM is killed at once; answered EXITED */
 	MONITOR_CONNECT = 12,    /* bytes plan, of which the one interface counts */
 	MONITOR_DISCONNECT = 13, /* the same */
+	MONITOR_LOOK = 14,       /* answered LOOK_BYTES */
 
 	/* answers */
 	MONITOR_OK = 32,
@@ -35,6 +36,7 @@ enum monitor_op {
 	MONITOR_PS_LINES = 36,   /* u32 count, str ... : isolate_ps's lines */
 	MONITOR_STATS_LINE = 37, /* u64 memory, limit, cpu ns, pids, host memory, host cpu ns */
 	MONITOR_NOTICE = 38,     /* str: a line for the user's stderr */
+	MONITOR_LOOK_BYTES = 39, /* what look_encode writes */
 
 	/* streams, both ways: 0 stdin, 1 stdout (or all of a terminal), 2 stderr */
 	MONITOR_DATA = 64,

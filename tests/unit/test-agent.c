@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "agent-host.h"
+#include "proto/look.h"
 
 static int new_host(void **state)
 {
@@ -225,6 +226,27 @@ static void test_questions(void **state)
 	assert_int_equal(host_close(h), 0);
 }
 
+static void test_look(void **state)
+{
+	struct host *h = *state;
+	_cleanup_buf_ struct buf none = {0};
+	struct look l;
+	struct err e;
+
+	host_require();
+	host_open(h);
+	host_run(h, "sleep 1234");
+	ask(h, AGENT_LOOK, 1, &none);
+	assert_int_equal(h->reply_errno, 0);
+	struct wire w = reply(h);
+	assert_int_equal(look_decode(&l, &w, &e), 0);
+	assert_int_equal(l.processes_total, 1);
+	assert_int_equal(l.processes[0].pid, 1);
+	assert_int_equal(l.sockets_total, 0);
+	look_done(&l);
+	assert_int_equal(host_close(h), 0);
+}
+
 static void test_freeze(void **state)
 {
 	struct host *h = *state;
@@ -373,6 +395,7 @@ int main(void)
 		TEST(test_exec_fails),
 		TEST(test_end_of_all),
 		TEST(test_questions),
+		TEST(test_look),
 		TEST(test_freeze),
 		TEST(test_update),
 		TEST(test_shutdown_kills),
