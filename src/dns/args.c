@@ -10,32 +10,20 @@
  *   --dns-loop-detect            the host's resolver may be one that asks us
  *   --no-ident                   CHAOS queries would tell the host's resolvers
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "base/address.h"
 #include "base/str.h"
 #include "dns/dns.h"
 
-/* "ADDRESS[/LENGTH]" with nothing else in it. */
-static bool is_address(const char *s, bool *ret_length)
+/* "ADDRESS[/LENGTH]"; with a length, the subnet, else one of no family. */
+static bool parse_listen(const char *s, struct subnet *ret)
 {
-	char text[INET6_ADDRSTRLEN];
-	struct in6_addr a;
-	uint32_t length;
-	const char *slash = strchr(s, '/');
-	size_t n = slash ? (size_t)(slash - s) : strlen(s);
+	struct address a;
 
-	if (n >= sizeof(text))
-		return false;
-	memcpy(text, s, n);
-	text[n] = 0;
-	bool v4 = inet_pton(AF_INET, text, &a) == 1;
-	if (!v4 && inet_pton(AF_INET6, text, &a) != 1)
-		return false;
-	*ret_length = slash;
-	return !slash || (parse_u32(slash + 1, &length) == 0 && length >= 1 && length <= (v4 ? 32 : 128));
+	*ret = (struct subnet){0};
+	return strchr(s, '/') ? subnet_parse(s, ret) == 0 && ret->prefix > 0 : address_parse(s, &a) == 0;
 }
 
 int dnsmasq_args(const struct dns_options *o, const char *resolv, char ***ret, struct err *e)
@@ -52,11 +40,12 @@ int dnsmasq_args(const struct dns_options *o, const char *resolv, char ***ret, s
 	if (r == 0)
 		r = strv_pushf(&v, "--interface=%s", o->bridge);
 	strv_foreach(a, o->listen) {
-		bool length;
-		if (!is_address(a, &length))
+		struct subnet own;
+		char text[ADDRESS_TEXT + 4];
+		if (!parse_listen(a, &own))
 			return err_set(e, EINVAL, "%s is not an address", a);
-		if (length && r == 0)
-			r = strv_pushf(&v, "--rev-server=%s", a);
+		if (own.prefix && r == 0)
+			r = strv_pushf(&v, "--rev-server=%s", subnet_format(&own, text));
 	}
 	if (r == 0)
 		r = resolv ? strv_pushf(&v, "--resolv-file=%s", resolv) : strv_push(&v, "--no-resolv");

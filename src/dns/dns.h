@@ -46,7 +46,10 @@ struct place {
 pid_t place_spawn(const struct place *p, int *ret_pidfd, struct err *e);
 
 /*
- * Serves until no container has been there for o->linger_s seconds (1), or it was told to end or the bridge or the directory has gone (0).
- * `dir` is DIR. A negative errno: it could not begin; *e and dns.error say why.
+ * Serves until no container has been there for o->linger_s seconds or the bridge has gone (1), or it is told to end (0). `dir` is DIR.
+ * A negative errno: it could not begin; *e and dns.error say why.
  */
 int dns_serve(const struct dns_options *o, int dir, struct err *e);
+
+/* Whether there is a container, and the bridge. */
+bool dns_is_wanted(const struct dns_options *o, int dir);

@@ -1,9 +1,9 @@
 /*
  * caisson-dns: holds the dnsmasq of one network of containers (dns.h says what is where, serve.c what it does).
  *
- * Started by the engine only, detached. The engine writes a container's hosts file first, then sees to it that somebody has the lock. So
- * that a container which comes while the program is about to end is served: it gives the lock up, and only then looks whether somebody is
- * there after all.
+ * Started by the engine only, detached. The engine makes the bridge and writes a container's hosts file first, then sees to it that
+ * somebody has the lock. So that a container which comes while the program is about to end is served, it gives the lock up first, and
+ * then looks whether it is wanted after all.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "base/path.h"
 #include "base/str.h"
 #include "dns/dns.h"
 
@@ -89,7 +88,7 @@ static int run(const struct dns_options *o, struct err *e)
 			return err_errno(e, lock, "lock %s/dns.lock", o->dir);
 		r = dns_serve(o, dir, e);
 		close_fd(&lock);
-	} while (r > 0 && dir_has_files(dir, "hosts"));
+	} while (r > 0 && dns_is_wanted(o, dir));
 	return r < 0 ? r : 0;
 }
 

@@ -107,28 +107,28 @@ static int put(const struct tree *t, int root, struct err *e)
 }
 
 /* Fills the new root, which is mounted over the network's directory in this mount namespace. */
-static int compose(
-	const struct place *p, struct trees *t, const char *hosts, const char *resolv_dir, int *ret, struct err *e)
+static int compose(const struct place *p, const char *hosts, const char *resolv_dir, int *ret, struct err *e)
 {
+	struct trees t = {0};
 	struct mount_attr readonly = {.attr_set = MOUNT_ATTR_RDONLY};
 	_cleanup_free_ char *top = strndup(p->program, 1 + strcspn(p->program + 1, "/"));
 
 	if (!top)
 		return err_nomem(e);
-	if (take(t, hosts, DNS_HOSTS, e) < 0)
+	if (take(&t, hosts, DNS_HOSTS, e) < 0)
 		return -e->code;
 	if (mount("caisson-dns", p->dir, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=64k,mode=755") < 0)
 		return err_errno(e, errno, "mount %s", p->dir);
 	_cleanup_close_ int root = open(p->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		return err_errno(e, errno, "open %s", p->dir);
-	if (take(t, top, top, e) < 0 || take_top(t, "/usr", root, e) < 0 || take_top(t, "/lib", root, e) < 0 ||
-		take_top(t, "/lib64", root, e) < 0 || take(t, "/dev/null", "/dev/null", e) < 0 ||
-		take(t, "/dev/urandom", "/dev/urandom", e) < 0 ||
-		(resolv_dir && take(t, resolv_dir, resolv_dir, e) < 0))
+	if (take(&t, top, top, e) < 0 || take_top(&t, "/usr", root, e) < 0 || take_top(&t, "/lib", root, e) < 0 ||
+		take_top(&t, "/lib64", root, e) < 0 || take(&t, "/dev/null", "/dev/null", e) < 0 ||
+		take(&t, "/dev/urandom", "/dev/urandom", e) < 0 ||
+		(resolv_dir && take(&t, resolv_dir, resolv_dir, e) < 0))
 		return -e->code;
-	for (size_t i = 0; i < t->n; i++)
-		if (put(&t->v[i], root, e) < 0)
+	for (size_t i = 0; i < t.n; i++)
+		if (put(&t.v[i], root, e) < 0)
 			return -e->code;
 	if (mount_setattr(root, "", AT_EMPTY_PATH, &readonly, sizeof(readonly)) < 0)
 		return err_errno(e, errno, "make dnsmasq's root read-only");
@@ -138,7 +138,6 @@ static int compose(
 
 static int enter_root(const struct place *p, struct err *e)
 {
-	struct trees trees = {0};
 	_cleanup_free_ char *hosts = path_join(p->dir, "hosts"), *resolv_dir = NULL;
 	_cleanup_close_ int root = -1;
 	bool chrooted;
@@ -152,7 +151,7 @@ static int enter_root(const struct place *p, struct err *e)
 	int r = mountns_make_private(&chrooted);
 	if (r < 0)
 		return err_errno(e, r, "make the mounts private");
-	r = compose(p, &trees, hosts, resolv_dir, &root, e);
+	r = compose(p, hosts, resolv_dir, &root, e);
 	if (r < 0)
 		return r;
 	r = mountns_pivot(root, chrooted);

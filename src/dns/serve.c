@@ -5,7 +5,7 @@
  *   its stderr closed     it has bound its sockets and let go of the pipe: dns.error goes
  *   hosts/ changed        with the last file the time of o->linger_s begins, with the first it is called off. Where resolv.conf leads
  *                         is looked at again, as dnsmasq follows the file that it was given, not the link to it
- *   a link changed        the bridge has gone: the end
+ *   a link changed        the bridge has gone: the end, unless there is another of its name (main.c looks again)
  *   SIGTERM, SIGINT       the end
  */
 #include <errno.h>
@@ -41,7 +41,7 @@ struct server {
 	struct loop *loop;
 	int signals, inotify, netlink;
 	struct source *linger;
-	bool lingered; /* its time is up */
+	bool told; /* to end, whoever may be there */
 
 	/* dnsmasq; pid 0: it does not run */
 	pid_t pid;
@@ -246,7 +246,6 @@ static void on_linger(void *data)
 	struct server *s = data;
 
 	s->linger = NULL;
-	s->lingered = true;
 	loop_stop(s->loop);
 }
 
@@ -295,8 +294,10 @@ static void on_signal(void *data, int fd, uint32_t events)
 	struct signalfd_siginfo info;
 
 	(void)events;
-	if (read(fd, &info, sizeof(info)) > 0)
+	if (read(fd, &info, sizeof(info)) > 0) {
+		s->told = true;
 		loop_stop(s->loop);
+	}
 }
 
 static int watch_links(struct err *e)
@@ -358,6 +359,11 @@ static void server_done(struct server *s)
 	free(s->resolv);
 }
 
+bool dns_is_wanted(const struct dns_options *o, int dir)
+{
+	return dir_has_files(dir, "hosts") && if_nametoindex(o->bridge);
+}
+
 int dns_serve(const struct dns_options *o, int dir, struct err *e)
 {
 	struct server s = {.o = o, .dir = dir, .signals = -1, .inotify = -1, .netlink = -1, .pidfd = -1, .output = -1};
@@ -383,5 +389,5 @@ int dns_serve(const struct dns_options *o, int dir, struct err *e)
 		unlinkat(dir, "dns.error", 0);
 	unlinkat(dir, "dns.pid", 0);
 	server_done(&s);
-	return r < 0 ? r : s.lingered;
+	return r < 0 ? r : !s.told;
 }

@@ -147,7 +147,10 @@ leftovers() {
 		*) echo "process $pid: $(tr '\0' ' ' 2> /dev/null < "/proc/$pid/cmdline")" ;;
 		esac
 	done
-	grep -ls -e "$E2E_DIR" /proc/[0-9]*/mountinfo | sed 's/^/mount: /'
+	for pid in $(grep -ls -e "$E2E_DIR" /proc/[0-9]*/mountinfo | cut -d / -f 3); do
+		# a network's hosts files are mounted in its dnsmasq's namespace
+		[ "$(cat "/proc/$pid/comm" 2> /dev/null)" = dnsmasq ] || echo "mount: in process $pid"
+	done
 	find "$CAISSON_RUN" -mindepth 1 -path '*/containers/*' 2> /dev/null | sed 's/^/run directory: /'
 	find "$CAISSON_ROOT/containers" -mindepth 1 -maxdepth 1 2> /dev/null | sed 's/^/container directory: /'
 	ip -br link | sed -n 's/^\(csp[^ ]*\).*/interface: \1/p'

@@ -223,6 +223,20 @@ static void test_rm_rf(void **state)
 	assert_int_equal(rm_rf(base, "t"), 0);
 }
 
+static void test_dir_has_files(void **state)
+{
+	_cleanup_close_ int base = open(*state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	assert_false(dir_has_files(base, "d"));
+	assert_int_equal(mkdirat(base, "d", 0755), 0);
+	assert_false(dir_has_files(base, "d"));
+	close(openat(base, "d/.hidden", O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+	assert_false(dir_has_files(base, "d"));
+	close(openat(base, "d/file", O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+	assert_true(dir_has_files(base, "d"));
+	assert_false(dir_has_files(base, "d/file"));
+}
+
 /* Deeper than there may be descriptors, and with names in the way. */
 static void test_rm_rf_deep(void **state)
 {
@@ -461,6 +475,7 @@ int main(void)
 		cmocka_unit_test(test_path_clean),
 		cmocka_unit_test_setup_teardown(test_in_root, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_rm_rf, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_dir_has_files, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_rm_rf_deep, make_dir, remove_dir),
 		cmocka_unit_test(test_fd_keep),
 		cmocka_unit_test_setup_teardown(test_file_replace, make_dir, remove_dir),
