@@ -22,7 +22,8 @@ int proc_cpu_ms(pid_t pid, uint64_t *ret);
 /* Runs argv[0] (found by PATH) with stdin from /dev/null; its stdout and stderr go to *out when given (up to 1 MiB), else to /dev/null. Waits.
  * Returns its exit status 0..255, 128+n for a signal, or a negative errno with *e set if it could not be run. */
 int proc_run(char *const argv[], struct buf *out, struct err *e);
-int proc_run_input(char *const argv[], const void *input, size_t n, struct buf *out, struct err *e); /* with this as its stdin */
+int proc_run_input(
+	char *const argv[], const void *input, size_t n, struct buf *out, struct err *e); /* with this as its stdin */
 bool proc_find_program(
 	const char *name, char *ret, size_t size); /* PATH, then /usr/sbin:/sbin:/usr/libexec:/usr/lib/qemu */
 

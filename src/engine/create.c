@@ -204,8 +204,8 @@ static void creation_done(struct creation *c)
 }
 
 /* The whole record but for the name and what mounts_prepare makes. */
-static int make_record(struct engine *g, const char *id, const json_t *body, const struct image *image, struct creation *c,
-	struct err *e)
+static int make_record(struct engine *g, const char *id, const json_t *body, const struct image *image,
+	struct creation *c, struct err *e)
 {
 	json_t **ret = &c->record;
 	_cleanup_json_ json_t *config = json_deep_copy(body);

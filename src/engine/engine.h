@@ -47,9 +47,9 @@ void engine_close_db(struct engine *g);
  * User Tty OpenStdin StdinOnce AttachStdin/out/err Env Cmd Entrypoint Image Volumes WorkingDir Labels StopSignal StopTimeout;
  * HostConfig: Binds Mounts Tmpfs CapAdd CapDrop Privileged ReadonlyRootfs SecurityOpt NetworkMode AutoRemove Memory MemorySwap NanoCpus PidsLimit CpuShares
  * CpusetCpus Init Isolation LogConfig ShmSize Ulimits GroupAdd Sysctls Devices ExtraHosts Dns PortBindings PublishAllPorts NetworkPolicy ("open" | "closed")...
- * NetworkingConfig: {EndpointsConfig: {NETWORK: {IPAMConfig: {IPv4Address, IPv6Address}, Aliases, MacAddress}}}; HostConfig.NetworkMode names the first network.
- * Everything is checked here, before anything is made.
- * name: NULL for a generated one. -ENOENT and e->msg "No such image: X" lets the caller pull and try again.
+ * NetworkingConfig: {EndpointsConfig: {NETWORK: {IPAMConfig: {IPv4Address, IPv6Address}, Aliases, MacAddress}}}; HostConfig.NetworkMode names the
+ * first network. Everything is checked here, before anything is made. name: NULL for a generated one. -ENOENT and e->msg "No such image: X" lets
+ * the caller pull and try again.
  */
 int engine_create(
 	struct engine *g, const char *name, const json_t *body, char ret_id[65], json_t **ret_warnings, struct err *e);
@@ -124,8 +124,8 @@ int engine_volume_remove(struct engine *g, const char *name, bool force, struct 
 /* ---- networks (engine/networks.c) ---- */
 
 /*
- * Objects as docker's API has them (NetworkResource), with "Isolated" beside "Internal". A network is named by its name, its id or a unique prefix of it; "bridge" is
- * the default network, which is made at first use; "host" and "none" are listed and can be neither changed nor removed.
+ * Objects as docker's API has them (NetworkResource), with "Isolated" beside "Internal". A network is named by its name, its id or a unique prefix
+ * of it; "bridge" is the default network, which is made at first use; "host" and "none" are listed and can be neither changed nor removed.
  */
 
 /* body as POST /networks/create: {Name, Driver ("bridge"), Internal, Isolated, EnableIPv6, IPAM: {Config: [{Subnet, IPRange, Gateway}...]},

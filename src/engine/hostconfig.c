@@ -58,7 +58,9 @@ static int check_policy(const char *key, const json_t *v, struct err *e)
 	const char *policy = json_string_value(v);
 
 	(void)key;
-	return str_in(policy, known) ? 0 : err_set(e, EINVAL, "invalid network policy '%s': use 'open' or 'closed'", policy);
+	return str_in(policy, known)
+		? 0
+		: err_set(e, EINVAL, "invalid network policy '%s': use 'open' or 'closed'", policy);
 }
 
 static int check_namespace(const char *key, const json_t *v, struct err *e)

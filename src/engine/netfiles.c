@@ -108,8 +108,10 @@ static int add_resolv(const struct making *m, struct buf *b)
 	int r = buf_adds(b, "");
 	if (r == 0 && !own)
 		r = add_host_lines(b, !m->gateway4);
+	/* a name without a dot is a container's, and not one of the host's domain */
 	if (r == 0 && !own && m->gateway4)
-		r = buf_addf(b, "nameserver %s\n", m->gateway4);
+		r = buf_addf(b, "nameserver %s\n%s", m->gateway4,
+			json_array_size(json_object_get(m->hc, "DnsOptions")) ? "" : "options ndots:0\n");
 	if (r == 0)
 		r = add_list(m, "DnsSearch", "search ", false, b);
 	if (r == 0)

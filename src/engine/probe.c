@@ -1,6 +1,7 @@
 /*
- * A probe: a neighbour that an audit puts on a network for a moment, to see what one can reach. It has a network namespace, a port on the bridge and an address like any
- * container, but no container. It is called probe-PID-STARTTIME after the process that made it; the next probe removes those whose process has ended.
+ * A probe: a neighbour that an audit puts on a network for a moment, to see what one can reach. It has a network namespace, a port on the bridge
+ * and an address like any container, but no container. It is called probe-PID-STARTTIME after the process that made it; the next probe removes
+ * those whose process has ended.
  */
 #include <dirent.h>
 #include <errno.h>

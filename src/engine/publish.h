@@ -1,4 +1,7 @@
-/* Published ports of a container: from PortBindings and PublishAllPorts to sockets, elements of the rules, and arguments for its monitor. Private to src/engine. */
+/*
+ * Published ports of a container: from PortBindings and PublishAllPorts to sockets, elements of the rules, and arguments for its monitor.
+ * Private to src/engine.
+ */
 #pragma once
 
 #include <netinet/in.h>

@@ -2,8 +2,9 @@
  * The VM's network cards. Each is a tap on the host, a port of a network's bridge, whose descriptor QEMU holds.
  *
  * Those of the plan are there from the start. For a network that is connected later a card is plugged into one of VM_SLOTS PCIe slots. A guest
- * never gives a card back cleanly (QEMU sends no DEVICE_DELETED here), so disconnecting puts it by: the host takes its tap off the bridge, the agent hides it from
- * the container, and the next connect uses it again. So the slots bound how many networks a container has at once, not how often it changes them.
+ * never gives a card back cleanly (QEMU sends no DEVICE_DELETED here), so disconnecting puts it by: the host takes its tap off the bridge, the
+ * agent hides it from the container, and the next connect uses it again. So the slots bound how many networks a container has at once, not how
+ * often it changes them.
  */
 #include <errno.h>
 #include <stdio.h>

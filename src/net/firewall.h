@@ -1,5 +1,6 @@
 /*
- * The rules of data/ruleset.nft and the elements of their sets and maps, through the nft program: in a table of its own for each family, changed in one transaction.
+ * The rules of data/ruleset.nft and the elements of their sets and maps, through the nft program: in a table of its own for each family, changed in
+ * one transaction.
  *
  * A network's elements follow from its row. A container's are kept, one "FAMILY SET ELEMENT" a line, in RUN/containers/ID/net for as long as they are in the
  * tables, so that they can be taken out again, whoever put them in, and put back after a flush. The caller holds the lock of net.h around every call.

@@ -10,8 +10,8 @@
 struct db;
 
 /*
- * Completes and checks the row's subnets, gateways and ranges: what the user chose must be valid and free, the rest is picked. A picked subnet overlaps neither another network's nor
- * anything the host routes. With `ipv6`, an IPv6 subnet is picked (RFC 4193) unless one was chosen.
+ * Completes and checks the row's subnets, gateways and ranges: what the user chose must be valid and free, the rest is picked. A picked subnet
+ * overlaps neither another network's nor anything the host routes. With `ipv6`, an IPv6 subnet is picked (RFC 4193) unless one was chosen.
  */
 int ipam_network(struct db *d, struct network_row *n, bool ipv6, struct err *e);
 

@@ -1,6 +1,6 @@
 /*
- * Links on the host: a bridge per network, and a port of it for each endpoint, which is one end of a veth pair (its other end is in a container's network namespace)
- * or a tap (whose descriptor QEMU holds).
+ * Links on the host: a bridge per network, and a port of it for each endpoint, which is one end of a veth pair (its other end is in a container's
+ * network namespace) or a tap (whose descriptor QEMU holds).
  *
  * Names: bridges begin with NET_BRIDGE_PREFIX, ports with NET_PORT_PREFIX; the rules in data/ruleset.nft go by these.
  * All functions act on the caller's network namespace, which is the host's, and return 0 or -errno with *e set.

@@ -48,7 +48,7 @@ enum agent_op {
 			       address, bytes plan of which the one interface counts; REPLY: empty */
 	AGENT_DISCONNECT =
 		43, /* u32 request, str card's own hardware address, str that which it has now; puts it by; REPLY: empty */
-	AGENT_LOOK = 44,   /* u32 request; REPLY: what look_encode writes */
+	AGENT_LOOK = 44, /* u32 request; REPLY: what look_encode writes */
 
 	/* both ways; `stream` in the frame's header */
 	AGENT_DATA = 64,   /* bytes, 1..AGENT_DATA_MAX */
@@ -72,8 +72,8 @@ enum { AGENT_HAS_SHARE = 1 };
  * The initramfs: /init (the agent), AGENT_INIT, empty directories dev proc sys run tmp image disk share, /dev/console (5,1) and the kernel's modules in
  * AGENT_MODULES. There a list names the .ko files of one need in load order, one per line: "boot" (virtio_mmio, virtio_pci, virtio_console; before
  * HELLO), "root"
- * (virtio_blk, erofs, overlay, ext4 if a module), "share" (fuse, virtiofs), "net" (virtio_net), "plug" (virtio_pci: for cards that come later). A file may be in several lists: EEXIST is fine.
- * A missing list or an empty one: the kernel has these built in.
+ * (virtio_blk, erofs, overlay, ext4 if a module), "share" (fuse, virtiofs), "net" (virtio_net), "plug" (virtio_pci: for cards that come later). A
+ * file may be in several lists: EEXIST is fine. A missing list or an empty one: the kernel has these built in.
  */
 #define AGENT_MODULES "/modules"
 

@@ -5,9 +5,9 @@
 #include "plan/plan.h"
 
 /*
- * Sets an interface up in the caller's network namespace. The link is there already, or is about to appear (a card that was just plugged in): it is found by its hardware address,
- * for which it waits some seconds. It gets the plan's name, MTU, addresses and default routes; IPv6 is off without an IPv6 address, and no router
- * advertisement is listened to.
+ * Sets an interface up in the caller's network namespace. The link is there already, or is about to appear (a card that was just plugged in): it is
+ * found by its hardware address, for which it waits some seconds. It gets the plan's name, MTU, addresses and default routes; IPv6 is off without
+ * an IPv6 address, and no router advertisement is listened to.
  */
 int network_add(const struct plan_interface *f, struct err *e);
 /* All of the plan, with what docker sets in a network namespace of a container's own. */

@@ -1,6 +1,7 @@
 /*
- * Networks and endpoints in the database. An endpoint is a container's place on a network, with its addresses; it exists from the container's creation (or its connect) to
- * its removal (or its disconnect), whether the container runs or not. The UNIQUE constraints are what keeps an address from being given twice.
+ * Networks and endpoints in the database. An endpoint is a container's place on a network, with its addresses; it exists from the container's
+ * creation (or its connect) to its removal (or its disconnect), whether the container runs or not. The UNIQUE constraints are what keeps an address
+ * from being given twice.
  */
 #pragma once
 

@@ -49,6 +49,7 @@ static bool has_pair(char *const *v, const char *a, const char *b)
 
 static void test_argv(void **state)
 {
+	struct card cards[VM_CARDS_MAX];
 	struct vm_config c = {.name = "web",
 		.accel = "tcg",
 		.memory_mib = 512,
@@ -61,15 +62,19 @@ static void test_argv(void **state)
 		.agent = 34,
 		.qmp = 35,
 		.console = 36,
-		.share = 37};
+		.share = 37,
+		.cards = cards,
+		.cards_len = VM_CARDS_MAX};
 	_cleanup_strv_ char **v = NULL, **kvm = NULL;
 	int fds[VM_FDS_MAX];
 	size_t n;
 
 	(void)state;
+	for (int i = 0; i < VM_CARDS_MAX; i++)
+		cards[i] = (struct card){.mac = "02:42:0a:c8:00:02", .tap = 38 + i};
 	assert_int_equal(vm_argv(&c, &v, fds, &n), 0);
 	assert_int_equal(n, VM_FDS_MAX);
-	for (int fd = 30; fd < 38; fd++) {
+	for (int fd = 30; fd < 38 + VM_CARDS_MAX; fd++) {
 		bool found = false;
 		for (size_t k = 0; k < n; k++)
 			found = found || fds[k] == fd;
@@ -81,6 +86,9 @@ static void test_argv(void **state)
 	assert_true(has_pair(v, "-append", "mitigations=off tsc_early_khz=2000000 lpj=4000000 tsc=reliable"));
 	assert_true(has_pair(v, "-blockdev", "node-name=image,read-only=on"));
 	assert_true(has_pair(v, "-device", "vhost-user-fs-device"));
+	assert_true(has_pair(v, "-netdev", "tap,id=net7,fd="));
+	assert_true(has_pair(v, "-device", "virtio-net-device,netdev=net0,mac=02:42:0a:c8:00:02"));
+	assert_true(has_pair(v, "-device", "pcie-root-port,id=slot3"));
 	assert_true(strv_has(v, "-no-reboot"));
 	c.accel = "kvm";
 	c.share = -1;
