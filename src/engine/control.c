@@ -6,6 +6,7 @@
 
 #include "base/fd.h"
 #include "engine/engine-private.h"
+#include "engine/netup.h"
 #include "proto/frame.h"
 #include "proto/monitor.h"
 
@@ -221,7 +222,13 @@ int engine_rename(struct engine *g, const char *ref, const char *name, struct er
 		r = err_set(e, EINVAL, "Renaming a container with the same name as its current name");
 	if (r == 0)
 		r = engine_db(g, &db, e);
-	return r < 0 ? r : containers_rename(db, f.row.id, name, e);
+	if (r == 0)
+		r = containers_rename(db, f.row.id, name, e);
+	if (r < 0)
+		return r;
+	free(f.row.name);
+	f.row.name = strdup(name);
+	return f.row.name ? netup_rename(g, &f, e) : err_nomem(e);
 }
 
 int engine_top(struct engine *g, const char *ref, json_t **ret, struct err *e)

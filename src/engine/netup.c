@@ -37,49 +37,6 @@ static struct firewall firewall_of(const struct engine *g, char **ret_path)
 
 /* ---- networks ---- */
 
-struct rebuilding {
-	struct buf elements;
-};
-
-static int raise_one(void *data, const struct network_row *n, struct err *e)
-{
-	struct rebuilding *b = data;
-
-	int r = link_bridge_ensure(n, true, e);
-	if (r == 0 && firewall_network_elements(n, &b->elements) < 0)
-		r = err_nomem(e);
-	return r;
-}
-
-int networks_rebuild(struct engine *g, struct err *e)
-{
-	_cleanup_free_ char *path = NULL;
-	struct firewall fw = firewall_of(g, &path);
-	struct rebuilding b = {0};
-	struct db *db;
-
-	log_trace("net", "building bridges and rules anew");
-	int r = engine_db(g, &db, e);
-	if (r == 0)
-		r = networks_each(db, raise_one, &b, e);
-	if (r == 0)
-		r = firewall_rebuild(&fw, &b.elements, e);
-	buf_done(&b.elements);
-	return r;
-}
-
-int network_raise(struct engine *g, const struct network_row *n, struct err *e)
-{
-	_cleanup_buf_ struct buf elements = {0};
-
-	int r = link_bridge_ensure(n, false, e);
-	if (r == 0 && firewall_network_elements(n, &elements) < 0)
-		r = err_nomem(e);
-	if (r == 0)
-		r = firewall_add(elements.data, e);
-	return r == -ENOENT ? networks_rebuild(g, e) : r;
-}
-
 /* How the network's name server is found. The strings are the row's or of `own`. */
 static struct dns_place dns_of(const struct engine *g, const struct network_row *n, char ***own)
 {
@@ -97,6 +54,103 @@ static struct dns_place dns_of(const struct engine *g, const struct network_row 
 		.bridge = n->bridge,
 		.listen = *own,
 		.internal = n->internal};
+}
+
+struct rebuilding {
+	struct engine *engine;
+	struct db *db;
+	const struct network_row *network;
+	struct buf elements;
+};
+
+static int rejoin(void *data, const struct endpoint_row *p, struct err *e)
+{
+	const struct rebuilding *b = data;
+
+	return link_port_join(p->port, b->network->bridge, e);
+}
+
+/* Bridge, ports, name server; its elements are collected. */
+static int raise_one(void *data, const struct network_row *n, struct err *e)
+{
+	_cleanup_strv_ char **own = NULL;
+	struct rebuilding *b = data;
+	struct dns_place dns = dns_of(b->engine, n, &own);
+
+	b->network = n;
+	int r = link_bridge_ensure(n, true, e);
+	if (r == 0 && firewall_network_elements(n, &b->elements) < 0)
+		r = err_nomem(e);
+	if (r == 0)
+		r = endpoints_of_network(b->db, n->id, rejoin, b, e);
+	return r < 0 ? r : dns_start(&dns, e);
+}
+
+int networks_rebuild(struct engine *g, struct err *e)
+{
+	_cleanup_free_ char *path = NULL;
+	struct firewall fw = firewall_of(g, &path);
+	struct rebuilding b = {.engine = g};
+
+	log_trace("net", "building bridges and rules anew");
+	int r = engine_db(g, &b.db, e);
+	if (r == 0)
+		r = networks_each(b.db, raise_one, &b, e);
+	if (r == 0)
+		r = firewall_rebuild(&fw, &b.elements, e);
+	buf_done(&b.elements);
+	return r;
+}
+
+/* Somebody's container is up. */
+static bool any_up(const struct engine *g)
+{
+	int fd = openat(g->run_fd, "containers", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	while (d && (entry = readdir(d))) {
+		char path[300];
+		snprintf(path, sizeof(path), "%s/" FIREWALL_FILE, entry->d_name);
+		if (*entry->d_name != '.' && faccessat(dirfd(d), path, F_OK, 0) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int restart_dns(void *data, const struct network_row *n, struct err *e)
+{
+	_cleanup_strv_ char **own = NULL;
+	struct dns_place dns = dns_of(data, n, &own);
+
+	return dns_start(&dns, e);
+}
+
+int networks_check(struct engine *g, struct err *e)
+{
+	struct db *db;
+
+	if (!any_up(g))
+		return 0;
+	_cleanup_close_ int lock = network_lock(g, e);
+	if (lock < 0)
+		return lock;
+	if (!firewall_present())
+		return networks_rebuild(g, e);
+	int r = engine_db(g, &db, e);
+	return r < 0 ? r : networks_each(db, restart_dns, g, e);
+}
+
+int network_raise(struct engine *g, const struct network_row *n, struct err *e)
+{
+	_cleanup_buf_ struct buf elements = {0};
+
+	int r = link_bridge_ensure(n, false, e);
+	if (r == 0 && firewall_network_elements(n, &elements) < 0)
+		r = err_nomem(e);
+	if (r == 0)
+		r = firewall_add(elements.data, e);
+	return r == -ENOENT ? networks_rebuild(g, e) : r;
 }
 
 void network_lower(struct engine *g, const struct network_row *n)
@@ -183,7 +237,7 @@ static int on_member_endpoint(void *data, const struct endpoint_row *p, struct e
 	if (r < 0)
 		return r;
 	if (!m->names)
-		return link_bridge_exists(n.bridge) ? 0 : network_raise(m->engine, &n, e);
+		return link_bridge_exists(n.bridge) ? 0 : networks_rebuild(m->engine, e);
 	if (names_of(m, p, &names) < 0)
 		return err_nomem(e);
 	struct dns_place dns = dns_of(m->engine, &n, &own);
@@ -215,6 +269,16 @@ int netup_start(
 	if (r < 0)
 		netup_stop(g, f->row.id);
 	return r;
+}
+
+int netup_rename(struct engine *g, const struct found *f, struct err *e)
+{
+	struct member m = {.engine = g, .found = f, .names = true};
+
+	if (!f->running)
+		return 0;
+	int r = engine_db(g, &m.db, e);
+	return r < 0 ? r : endpoints_of_container(m.db, f->row.id, on_member_endpoint, &m, e);
 }
 
 /* From every network's names: the run directory tells even when the database does not any more. */
@@ -277,7 +341,7 @@ int netup_probe(struct engine *g, const char *name, const struct network_row *n,
 	_cleanup_close_ int lock = network_lock(g, e);
 	int r = lock < 0 ? lock : engine_db(g, &db, e);
 	if (r == 0 && !link_bridge_exists(n->bridge))
-		r = network_raise(g, n, e);
+		r = networks_rebuild(g, e);
 	if (r == 0)
 		r = endpoints_of_container(db, name, on_probe_endpoint, &b, e);
 	if (r == 0)
@@ -294,7 +358,7 @@ int netup_join(struct engine *g, const struct found *f, const struct network_row
 	struct member m = {.engine = g, .found = f};
 
 	_cleanup_close_ int lock = network_lock(g, e);
-	int r = lock < 0 ? lock : link_bridge_exists(n->bridge) ? 0 : network_raise(g, n, e);
+	int r = lock < 0 ? lock : link_bridge_exists(n->bridge) ? 0 : networks_rebuild(g, e);
 	if (r < 0)
 		return r;
 	if (firewall_endpoint_elements(p, &own) < 0 || names_of(&m, p, &names) < 0)
@@ -326,6 +390,17 @@ int netup_leave(struct engine *g, const char *id, const struct network_row *n, c
 	r = firewall_remove(own.data, &e);
 	firewall_file_write(&fw, id, &left, &e);
 	return r == -ENOENT ? networks_rebuild(g, &e) : r;
+}
+
+json_t *netup_elements_json(struct engine *g, const char *id)
+{
+	_cleanup_free_ char *path = NULL;
+	_cleanup_buf_ struct buf elements = {0};
+	struct firewall fw = firewall_of(g, &path);
+
+	firewall_file_read(&fw, id, &elements);
+	_cleanup_strv_ char **lines = strv_split(elements.data ? elements.data : "", "\n");
+	return json_from_strv(lines);
 }
 
 /* ---- what a monitor does ---- */

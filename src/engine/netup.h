@@ -21,4 +21,9 @@ int netup_join(struct engine *g, const struct found *f, const struct network_row
 int netup_leave(struct engine *g, const char *id, const struct network_row *n, const struct endpoint_row *p);
 /* Elements for a probe, whose row is there; *ret gets its one interface. */
 int netup_probe(struct engine *g, const char *name, const struct network_row *n, struct plan *ret, struct err *e);
+int netup_rename(struct engine *g, const struct found *f, struct err *e); /* f has the new name */
+/* Puts right what has gone from under running containers: the tables, a name server. For commands that only look. */
+int networks_check(struct engine *g, struct err *e);
+json_t *netup_elements_json(
+	struct engine *g, const char *id);        /* ["FAMILY SET ELEMENT"...]: what the rules have of a container */
 int netup_stop(struct engine *g, const char *id); /* also for a container that has nothing up */

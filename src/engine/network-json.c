@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "engine/engine-private.h"
+#include "engine/netup.h"
 
 static json_t *parsed(const char *text)
 {
@@ -172,6 +173,8 @@ int engine_network_list(struct engine *g, const json_t *filters, json_t **ret, s
 	int r = network_filters_check(filters, e);
 	if (r == 0)
 		r = engine_db(g, &l.db, e);
+	if (r == 0)
+		r = networks_check(g, e);
 	/* listed as docker has it; it gets its bridge at first use */
 	if (r == 0)
 		r = network_find_or_default(g, l.db, DEFAULT_NETWORK, &bridge, e);
@@ -243,7 +246,9 @@ int engine_network_inspect(struct engine *g, const char *ref, json_t **ret, stru
 		*ret = builtin_json(ref, strcmp(ref, "none") ? "host" : "null");
 		return *ret ? 0 : err_nomem(e);
 	}
-	int r = engine_db(g, &db, e);
+	int r = networks_check(g, e);
+	if (r == 0)
+		r = engine_db(g, &db, e);
 	if (r == 0)
 		r = network_find_or_default(g, db, ref, &n, e);
 	if (r == 0)
@@ -323,7 +328,8 @@ json_t *network_settings_json(struct engine *g, const struct found *f)
 	const json_t *first = json_object_get(s.networks, DEFAULT_NETWORK);
 	const char *address = json_str(first, "IPAddress"), *gateway = json_str(first, "Gateway"),
 		   *mac = json_str(first, "MacAddress"), *v6 = json_str(first, "GlobalIPv6Address");
-	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "IPAddress", address ? address : "", "GlobalIPv6Address",
-		v6 ? v6 : "", "Gateway", gateway ? gateway : "", "MacAddress", mac ? mac : "", "Ports",
-		publish_json(g, f), "Networks", s.networks);
+	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "IPAddress", address ? address : "",
+		"GlobalIPv6Address", v6 ? v6 : "", "Gateway", gateway ? gateway : "", "MacAddress", mac ? mac : "",
+		"Ports", publish_json(g, f), "Networks", s.networks, "FirewallElements",
+		netup_elements_json(g, f->row.id));
 }

@@ -193,13 +193,13 @@ static int set_hairpin(int rtnl, unsigned index)
 }
 
 /* Joins the bridge and comes up. IPv6 is for the container, not for the host on its port. */
-static int raise_port(int rtnl, const struct plan_interface *f, unsigned bridge)
+static int raise_port(int rtnl, const char *port, unsigned bridge)
 {
-	unsigned index = if_nametoindex(f->port);
+	unsigned index = if_nametoindex(port);
 	struct ifinfomsg h = {.ifi_index = (int)index, .ifi_change = IFF_UP, .ifi_flags = IFF_UP};
 	struct rtnl_msg m;
 
-	set_conf(6, f->port, "disable_ipv6", "1");
+	set_conf(6, port, "disable_ipv6", "1");
 	rtnl_begin(&m, RTM_NEWLINK, 0, &h, sizeof(h));
 	rtnl_add_u32(&m, IFLA_MASTER, bridge);
 	int r = rtnl_call(rtnl, &m);
@@ -246,7 +246,7 @@ int link_veth_add(const struct plan_interface *f, pid_t pid, struct err *e)
 	rtnl_nest_end(&m, info);
 	r = rtnl_call(rtnl, &m);
 	if (r == 0) {
-		r = raise_port(rtnl, f, bridge);
+		r = raise_port(rtnl, f->port, bridge);
 		if (r < 0)
 			link_port_remove(f->port, &(struct err){0});
 	}
@@ -272,7 +272,7 @@ int link_tap_add(const struct plan_interface *f, int *ret_fd, struct err *e)
 		return err_errno(e, errno, "make the tap %s", f->port);
 	r = rtnl_link_change(rtnl, if_nametoindex(f->port), NULL, NULL, f->mtu);
 	if (r == 0)
-		r = raise_port(rtnl, f, bridge);
+		r = raise_port(rtnl, f->port, bridge);
 	if (r < 0)
 		return err_errno(e, r, "make the tap %s a port of %s", f->port, f->bridge);
 	*ret_fd = steal_fd(&tap);
@@ -291,7 +291,7 @@ int link_tap_reuse(const struct plan_interface *f, const char *parked, struct er
 		return r;
 	r = rtnl_link_change(rtnl, index, f->port, NULL, f->mtu);
 	if (r == 0)
-		r = raise_port(rtnl, f, bridge);
+		r = raise_port(rtnl, f->port, bridge);
 	return r < 0 ? err_errno(e, r, "make the tap %s a port of %s", f->port, f->bridge) : 0;
 }
 
@@ -307,6 +307,19 @@ int link_tap_park(const char *port, struct err *e)
 	rtnl_add_u32(&m, IFLA_MASTER, 0);
 	int r = rtnl_call(rtnl, &m);
 	return r < 0 ? err_errno(e, r, "take the tap %s off its bridge", port) : 0;
+}
+
+int link_port_join(const char *port, const char *bridge, struct err *e)
+{
+	unsigned index = if_nametoindex(port);
+
+	if (!index)
+		return 0;
+	_cleanup_close_ int rtnl = open_rtnl(e);
+	if (rtnl < 0)
+		return rtnl;
+	int r = raise_port(rtnl, port, if_nametoindex(bridge));
+	return r < 0 ? err_errno(e, r, "make %s a port of %s", port, bridge) : 0;
 }
 
 int link_port_remove(const char *port, struct err *e)
