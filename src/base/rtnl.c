@@ -11,6 +11,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/address.h"
+#include "base/cleanup.h"
+
 enum { ANSWER_MAX = 32 * 1024 };
 
 int rtnl_open(void)
@@ -165,41 +168,28 @@ char *mac_format(const uint8_t mac[MAC_LEN], char ret[18])
 	return ret;
 }
 
-/* An address of either family: its length in bytes, or 0. */
-static size_t parse_address(const char *s, uint8_t ret[16], int *ret_family)
-{
-	*ret_family = strchr(s, ':') ? AF_INET6 : AF_INET;
-	if (inet_pton(*ret_family, s, ret) != 1)
-		return 0;
-	return *ret_family == AF_INET6 ? 16 : 4;
-}
-
 int rtnl_address_add(int fd, unsigned index, const char *address)
 {
 	struct ifaddrmsg h = {.ifa_index = index, .ifa_flags = IFA_F_PERMANENT | IFA_F_NODAD};
-	char text[INET6_ADDRSTRLEN + 4];
+	_cleanup_free_ char *alone = strndup(address, strcspn(address, "/"));
 	struct rtnl_msg m;
-	uint8_t bytes[16];
-	int family;
+	struct address a;
+	struct subnet s;
 
-	const char *slash = strchr(address, '/');
-	if (!slash || (size_t)(slash - address) >= sizeof(text))
+	if (!alone)
+		return -ENOMEM;
+	if (address_parse(alone, &a) < 0 || subnet_parse(address, &s) < 0)
 		return -EINVAL;
-	memcpy(text, address, (size_t)(slash - address));
-	text[slash - address] = 0;
-	size_t n = parse_address(text, bytes, &family);
-	unsigned long prefix = strtoul(slash + 1, NULL, 10);
-	if (!n || prefix > n * 8)
-		return -EINVAL;
-	h.ifa_family = (uint8_t)family;
-	h.ifa_prefixlen = (uint8_t)prefix;
+	size_t n = address_bits(&a) / 8;
+	h.ifa_family = (uint8_t)a.family;
+	h.ifa_prefixlen = (uint8_t)s.prefix;
 	rtnl_begin(&m, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &h, sizeof(h));
-	rtnl_add(&m, IFA_LOCAL, bytes, n);
-	rtnl_add(&m, IFA_ADDRESS, bytes, n);
-	if (family == AF_INET) {
+	rtnl_add(&m, IFA_LOCAL, a.bytes, n);
+	rtnl_add(&m, IFA_ADDRESS, a.bytes, n);
+	if (a.family == AF_INET) {
 		uint32_t broadcast;
-		memcpy(&broadcast, bytes, sizeof(broadcast));
-		broadcast |= prefix < 32 ? htonl(UINT32_MAX >> prefix) : 0;
+		memcpy(&broadcast, a.bytes, sizeof(broadcast));
+		broadcast |= s.prefix < 32 ? htonl(UINT32_MAX >> s.prefix) : 0;
 		rtnl_add(&m, IFA_BROADCAST, &broadcast, sizeof(broadcast));
 	}
 	return rtnl_call(fd, &m);
@@ -248,20 +238,23 @@ int rtnl_address_flush(int fd, unsigned index)
 	return r;
 }
 
-int rtnl_default_route(int fd, unsigned index, const char *gateway)
+int rtnl_route_add(int fd, unsigned index, const char *to, const char *gateway, uint32_t metric)
 {
 	struct rtmsg h = {.rtm_table = RT_TABLE_MAIN, .rtm_protocol = RTPROT_BOOT, .rtm_type = RTN_UNICAST};
 	struct rtnl_msg m;
-	uint8_t bytes[16];
-	int family;
-	size_t n = parse_address(gateway, bytes, &family);
+	struct address by, dst = {0};
 
-	if (!n)
+	if (address_parse(gateway, &by) < 0 || (to && (address_parse(to, &dst) < 0 || dst.family != by.family)))
 		return -EINVAL;
-	h.rtm_family = (uint8_t)family;
+	h.rtm_family = (uint8_t)by.family;
+	h.rtm_dst_len = to ? (uint8_t)address_bits(&by) : 0;
 	rtnl_begin(&m, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &h, sizeof(h));
-	rtnl_add(&m, RTA_GATEWAY, bytes, n);
+	if (to)
+		rtnl_add(&m, RTA_DST, dst.bytes, address_bits(&by) / 8);
+	rtnl_add(&m, RTA_GATEWAY, by.bytes, address_bits(&by) / 8);
 	rtnl_add_u32(&m, RTA_OIF, index);
+	if (metric)
+		rtnl_add_u32(&m, RTA_PRIORITY, metric);
 	return rtnl_call(fd, &m);
 }
 

@@ -41,7 +41,8 @@ char *mac_format(const uint8_t mac[MAC_LEN], char ret[18]);
 /* "10.0.0.2/16" or "fd00::2/64" added to a link, without duplicate address detection. */
 int rtnl_address_add(int fd, unsigned index, const char *address);
 int rtnl_address_flush(int fd, unsigned index); /* all of global scope */
-int rtnl_default_route(int fd, unsigned index, const char *gateway);
+/* A route by `gateway`: to everywhere (to NULL), or to one address of the same family. Of several the one with the lowest metric counts. */
+int rtnl_route_add(int fd, unsigned index, const char *to, const char *gateway, uint32_t metric);
 /* name, mac: NULL leaves it; mtu: 0 leaves it. */
 int rtnl_link_change(int fd, unsigned index, const char *name, const uint8_t *mac, uint32_t mtu);
 int rtnl_link_up(int fd, unsigned index, bool up);

@@ -38,7 +38,11 @@ int dnsmasq_args(const struct dns_options *o, const char *resolv, char ***ret, s
 	for (const char *const *s = fixed; *s && r == 0; s++)
 		r = strv_push(&v, *s);
 	if (r == 0)
-		r = strv_pushf(&v, "--interface=%s", o->bridge);
+		r = strv_pushf(&v, "--port=%u", o->port);
+	strv_foreach(bridge, o->bridges) {
+		if (r == 0)
+			r = strv_pushf(&v, "--interface=%s", bridge);
+	}
 	strv_foreach(a, o->listen) {
 		struct subnet own;
 		char text[ADDRESS_TEXT + 4];

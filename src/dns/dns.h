@@ -17,9 +17,10 @@
 #include "base/err.h"
 
 struct dns_options {
-	const char *name;   /* the network's, for whoever reads `ps` */
-	const char *bridge; /* the interface that is served */
-	char **listen;      /* its addresses, "ADDRESS[/LENGTH]" */
+	const char *name; /* the network's, for whoever reads `ps` */
+	char **bridges;   /* the interfaces that are served; it ends with the first */
+	uint32_t port;
+	char **listen; /* its addresses, "ADDRESS[/LENGTH]" */
 	const char *dir;
 	const char *resolv; /* names the host's resolvers, resolv.conf(5) */
 	bool internal;      /* no name is forwarded */

@@ -27,6 +27,7 @@ static int parse_options(int argc, char **argv, struct dns_options *o, struct er
 		{"name", required_argument, NULL, 'n'},
 		{"interface", required_argument, NULL, 'i'},
 		{"listen", required_argument, NULL, 'a'},
+		{"port", required_argument, NULL, 'p'},
 		{"dir", required_argument, NULL, 'd'},
 		{"internal", no_argument, NULL, 'I'},
 		{"resolv", required_argument, NULL, 'r'},
@@ -42,10 +43,13 @@ static int parse_options(int argc, char **argv, struct dns_options *o, struct er
 			o->name = optarg;
 			break;
 		case 'i':
-			o->bridge = optarg;
+			r = strv_push(&o->bridges, optarg);
 			break;
 		case 'a':
 			r = strv_push(&o->listen, optarg);
+			break;
+		case 'p':
+			r = parse_u32(optarg, &o->port);
 			break;
 		case 'd':
 			o->dir = optarg;
@@ -66,8 +70,8 @@ static int parse_options(int argc, char **argv, struct dns_options *o, struct er
 			r = -EINVAL;
 		}
 	}
-	if (r < 0 || optind != argc || str_empty(o->name) || str_empty(o->bridge) || !o->listen || !o->dir ||
-		*o->dir != '/' || *o->resolv != '/')
+	if (r < 0 || optind != argc || str_empty(o->name) || !o->bridges || !o->port || o->port > UINT16_MAX ||
+		!o->listen || !o->dir || *o->dir != '/' || *o->resolv != '/')
 		return err_set(e, EINVAL, "caisson-dns is started by caisson only");
 	return 0;
 }
@@ -94,7 +98,7 @@ static int run(const struct dns_options *o, struct err *e)
 
 int main(int argc, char **argv)
 {
-	struct dns_options o = {.resolv = "/etc/resolv.conf", .linger_s = LINGER_S};
+	struct dns_options o = {.resolv = "/etc/resolv.conf", .linger_s = LINGER_S, .port = 53};
 	struct err e = ERR_INIT;
 
 	umask(0022);

@@ -284,7 +284,7 @@ static void on_link(void *data, int fd, uint32_t events)
 	/* messages may have been lost (ENOBUFS): what they say is asked anew */
 	while (recv(fd, message, sizeof(message), 0) > 0 || errno == ENOBUFS)
 		;
-	if (if_nametoindex(s->o->bridge) != s->bridge)
+	if (if_nametoindex(s->o->bridges[0]) != s->bridge)
 		loop_stop(s->loop);
 }
 
@@ -335,9 +335,9 @@ static int set_up(struct server *s, const sigset_t *ends, struct err *e)
 		return err_errno(e, r, "epoll");
 	if ((r = s->netlink = watch_links(e)) < 0 || (r = s->inotify = watch_hosts(s->dir, e)) < 0)
 		return r;
-	s->bridge = if_nametoindex(s->o->bridge);
+	s->bridge = if_nametoindex(s->o->bridges[0]);
 	if (!s->bridge)
-		return err_errno(e, errno, "interface %s", s->o->bridge);
+		return err_errno(e, errno, "interface %s", s->o->bridges[0]);
 	s->signals = signalfd(-1, ends, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (s->signals < 0)
 		return err_errno(e, errno, "signalfd");
@@ -361,7 +361,7 @@ static void server_done(struct server *s)
 
 bool dns_is_wanted(const struct dns_options *o, int dir)
 {
-	return dir_has_files(dir, "hosts") && if_nametoindex(o->bridge);
+	return dir_has_files(dir, "hosts") && if_nametoindex(o->bridges[0]);
 }
 
 int dns_serve(const struct dns_options *o, int dir, struct err *e)

@@ -85,7 +85,7 @@ static int connect_running(struct engine *g, const struct found *f, const struct
 		return r;
 	r = ask_monitor(f, MONITOR_CONNECT, n, p, e);
 	if (r < 0)
-		netup_leave(g, f->row.id, n, p);
+		netup_leave(g, f, n, p);
 	return r;
 }
 
@@ -138,7 +138,7 @@ int engine_network_disconnect(struct engine *g, const char *ref, const char *con
 	if (r == 0 && f.running) {
 		r = ask_monitor(&f, MONITOR_DISCONNECT, &n, &s.row, e);
 		if (r == 0 || force)
-			netup_leave(g, f.row.id, &n, &s.row);
+			netup_leave(g, &f, &n, &s.row);
 	}
 	if (r == 0 || (force && s.found))
 		r = endpoints_delete(db, f.row.id, n.id, r == 0 ? e : &none) < 0 ? -EIO : 0;

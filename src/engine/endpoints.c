@@ -165,33 +165,29 @@ int endpoints_create(
 struct planning {
 	struct db *db;
 	struct plan *plan;
-	bool routed[2]; /* a default route of IPv4, IPv6 is there */
 };
 
-static int add_address(struct planning *g, struct plan_interface *f, const char *address, const char *subnet,
-	const char *gateway, bool internal, int family)
+static int add_address(struct plan_interface *f, const struct network_row *n, const char *address, const char *subnet,
+	const char *gateway)
 {
 	if (str_empty(address))
 		return 0;
 	int r = strv_pushf(&f->addresses, "%s%s", address, strchr(subnet, '/') ? strchr(subnet, '/') : "");
-	if (r == 0 && !internal && !g->routed[family]) {
-		g->routed[family] = true;
-		r = strv_push(&f->gateways, gateway);
-	}
-	return r;
+	return r == 0 && !n->internal ? strv_push(&f->gateways, gateway) : r;
 }
 
-static int fill_interface(
-	struct planning *g, struct plan_interface *f, const struct network_row *n, const struct endpoint_row *p)
+static int fill_interface(struct plan_interface *f, const struct network_row *n, const struct endpoint_row *p)
 {
 	f->name = str_fmt("eth%d", p->position);
 	f->port = strdup(p->port);
 	f->bridge = strdup(n->bridge);
 	f->mac = strdup(p->mac);
+	f->nameserver = strdup(n->gateway4);
 	f->mtu = n->mtu;
-	if (!f->name || !f->port || !f->bridge || !f->mac ||
-		add_address(g, f, p->address4, n->subnet4, n->gateway4, n->internal, 0) < 0 ||
-		add_address(g, f, p->address6, n->subnet6, n->gateway6, n->internal, 1) < 0)
+	f->metric = (uint32_t)p->position * 100;
+	if (!f->name || !f->port || !f->bridge || !f->mac || !f->nameserver ||
+		add_address(f, n, p->address4, n->subnet4, n->gateway4) < 0 ||
+		add_address(f, n, p->address6, n->subnet6, n->gateway6) < 0)
 		return -ENOMEM;
 	return 0;
 }
@@ -205,15 +201,14 @@ static int on_endpoint(void *data, const struct endpoint_row *p, struct err *e)
 	if (r < 0)
 		return r;
 	struct plan_interface *f = plan_add_interface(g->plan);
-	return !f || fill_interface(g, f, &n, p) < 0 ? err_nomem(e) : 0;
+	return !f || fill_interface(f, &n, p) < 0 ? err_nomem(e) : 0;
 }
 
 int endpoints_plan_one(const struct network_row *n, const struct endpoint_row *p, struct plan *plan, struct err *e)
 {
-	struct planning g = {.plan = plan, .routed = {true, true}};
 	struct plan_interface *f = plan_add_interface(plan);
 
-	return !f || fill_interface(&g, f, n, p) < 0 ? err_nomem(e) : 0;
+	return !f || fill_interface(f, n, p) < 0 ? err_nomem(e) : 0;
 }
 
 /* The network namespace of another container, by its PID 1. */

@@ -110,7 +110,7 @@ static int add_resolv(const struct making *m, struct buf *b)
 		r = add_host_lines(b, !m->gateway4);
 	/* a name without a dot is a container's, and not one of the host's domain */
 	if (r == 0 && !own && m->gateway4)
-		r = buf_addf(b, "nameserver %s\n%s", m->gateway4,
+		r = buf_addf(b, "nameserver " PLAN_NAMESERVER "\n%s",
 			json_array_size(json_object_get(m->hc, "DnsOptions")) ? "" : "options ndots:0\n");
 	if (r == 0)
 		r = add_list(m, "DnsSearch", "search ", false, b);

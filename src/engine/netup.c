@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "engine/netup.h"
+#include "engine/resolver.h"
 #include "net/dns.h"
 #include "net/firewall.h"
 #include "net/link.h"
@@ -38,21 +39,32 @@ static struct firewall firewall_of(const struct engine *g, char **ret_path)
 /* ---- networks ---- */
 
 /* How the network's name server is found. The strings are the row's or of `own`. */
-static struct dns_place dns_of(const struct engine *g, const struct network_row *n, char ***own)
+struct dns_strings {
+	char **listen;
+	char *bridges[2];
+};
+
+static void dns_strings_done(struct dns_strings *s)
+{
+	strv_free(s->listen);
+}
+
+static struct dns_place dns_of(const struct engine *g, const struct network_row *n, struct dns_strings *own)
 {
 	const char *slash4 = strchr(n->subnet4, '/'), *slash6 = strchr(n->subnet6, '/');
 
 	if (slash4)
-		strv_pushf(own, "%s%s", n->gateway4, slash4);
+		strv_pushf(&own->listen, "%s%s", n->gateway4, slash4);
 	if (slash6)
-		strv_pushf(own, "%s%s", n->gateway6, slash6);
+		strv_pushf(&own->listen, "%s%s", n->gateway6, slash6);
+	own->bridges[0] = (char *)n->bridge;
 	return (struct dns_place){.libexec_dir = g->libexec_dir,
 		.run_fd = g->run_fd,
 		.run = g->run,
 		.id = n->id,
 		.name = n->name,
-		.bridge = n->bridge,
-		.listen = *own,
+		.bridges = own->bridges,
+		.listen = own->listen,
 		.internal = n->internal};
 }
 
@@ -73,7 +85,7 @@ static int rejoin(void *data, const struct endpoint_row *p, struct err *e)
 /* Bridge, ports, name server; its elements are collected. */
 static int raise_one(void *data, const struct network_row *n, struct err *e)
 {
-	_cleanup_strv_ char **own = NULL;
+	_cleanup_(dns_strings_done) struct dns_strings own = {0};
 	struct rebuilding *b = data;
 	struct dns_place dns = dns_of(b->engine, n, &own);
 
@@ -120,7 +132,7 @@ static bool any_up(const struct engine *g)
 
 static int restart_dns(void *data, const struct network_row *n, struct err *e)
 {
-	_cleanup_strv_ char **own = NULL;
+	_cleanup_(dns_strings_done) struct dns_strings own = {0};
 	struct dns_place dns = dns_of(data, n, &own);
 
 	return dns_start(&dns, e);
@@ -155,7 +167,7 @@ int network_raise(struct engine *g, const struct network_row *n, struct err *e)
 
 void network_lower(struct engine *g, const struct network_row *n)
 {
-	_cleanup_strv_ char **own = NULL;
+	_cleanup_(dns_strings_done) struct dns_strings own = {0};
 	_cleanup_buf_ struct buf elements = {0};
 	struct dns_place dns = dns_of(g, n, &own);
 	struct err none;
@@ -199,6 +211,56 @@ struct member {
 	bool names; /* second round: the elements are in, now the names */
 };
 
+/* Takes elements out of the file of whoever has them, and out of the tables. */
+static int take_elements(struct engine *g, const char *id, const char *elements, struct err *e)
+{
+	_cleanup_buf_ struct buf all = {0}, left = {0};
+	_cleanup_free_ char *path = NULL;
+	struct firewall fw = firewall_of(g, &path);
+
+	int r = firewall_file_read(&fw, id, &all);
+	if (r < 0)
+		return r;
+	_cleanup_strv_ char **have = strv_split(all.data ? all.data : "", "\n");
+	_cleanup_strv_ char **gone = strv_split(elements, "\n");
+	strv_foreach(line, have) {
+		if (!strv_has(gone, line) && buf_addf(&left, "%s\n", line) < 0)
+			return err_nomem(e);
+	}
+	r = firewall_remove(elements, e);
+	int k = firewall_file_write(&fw, id, &left, e);
+	return r == -ENOENT ? networks_rebuild(g, e) : r < 0 ? r : k;
+}
+
+/* The lines of the file that begin with `prefix`. */
+static int elements_like(struct engine *g, const char *id, const char *prefix, struct buf *b)
+{
+	_cleanup_buf_ struct buf all = {0};
+	_cleanup_free_ char *path = NULL;
+	struct firewall fw = firewall_of(g, &path);
+
+	firewall_file_read(&fw, id, &all);
+	_cleanup_strv_ char **lines = strv_split(all.data ? all.data : "", "\n");
+	strv_foreach(line, lines) {
+		if (str_starts(line, prefix) && buf_addf(b, "%s\n", line) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* A name server of its own for a container with several networks, anew whenever they change. */
+static int remake_resolver(struct engine *g, const struct found *f, const char *except, struct err *e)
+{
+	_cleanup_buf_ struct buf old = {0}, new = {0};
+
+	int r = elements_like(g, f->row.id, FIREWALL_RESOLVERS " ", &old) < 0 ? err_nomem(e) : 0;
+	if (r == 0 && old.len)
+		r = take_elements(g, f->row.id, old.data, e);
+	if (r == 0)
+		r = resolver_make(g, f, except, &new, e);
+	return r == 0 && new.len ? add_elements(g, f->row.id, &new, e) : r;
+}
+
 /* "10.200.0.2 web 0123456789ab alias" for each address. */
 static int names_of(const struct member *m, const struct endpoint_row *p, struct buf *b)
 {
@@ -228,7 +290,7 @@ static int on_member_endpoint(void *data, const struct endpoint_row *p, struct e
 {
 	struct member *m = data;
 	_cleanup_(network_row_done) struct network_row n = {0};
-	_cleanup_strv_ char **own = NULL;
+	_cleanup_(dns_strings_done) struct dns_strings own = {0};
 	_cleanup_buf_ struct buf names = {0};
 
 	if (!m->names && firewall_endpoint_elements(p, &m->elements) < 0)
@@ -240,6 +302,7 @@ static int on_member_endpoint(void *data, const struct endpoint_row *p, struct e
 		return link_bridge_exists(n.bridge) ? 0 : networks_rebuild(m->engine, e);
 	if (names_of(m, p, &names) < 0)
 		return err_nomem(e);
+	resolvers_note(m->engine, n.id, p->container, names.data);
 	struct dns_place dns = dns_of(m->engine, &n, &own);
 	return dns_add(&dns, p->container, names.data, e);
 }
@@ -264,6 +327,8 @@ int netup_start(
 	m.names = true;
 	if (r == 0)
 		r = endpoints_of_container(m.db, f->row.id, on_member_endpoint, &m, e);
+	if (r == 0 && plan->interfaces_len > 1)
+		r = remake_resolver(g, f, NULL, e);
 	buf_done(&m.elements);
 	close_fd(&lock);
 	if (r < 0)
@@ -290,8 +355,10 @@ static void forget_names(struct engine *g, const char *id)
 
 	while (d && (entry = readdir(d))) {
 		struct dns_place dns = {.run_fd = g->run_fd, .run = g->run, .id = entry->d_name};
-		if (*entry->d_name != '.')
-			dns_remove(&dns, id);
+		if (*entry->d_name == '.')
+			continue;
+		dns_remove(&dns, id);
+		resolvers_note(g, entry->d_name, id, NULL);
 	}
 }
 
@@ -313,6 +380,7 @@ int netup_stop(struct engine *g, const char *id)
 		r = networks_rebuild(g, &e);
 	if (r < 0)
 		log_trace("net", "container %.12s: %s", id, e.msg);
+	resolver_drop(g, id);
 	forget_names(g, id);
 	return r;
 }
@@ -354,7 +422,7 @@ int netup_join(struct engine *g, const struct found *f, const struct network_row
 	struct err *e)
 {
 	_cleanup_buf_ struct buf own = {0}, names = {0};
-	_cleanup_strv_ char **listen = NULL;
+	_cleanup_(dns_strings_done) struct dns_strings listen = {0};
 	struct member m = {.engine = g, .found = f};
 
 	_cleanup_close_ int lock = network_lock(g, e);
@@ -364,32 +432,30 @@ int netup_join(struct engine *g, const struct found *f, const struct network_row
 	if (firewall_endpoint_elements(p, &own) < 0 || names_of(&m, p, &names) < 0)
 		return err_nomem(e);
 	r = add_elements(g, f->row.id, &own, e);
+	if (r < 0)
+		return r;
+	resolvers_note(g, n->id, f->row.id, names.data);
 	struct dns_place dns = dns_of(g, n, &listen);
-	return r < 0 ? r : dns_add(&dns, f->row.id, names.data, e);
+	r = dns_add(&dns, f->row.id, names.data, e);
+	return r < 0 ? r : remake_resolver(g, f, NULL, e);
 }
 
-int netup_leave(struct engine *g, const char *id, const struct network_row *n, const struct endpoint_row *p)
+int netup_leave(struct engine *g, const struct found *f, const struct network_row *n, const struct endpoint_row *p)
 {
-	_cleanup_buf_ struct buf all = {0}, own = {0}, left = {0};
-	_cleanup_free_ char *path = NULL;
-	struct firewall fw = firewall_of(g, &path);
+	_cleanup_buf_ struct buf own = {0};
 	struct dns_place dns = {.run_fd = g->run_fd, .run = g->run, .id = n->id};
 	struct err e = ERR_INIT;
 
-	dns_remove(&dns, id);
 	_cleanup_close_ int lock = network_lock(g, &e);
-	int r = lock < 0 ? lock : firewall_file_read(&fw, id, &all);
-	if (r < 0 || firewall_endpoint_elements(p, &own) < 0)
-		return r < 0 ? r : -ENOMEM;
-	_cleanup_strv_ char **have = strv_split(all.data ? all.data : "", "\n");
-	_cleanup_strv_ char **gone = strv_split(own.data, "\n");
-	strv_foreach(line, have) {
-		if (!strv_has(gone, line) && buf_addf(&left, "%s\n", line) < 0)
-			return -ENOMEM;
-	}
-	r = firewall_remove(own.data, &e);
-	firewall_file_write(&fw, id, &left, &e);
-	return r == -ENOENT ? networks_rebuild(g, &e) : r;
+	if (lock < 0)
+		return lock;
+	dns_remove(&dns, f->row.id);
+	resolvers_note(g, n->id, f->row.id, NULL);
+	int r = remake_resolver(g, f, n->id, &e);
+	if (firewall_endpoint_elements(p, &own) < 0)
+		return -ENOMEM;
+	int k = take_elements(g, f->row.id, own.data, &e);
+	return r < 0 ? r : k;
 }
 
 json_t *netup_elements_json(struct engine *g, const char *id)

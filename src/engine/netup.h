@@ -18,7 +18,7 @@ int netup_start(
 /* The same for one network of a running container. */
 int netup_join(struct engine *g, const struct found *f, const struct network_row *n, const struct endpoint_row *p,
 	struct err *e);
-int netup_leave(struct engine *g, const char *id, const struct network_row *n, const struct endpoint_row *p);
+int netup_leave(struct engine *g, const struct found *f, const struct network_row *n, const struct endpoint_row *p);
 /* Elements for a probe, whose row is there; *ret gets its one interface. */
 int netup_probe(struct engine *g, const char *name, const struct network_row *n, struct plan *ret, struct err *e);
 int netup_rename(struct engine *g, const struct found *f, struct err *e); /* f has the new name */

@@ -64,7 +64,10 @@ static char **server_args(const struct dns_place *p)
 	int r = strv_push(&v, "caisson-dns");
 
 	r |= strv_pushf(&v, "--name=%s", p->name);
-	r |= strv_pushf(&v, "--interface=%s", p->bridge);
+	strv_foreach(bridge, p->bridges)
+		r |= strv_pushf(&v, "--interface=%s", bridge);
+	if (p->port)
+		r |= strv_pushf(&v, "--port=%u", p->port);
 	strv_foreach(a, p->listen)
 		r |= strv_pushf(&v, "--listen=%s", a);
 	r |= strv_pushf(&v, "--dir=%s/%s", p->run, dir_name(p).s);
@@ -180,6 +183,14 @@ int dns_add(const struct dns_place *p, const char *container_id, const char *tex
 	int r = dir < 0 ? dir : write_hosts(dir, container_id, text);
 
 	return r < 0 ? err_errno(e, r, "names of network %s", p->name) : start_in(p, dir, e);
+}
+
+int dns_write(const struct dns_place *p, const char *container_id, const char *text, struct err *e)
+{
+	_cleanup_close_ int dir = make_dir(p);
+	int r = dir < 0 ? dir : write_hosts(dir, container_id, text);
+
+	return r < 0 ? err_errno(e, r, "names of network %s", p->name) : 0;
 }
 
 int dns_remove(const struct dns_place *p, const char *container_id)

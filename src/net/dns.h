@@ -18,7 +18,8 @@ struct dns_place {
 	const char *run; /* its absolute path */
 	const char *id;  /* of the network */
 	const char *name;
-	const char *bridge;
+	char *const *bridges; /* the interfaces that are served; it ends with the first */
+	uint16_t port;        /* 0: 53 */
 	char *const *
 		listen; /* the bridge's addresses, "ADDRESS/LENGTH" as on the interface: lookups in these subnets are never forwarded */
 	bool internal; /* no other names are resolved */
@@ -26,6 +27,9 @@ struct dns_place {
 
 /* Writes the container's hosts file ("ADDRESS NAME [NAME...]\n" for each address), then starts caisson-dns if there is none. */
 int dns_add(const struct dns_place *p, const char *container_id, const char *text, struct err *e);
+
+/* The same without starting anything. */
+int dns_write(const struct dns_place *p, const char *container_id, const char *text, struct err *e);
 
 /* Removes it; a missing one is fine. caisson-dns ends by itself some time after the last. */
 int dns_remove(const struct dns_place *p, const char *container_id);

@@ -26,7 +26,8 @@ int firewall_network_elements(const struct network_row *n, struct buf *b)
 	_cleanup_free_ char *name = str_fmt("\"%s\"", n->bridge);
 	_cleanup_free_ char *pair = str_fmt("\"%s\" . \"%s\"", n->bridge, n->bridge);
 
-	if (!name || !pair || line(b, "inet same", pair) < 0)
+	if (!name || !pair || line(b, "inet same", pair) < 0 ||
+		buf_addf(b, "inet nameservers \"%s\" : %s\n", n->bridge, n->gateway4) < 0)
 		return -ENOMEM;
 	if (n->internal && line(b, "inet internal", name) < 0)
 		return -ENOMEM;
@@ -48,6 +49,11 @@ static void link_local(const char *mac, struct address *ret)
 	*ret = (struct address){.family = AF_INET6,
 		.bytes = {0xfe, 0x80, 0, 0, 0, 0, 0, 0, (uint8_t)(m[0] ^ 2), (uint8_t)m[1], (uint8_t)m[2], 0xff, 0xfe,
 			(uint8_t)m[3], (uint8_t)m[4], (uint8_t)m[5]}};
+}
+
+int firewall_resolver_element(const char *address, const char *server, uint16_t port, struct buf *b)
+{
+	return buf_addf(b, FIREWALL_RESOLVERS " %s : %s . %u\n", address, server, port);
 }
 
 static int address6_elements(const struct endpoint_row *p, const struct address *a, struct buf *b)

@@ -25,6 +25,10 @@ int firewall_endpoint_elements(const struct endpoint_row *p, struct buf *b);
 int firewall_publish_elements(
 	const char *proto, const char *host, uint16_t host_port, const char *address, uint16_t port, struct buf *b);
 
+/* What `address` asks for names goes to a name server of its own. */
+#define FIREWALL_RESOLVERS "inet resolvers" /* how these lines begin */
+int firewall_resolver_element(const char *address, const char *server, uint16_t port, struct buf *b);
+
 /* -ENOENT: the tables are missing (or an element that was to be removed is): firewall_rebuild is needed. */
 int firewall_add(const char *elements, struct err *e);
 int firewall_remove(const char *elements, struct err *e);

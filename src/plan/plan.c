@@ -113,6 +113,8 @@ static const struct field interface_fields[] = {
 	FIELD(plan_interface, 5, T_STRV, addresses),
 	FIELD(plan_interface, 6, T_STRV, gateways),
 	FIELD(plan_interface, 7, T_32, mtu),
+	FIELD(plan_interface, 8, T_STR, nameserver),
+	FIELD(plan_interface, 9, T_32, metric),
 };
 static const struct table interface_table = TABLE("interface", struct plan_interface, interface_fields);
 

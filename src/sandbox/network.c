@@ -86,8 +86,11 @@ int network_add(const struct plan_interface *f, struct err *e)
 		r = rtnl_link_up(rtnl, (unsigned)index, true);
 	strv_foreach(gateway, f->gateways) {
 		if (r == 0)
-			r = rtnl_default_route(rtnl, (unsigned)index, gateway);
+			r = rtnl_route_add(rtnl, (unsigned)index, NULL, gateway, f->metric);
 	}
+	/* by the default route, unless there is none */
+	if (r == 0 && f->nameserver && !f->gateways)
+		r = rtnl_route_add(rtnl, (unsigned)index, PLAN_NAMESERVER, f->nameserver, f->metric);
 	return r < 0 ? err_errno(e, r, "set up network interface %s", f->name) : 0;
 }
 

@@ -49,7 +49,7 @@ static int setup(void **state)
 		.run = t->run,
 		.id = "abc",
 		.name = "net",
-		.bridge = "csn0",
+		.bridges = (char *[]){(char *)"csn0", NULL},
 		.listen = listen};
 	_cleanup_free_ char *program = path_join(t->path, "caisson-dns");
 	assert_int_equal(file_replace(AT_FDCWD, program, script, strlen(script), 0755), 0);

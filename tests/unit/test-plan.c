@@ -131,6 +131,8 @@ static void fill(struct plan *p)
 		.addresses = list("172.17.0.2/16"),
 		.gateways = list("172.17.0.1"),
 		.mtu = 1500,
+		.nameserver = text("172.17.0.1"),
+		.metric = 100,
 	};
 }
 
@@ -224,6 +226,8 @@ static void same_interface(const struct plan_interface *a, const struct plan_int
 	SAME(same_strv, addresses);
 	SAME(same_strv, gateways);
 	SAME(assert_int_equal, mtu);
+	SAME(same_str, nameserver);
+	SAME(assert_int_equal, metric);
 }
 
 static void same_numbers(const struct plan *a, const struct plan *b)
