@@ -212,21 +212,11 @@ static int find_bridge(const struct plan_interface *f, unsigned *ret, struct err
 	return *ret ? 0 : err_set(e, ENODEV, "the bridge %s has gone: caisson network reload", f->bridge);
 }
 
-int link_veth_add(const struct plan_interface *f, pid_t pid, struct err *e)
+static int make_veth(int rtnl, const struct plan_interface *f, const uint8_t mac[MAC_LEN], pid_t pid)
 {
-	_cleanup_close_ int rtnl = open_rtnl(e);
 	struct ifinfomsg h = {0};
-	uint8_t mac[MAC_LEN];
 	struct rtnl_msg m;
-	unsigned bridge;
 
-	if (rtnl < 0)
-		return rtnl;
-	int r = find_bridge(f, &bridge, e);
-	if (r < 0)
-		return r;
-	if (mac_parse(f->mac, mac) < 0)
-		return err_set(e, EINVAL, "%s is no hardware address", f->mac);
 	rtnl_begin(&m, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &h, sizeof(h));
 	rtnl_add_str(&m, IFLA_IFNAME, f->port);
 	rtnl_add_u32(&m, IFLA_MTU, f->mtu);
@@ -244,7 +234,28 @@ int link_veth_add(const struct plan_interface *f, pid_t pid, struct err *e)
 	rtnl_nest_end(&m, peer);
 	rtnl_nest_end(&m, data);
 	rtnl_nest_end(&m, info);
-	r = rtnl_call(rtnl, &m);
+	return rtnl_call(rtnl, &m);
+}
+
+int link_veth_add(const struct plan_interface *f, pid_t pid, struct err *e)
+{
+	_cleanup_close_ int rtnl = open_rtnl(e);
+	uint8_t mac[MAC_LEN];
+	unsigned bridge;
+
+	if (rtnl < 0)
+		return rtnl;
+	int r = find_bridge(f, &bridge, e);
+	if (r < 0)
+		return r;
+	if (mac_parse(f->mac, mac) < 0)
+		return err_set(e, EINVAL, "%s is no hardware address", f->mac);
+	r = make_veth(rtnl, f, mac, pid);
+	if (r == -EEXIST) {
+		/* the container ran a moment ago: the kernel removes what was in its namespace, but later */
+		link_port_remove(f->port, &(struct err){0});
+		r = make_veth(rtnl, f, mac, pid);
+	}
 	if (r == 0) {
 		r = raise_port(rtnl, f->port, bridge);
 		if (r < 0)

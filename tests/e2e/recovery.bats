@@ -136,6 +136,19 @@ a_running_container() { caisson run -d --rm --name victim -v /data "$IMAGE" slee
 	done
 }
 
+@test "start again while the network namespace of the last run is still there" {
+	local namespace
+	skip_in hyperv "its interfaces end with QEMU"
+	caisson run -d --name again "$IMAGE" sleep 1000 > /dev/null
+	exec {namespace}< "/proc/$(field again .State.Pid)/ns/net"
+	caisson kill again > /dev/null
+	caisson wait again > /dev/null
+	run -0 caisson start again
+	exec {namespace}<&-
+	run -0 caisson exec again ip -4 address show dev eth0
+	has "$output" "inet $(field again .NetworkSettings.Networks.bridge.IPAddress)/"
+}
+
 @test "logs -f of a container that is just ending has its last line" {
 	local i
 	for i in $(seq "$([ "$MODE" = process ] && echo 20 || echo 2)"); do
