@@ -135,13 +135,28 @@ static int migrate(struct db *d, struct err *e)
 	return r < 0 ? r : db_end(d, migrate_from(d, version, e), e);
 }
 
+/*
+ * SQLite's own checkpoint leaves the WAL in place, to be used from its beginning by the next transaction of the same process; but of a command that makes one
+ * transaction there is none, and the next one to open the database does not know any more that all of it was copied. So it is cut off, unless somebody reads it.
+ */
+static int cut_wal(void *data, sqlite3 *sql, const char *name, int pages)
+{
+	(void)data;
+	if (pages < CHECKPOINT_PAGES)
+		return SQLITE_OK;
+	sqlite3_busy_timeout(sql, 0);
+	sqlite3_wal_checkpoint_v2(sql, name, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	sqlite3_busy_timeout(sql, BUSY_TIMEOUT_MS);
+	return SQLITE_OK;
+}
+
 static int configure(struct db *d, struct err *e)
 {
 	sqlite3_busy_timeout(d->sql, BUSY_TIMEOUT_MS);
 	sqlite3_db_config(d->sql, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	sqlite3_db_config(d->sql, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	sqlite3_db_config(d->sql, SQLITE_DBCONFIG_ENABLE_FKEY, 1, NULL);
-	sqlite3_wal_autocheckpoint(d->sql, CHECKPOINT_PAGES);
+	sqlite3_wal_hook(d->sql, cut_wal, NULL);
 	return run(d, "PRAGMA synchronous = NORMAL", e);
 }
 

@@ -149,7 +149,7 @@ teardown() {
 	requires unshare
 	# a /dev of its own, with what a container needs and no kvm
 	local dev='mount -t tmpfs tmpfs /dev && for n in null:1:3 zero:1:5 full:1:7 random:1:8 urandom:1:9; do
-		set -- $(echo $n | tr : " "); mknod -m 666 /dev/$1 c $2 $3; done && ln -s /proc/self/fd /dev/fd && mkdir /dev/pts /dev/shm &&'
+		set -- $(echo $n | tr : " "); mknod -m 666 /dev/$1 c $2 $3; done && mkdir /dev/net && mknod /dev/net/tun c 10 200 && ln -s /proc/self/fd /dev/fd && mkdir /dev/pts /dev/shm &&'
 	printf 'accel = kvm\n' > "$BATS_TEST_TMPDIR/conf"
 	run -125 --separate-stderr unshare -m --propagation private sh -c "$dev exec '$CAISSON' --config '$BATS_TEST_TMPDIR/conf' run --rm --isolation=hyperv '$IMAGE' true"
 	has "$stderr" /dev/kvm

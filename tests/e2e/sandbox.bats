@@ -11,7 +11,7 @@ load lib
 	run -0 in_box sh -c 'cat /proc/1/comm; ls /sys/class/net'
 	has "$output" sleep
 	has "$output" lo
-	hasnt "$output" eth
+	hasnt "$output" caisson0
 	[ "$MODE" = hyperv ] || for ns in pid mnt uts ipc net cgroup; do
 		run -0 in_box readlink /proc/self/ns/$ns
 		[ "$output" != "$(readlink /proc/self/ns/$ns)" ] || [ $ns = cgroup ] || fail "the host's $ns namespace"
