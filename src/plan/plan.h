@@ -63,10 +63,11 @@ struct plan_interface {
 	char *bridge;     /* what the host's end is a port of */
 	char *mac;        /* "02:42:ac:11:00:02" */
 	char **addresses; /* with the length of the prefix: "172.17.0.2/16", "fd00::2/64"; at most one a family */
-	char **gateways;  /* next hops of the default routes, at most one a family; none on a network that leads nowhere */
+	char **gateways; /* next hops of the default routes, at most one a family; none on a network that leads nowhere */
 	char *nameserver; /* what asks PLAN_NAMESERVER goes by this next hop */
-	uint32_t metric;  /* of its routes: of several interfaces the one with the lowest is used, as long as it is there */
-	uint32_t mtu;     /* 0: the kernel's */
+	uint32_t
+		metric; /* of its routes: of several interfaces the one with the lowest is used, as long as it is there */
+	uint32_t mtu;   /* 0: the kernel's */
 };
 
 struct plan {

@@ -137,7 +137,8 @@ static int migrate(struct db *d, struct err *e)
 
 /*
  * SQLite's own checkpoint leaves the WAL in place, to be used from its beginning by the next transaction of the same process; but of a command that makes one
- * transaction there is none, and the next one to open the database does not know any more that all of it was copied. So it is cut off, unless somebody reads it.
+ * transaction there is none, and the next one to open the database does not know any more that all of it was copied. So it is cut off, unless
+ * somebody reads it.
  */
 static int cut_wal(void *data, sqlite3 *sql, const char *name, int pages)
 {

@@ -11,7 +11,10 @@
 
 static char **args(char *const *listen, bool internal, const char *resolv)
 {
-	struct dns_options o = {.bridges = (char *[]){(char *)"csn0", NULL}, .port = 53, .listen = (char **)listen, .internal = internal};
+	struct dns_options o = {.bridges = (char *[]){(char *)"csn0", NULL},
+		.port = 53,
+		.listen = (char **)listen,
+		.internal = internal};
 	struct err e = ERR_INIT;
 	char **v = NULL;
 
@@ -69,7 +72,9 @@ static void test_bad_addresses(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-		struct dns_options o = {.bridges = (char *[]){(char *)"csn0", NULL}, .port = 53, .listen = (char *[]){(char *)bad[i], NULL}};
+		struct dns_options o = {.bridges = (char *[]){(char *)"csn0", NULL},
+			.port = 53,
+			.listen = (char *[]){(char *)bad[i], NULL}};
 		struct err e = ERR_INIT;
 		char **v = NULL;
 

@@ -37,6 +37,7 @@ struct dns_test {
 static int setup(void **state)
 {
 	struct dns_test *t = calloc(1, sizeof(*t));
+	static char *const bridges[] = {(char *)"csn0", NULL};
 	static char *const listen[] = {(char *)"10.9.0.1/24", (char *)"fd00::1/64", NULL};
 
 	t->path = strdup("/tmp/caisson-test-XXXXXX");
@@ -49,7 +50,7 @@ static int setup(void **state)
 		.run = t->run,
 		.id = "abc",
 		.name = "net",
-		.bridges = (char *[]){(char *)"csn0", NULL},
+		.bridges = bridges,
 		.listen = listen};
 	_cleanup_free_ char *program = path_join(t->path, "caisson-dns");
 	assert_int_equal(file_replace(AT_FDCWD, program, script, strlen(script), 0755), 0);
