@@ -4,6 +4,7 @@
 #include "base/loop.h"
 #include "container/container.h"
 #include "container/log.h"
+#include "container/proxy.h"
 #include "container/state.h"
 #include "proto/frame.h"
 #include "proto/monitor.h"
@@ -45,6 +46,7 @@ struct container {
 	struct log_writer *log;
 	struct relay *relays;
 	struct client *clients;
+	struct proxy **proxies; /* of run->ports; NULL before the start and after the end */
 	int listener;
 	struct source *listen_source;
 	struct source *stop_timer, *finish_timer, *running_timer;
@@ -89,6 +91,10 @@ void relay_drain(struct relay *r);                /* the process has ended: take
 bool relay_open(const struct relay *r);           /* an output has not reached its end */
 void relay_free(struct container *c, int proc);
 void relays_free(struct container *c); /* all, with what is left of their output */
+
+/* ---- ports.c ---- */
+int ports_open(struct container *c);
+void ports_close(struct container *c); /* also those that were never opened */
 
 /* ---- container.c ---- */
 void container_relay_ended(struct container *c, int proc);

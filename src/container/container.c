@@ -37,6 +37,7 @@ static void finish(struct container *c)
 	source_remove(&c->stop_timer);
 	source_remove(&c->running_timer);
 	relays_free(c);
+	ports_close(c);
 	log_writer_free(steal_ptr(c->log));
 	isolate_free(steal_ptr(c->isolate));
 	run->hooks.ended(run->hooks.data, &end);
@@ -107,6 +108,13 @@ static void on_started(void *data, struct isolate_io *io, const struct err *e)
 	if (!e && relay_new(c, ISOLATE_MAIN, io, c->log, c->run->stdin_once) < 0) {
 		err_nomem(&own);
 		e = &own;
+	}
+	if (!e) {
+		int r = ports_open(c);
+		if (r < 0) {
+			err_errno(&own, r, "serve the published ports");
+			e = &own;
+		}
 	}
 	if (e) {
 		start_failed(c, e);

@@ -11,7 +11,9 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include "base/err.h"
 #include "isolation/isolation.h"
@@ -34,6 +36,13 @@ struct container_hooks {
 	void *data;
 };
 
+/* The socket of a published port, and where it leads (proxy.h). */
+struct container_port {
+	int fd;    /* bound, and listening if it is TCP; owned */
+	int proto; /* IPPROTO_TCP, IPPROTO_UDP */
+	struct sockaddr_storage to;
+};
+
 struct container_run {
 	const struct plan *plan;
 	enum isolation_kind kind;
@@ -46,6 +55,9 @@ struct container_run {
 	bool stdin_once;         /* stdin ends with the first client that had it */
 	const char *log_name;    /* of the log in `dir`; NULL: no log */
 	struct container_hooks hooks;
+	/* Served from the start on, and closed before the end is recorded. */
+	const struct container_port *ports;
+	size_t ports_len;
 };
 
 /* Runs it to its end and returns when the last client has been served. *e is set only if nothing could be tried. */
