@@ -256,6 +256,27 @@ static void test_no_descriptors(void **state)
 	proxy_net_done(&n);
 }
 
+static void test_one_turn(void **state)
+{
+	enum { WAITING = PROXY_BATCH * 2 };
+	struct proxy_net n;
+	int client[WAITING];
+
+	(void)state;
+	proxy_net_new(&n, SOCK_DGRAM, "127.0.0.1");
+	for (int i = 0; i < WAITING; i++) {
+		client[i] = net_connect(SOCK_DGRAM, &n.at, n.len);
+		ask(client[i], "x");
+	}
+	loop_once(n.loop, 1000);
+	assert_int_equal(n.proxy->count, PROXY_BATCH);
+	net_turn(n.loop);
+	assert_int_equal(n.proxy->count, WAITING);
+	for (int i = 0; i < WAITING; i++)
+		close(client[i]);
+	proxy_net_done(&n);
+}
+
 static void test_free_while_busy(void **state)
 {
 	struct proxy_net n;
@@ -286,6 +307,7 @@ int main(void)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_target_changes),
 		cmocka_unit_test(test_no_descriptors),
+		cmocka_unit_test(test_one_turn),
 		cmocka_unit_test(test_free_while_busy),
 	};
 
