@@ -1,11 +1,14 @@
-/* Sockets for the tests of container/proxy.h. */
+/* Sockets for the tests of published ports. */
 #include "proxy-net.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -32,6 +35,29 @@ void net_address(const char *host, uint16_t port, struct sockaddr_storage *ret, 
 	}
 }
 
+int net_own(void **state)
+{
+	struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+
+	(void)state;
+	if (unshare(CLONE_NEWNET) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
+		return 0;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), r = ioctl(fd, SIOCSIFFLAGS, &lo);
+	close(fd);
+	return r;
+}
+
+bool net_has_ipv6(void)
+{
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool has = fd >= 0 && bind(fd, (struct sockaddr *)&in6, sizeof(in6)) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return has;
+}
+
 int net_bind(int type, struct sockaddr_storage *at, socklen_t len)
 {
 	int fd = socket(at->ss_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -55,18 +81,17 @@ int net_connect(int type, const struct sockaddr_storage *to, socklen_t len)
 	return fd;
 }
 
-void proxy_net_new(struct proxy_net *n, int type, const char *host)
+void proxy_net_new(struct proxy_net *n, int type, const char *host, const char *to)
 {
 	int proto = type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP;
 
-	*n = (struct proxy_net){.type = type};
+	*n = (struct proxy_net){0};
 	assert_int_equal(loop_new(&n->loop), 0);
 	net_address(host, 0, &n->at, &n->len);
-	n->family = n->at.ss_family;
-	net_address(n->family == AF_INET ? "127.0.0.1" : "::1", 0, &n->to, &n->len);
-	n->target = net_bind(type, &n->to, n->len);
+	net_address(to, 0, &n->to, &n->to_len);
+	n->target = net_bind(type, &n->to, n->to_len);
 	int fd = net_bind(type, &n->at, n->len);
-	assert_int_equal(proxy_new(n->loop, fd, proto, (struct sockaddr *)&n->to, n->len, &n->proxy), 0);
+	assert_int_equal(proxy_new(n->loop, fd, proto, (struct sockaddr *)&n->to, n->to_len, &n->proxy), 0);
 }
 
 void proxy_net_done(struct proxy_net *n)

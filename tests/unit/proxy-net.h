@@ -1,4 +1,4 @@
-/* Sockets for the tests of container/proxy.h, all on loopback and in this process, with a loop that is turned between their steps. */
+/* Sockets for the tests of published ports, all on loopback and in this process, with a loop that is turned between their steps. */
 #pragma once
 
 #include <netinet/in.h>
@@ -14,17 +14,19 @@
 struct proxy_net {
 	struct loop *loop;
 	struct proxy *proxy;
-	int family, type;
 	int target;                 /* where the container would listen; -1: closed */
 	struct sockaddr_storage at; /* the published address */
-	struct sockaddr_storage to; /* the target's */
 	socklen_t len;
+	struct sockaddr_storage to; /* the target's */
+	socklen_t to_len;
 };
 
-/* A published port and a target, on `host` (127.0.0.1, 0.0.0.0, ::1); type: SOCK_STREAM, SOCK_DGRAM. */
-void proxy_net_new(struct proxy_net *n, int type, const char *host);
+/* A port published on `host` and a target on `to`; type: SOCK_STREAM, SOCK_DGRAM. */
+void proxy_net_new(struct proxy_net *n, int type, const char *host, const char *to);
 void proxy_net_done(struct proxy_net *n);
 
+int net_own(void **state); /* a group's set-up: a network namespace with nothing but loopback, where that is allowed */
+bool net_has_ipv6(void);
 /* A non-blocking socket bound to the address; its port is put there if it is 0. It listens if it is a stream. */
 int net_bind(int type, struct sockaddr_storage *at, socklen_t len);
 void net_address(const char *host, uint16_t port, struct sockaddr_storage *ret, socklen_t *ret_len);

@@ -1,4 +1,6 @@
 /* net/port-sockets.h: docker's rules of what -p binds, and its words when that fails. */
+#include "proxy-net.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <setjmp.h>
@@ -74,20 +76,12 @@ static int foreign(int family, int type, uint16_t *port)
 	return fd;
 }
 
-static bool have_ipv6(void)
-{
-	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
-	_cleanup_close_ int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	return fd >= 0 && bind(fd, (struct sockaddr *)&in6, sizeof(in6)) == 0;
-}
-
 static void test_any_port(void **state)
 {
 	struct port_binding b[] = {tcp(NULL, 0, 0), udp("", 0, 0), tcp("127.0.0.1", 0, 0)};
 
 	(void)state;
-	if (!have_ipv6())
+	if (!net_has_ipv6())
 		skip();
 	for (int i = 0; i < 50; i++) {
 		struct opened o = open_ok(b, 3);
@@ -112,7 +106,7 @@ static void test_connects(void **state)
 	struct opened o;
 
 	(void)state;
-	if (!have_ipv6())
+	if (!net_has_ipv6())
 		skip();
 	o = open_ok(&b, 1);
 	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(o.at[0].host_port)};
@@ -174,7 +168,7 @@ static void test_in_use_ipv6(void **state)
 	uint16_t port = 0;
 
 	(void)state;
-	if (!have_ipv6())
+	if (!net_has_ipv6())
 		skip();
 	int other = foreign(AF_INET6, SOCK_STREAM, &port);
 	snprintf(text, sizeof(text), "Error starting userland proxy: listen tcp6 [::]:%u: bind: address already in use",
@@ -209,7 +203,6 @@ static void test_range(void **state)
 {
 	uint16_t port = 0, again;
 	int other = -1, fd;
-	char text[200];
 
 	(void)state;
 	do { /* some ports in a row */
@@ -226,13 +219,6 @@ static void test_range(void **state)
 	done(&o);
 	o = open_ok(b, 1);
 	assert_int_equal(o.at[0].host_port, again);
-
-	/* none is free: the last one is named */
-	b[0] = tcp("127.0.0.1", port, port);
-	b[0].last = port;
-	snprintf(text, sizeof(text),
-		"Error starting userland proxy: listen tcp4 127.0.0.1:%u: bind: address already in use", port);
-	open_fails(b, 1, EADDRINUSE, text);
 	done(&o);
 	close(other);
 }
@@ -264,5 +250,5 @@ int main(void)
 		cmocka_unit_test(test_bad),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, net_own, NULL);
 }

@@ -35,7 +35,7 @@ static struct question hear(struct proxy_net *n)
 static void reply(struct proxy_net *n, const struct question *q, const char *text)
 {
 	assert_int_equal(
-		sendto(n->target, text, strlen(text), 0, (const struct sockaddr *)&q->from, n->len), strlen(text));
+		sendto(n->target, text, strlen(text), 0, (const struct sockaddr *)&q->from, n->to_len), strlen(text));
 }
 
 static void ask(int client, const char *text)
@@ -43,11 +43,11 @@ static void ask(int client, const char *text)
 	assert_int_equal(send(client, text, strlen(text), 0), strlen(text));
 }
 
-static void check_echo(const char *host)
+static void check_echo(const char *host, const char *to)
 {
 	struct proxy_net n;
 
-	proxy_net_new(&n, SOCK_DGRAM, host);
+	proxy_net_new(&n, SOCK_DGRAM, host, to);
 	int a = net_connect(SOCK_DGRAM, &n.at, n.len), b = net_connect(SOCK_DGRAM, &n.at, n.len);
 	ask(a, "from a");
 	struct question qa = hear(&n);
@@ -69,8 +69,16 @@ static void check_echo(const char *host)
 static void test_echo(void **state)
 {
 	(void)state;
-	check_echo("127.0.0.1");
-	check_echo("::1");
+	check_echo("127.0.0.1", "127.0.0.1");
+}
+
+static void test_ipv6(void **state)
+{
+	(void)state;
+	if (!net_has_ipv6())
+		skip();
+	check_echo("::1", "::1");
+	check_echo("::1", "127.0.0.1"); /* to a container that has only IPv4 */
 }
 
 /* A connected client takes an answer from the address it wrote to only; 127.0.0.1 is what the route would give. */
@@ -79,7 +87,7 @@ static void test_source_address(void **state)
 	struct proxy_net n;
 
 	(void)state;
-	proxy_net_new(&n, SOCK_DGRAM, "0.0.0.0");
+	proxy_net_new(&n, SOCK_DGRAM, "0.0.0.0", "127.0.0.1");
 	for (int i = 1; i <= 3; i++) {
 		struct sockaddr_storage at = n.at;
 		((struct sockaddr_in *)&at)->sin_addr.s_addr = htonl(0x7f000000u + (uint32_t)i);
@@ -100,7 +108,7 @@ static void test_sizes(void **state)
 
 	(void)state;
 	memset(data, 'x', sizeof(data));
-	proxy_net_new(&n, SOCK_DGRAM, "127.0.0.1");
+	proxy_net_new(&n, SOCK_DGRAM, "127.0.0.1", "127.0.0.1");
 	int client = net_connect(SOCK_DGRAM, &n.at, n.len);
 	assert_int_equal(send(client, NULL, 0, 0), 0);
 	struct question q = hear(&n);
@@ -108,7 +116,7 @@ static void test_sizes(void **state)
 	assert_int_equal(send(client, data, sizeof(data), 0), sizeof(data));
 	net_turn(n.loop);
 	assert_int_equal(recv(n.target, got, sizeof(got), MSG_DONTWAIT), sizeof(data));
-	assert_int_equal(sendto(n.target, data, sizeof(data), 0, (struct sockaddr *)&q.from, n.len), sizeof(data));
+	assert_int_equal(sendto(n.target, data, sizeof(data), 0, (struct sockaddr *)&q.from, n.to_len), sizeof(data));
 	net_turn(n.loop);
 	assert_int_equal(recv(client, got, sizeof(got), MSG_DONTWAIT), sizeof(data));
 	close(client);
@@ -120,7 +128,7 @@ static void test_idle(void **state)
 	struct proxy_net n;
 
 	(void)state;
-	proxy_net_new(&n, SOCK_DGRAM, "127.0.0.1");
+	proxy_net_new(&n, SOCK_DGRAM, "127.0.0.1", "127.0.0.1");
 	assert_int_equal(n.proxy->idle_ms, 90 * 1000);
 	n.proxy->idle_ms = 300;
 	int quiet = net_connect(SOCK_DGRAM, &n.at, n.len), busy = net_connect(SOCK_DGRAM, &n.at, n.len);
@@ -156,7 +164,7 @@ static void test_many(void **state)
 	struct proxy_net n;
 
 	(void)state;
-	proxy_net_new(&n, SOCK_DGRAM, "127.0.0.1");
+	proxy_net_new(&n, SOCK_DGRAM, "127.0.0.1", "127.0.0.1");
 	for (int i = 0; i < CLIENTS; i++) {
 		client[i] = net_connect(SOCK_DGRAM, &n.at, n.len);
 		ask(client[i], "x");
@@ -187,7 +195,7 @@ static void test_refused(void **state)
 	struct proxy_net n;
 
 	(void)state;
-	proxy_net_new(&n, SOCK_DGRAM, "127.0.0.1");
+	proxy_net_new(&n, SOCK_DGRAM, "127.0.0.1", "127.0.0.1");
 	close(n.target);
 	int client = net_connect(SOCK_DGRAM, &n.at, n.len);
 	for (int i = 0; i < 5; i++) {
@@ -197,7 +205,7 @@ static void test_refused(void **state)
 	assert_int_equal(n.proxy->count, 1);
 	ask(client, "lost");
 	loop_once(n.loop, 100); /* taken, while its error has not been */
-	n.target = net_bind(SOCK_DGRAM, &n.to, n.len);
+	n.target = net_bind(SOCK_DGRAM, &n.to, n.to_len);
 	ask(client, "there?");
 	struct question q = hear(&n);
 	assert_string_equal(q.text, "there?");
@@ -214,14 +222,14 @@ static void test_target_changes(void **state)
 	struct question q;
 
 	(void)state;
-	proxy_net_new(&n, SOCK_DGRAM, "127.0.0.1");
+	proxy_net_new(&n, SOCK_DGRAM, "127.0.0.1", "127.0.0.1");
 	int client = net_connect(SOCK_DGRAM, &n.at, n.len);
 	ask(client, "old");
 	hear(&n);
 	close(n.target);
-	net_address("127.0.0.1", 0, &n.to, &n.len);
-	n.target = net_bind(SOCK_DGRAM, &n.to, n.len);
-	proxy_set_target(n.proxy, (struct sockaddr *)&n.to, n.len);
+	net_address("127.0.0.1", 0, &n.to, &n.to_len);
+	n.target = net_bind(SOCK_DGRAM, &n.to, n.to_len);
+	proxy_set_target(n.proxy, (struct sockaddr *)&n.to, n.to_len);
 	ask(client, "new");
 	q = hear(&n);
 	assert_string_equal(q.text, "new");
@@ -238,7 +246,7 @@ static void test_no_descriptors(void **state)
 	struct proxy_net n;
 
 	(void)state;
-	proxy_net_new(&n, SOCK_DGRAM, "127.0.0.1");
+	proxy_net_new(&n, SOCK_DGRAM, "127.0.0.1", "127.0.0.1");
 	int client = net_connect(SOCK_DGRAM, &n.at, n.len), later = net_connect(SOCK_DGRAM, &n.at, n.len);
 	ask(client, "x");
 	hear(&n);
@@ -263,7 +271,7 @@ static void test_one_turn(void **state)
 	int client[WAITING];
 
 	(void)state;
-	proxy_net_new(&n, SOCK_DGRAM, "127.0.0.1");
+	proxy_net_new(&n, SOCK_DGRAM, "127.0.0.1", "127.0.0.1");
 	for (int i = 0; i < WAITING; i++) {
 		client[i] = net_connect(SOCK_DGRAM, &n.at, n.len);
 		ask(client[i], "x");
@@ -282,7 +290,7 @@ static void test_free_while_busy(void **state)
 	struct proxy_net n;
 
 	(void)state;
-	proxy_net_new(&n, SOCK_DGRAM, "127.0.0.1");
+	proxy_net_new(&n, SOCK_DGRAM, "127.0.0.1", "127.0.0.1");
 	int client = net_connect(SOCK_DGRAM, &n.at, n.len);
 	ask(client, "x");
 	struct question q = hear(&n);
@@ -300,6 +308,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_echo),
+		cmocka_unit_test(test_ipv6),
 		cmocka_unit_test(test_source_address),
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_idle),
@@ -311,5 +320,5 @@ int main(void)
 		cmocka_unit_test(test_free_while_busy),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, net_own, NULL);
 }

@@ -37,11 +37,11 @@ static void set_buffers(int fd, int bytes)
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)), 0);
 }
 
-static void check_echo(const char *host)
+static void check_echo(const char *host, const char *to)
 {
 	struct proxy_net n;
 
-	proxy_net_new(&n, SOCK_STREAM, host);
+	proxy_net_new(&n, SOCK_STREAM, host, to);
 	struct pair p = pair_new(&n);
 	for (int i = 0; i < 3; i++) {
 		net_write(n.loop, p.client, "question", 8);
@@ -59,16 +59,24 @@ static void check_echo(const char *host)
 static void test_echo(void **state)
 {
 	(void)state;
-	check_echo("127.0.0.1");
-	check_echo("0.0.0.0");
-	check_echo("::1");
+	check_echo("127.0.0.1", "127.0.0.1");
+	check_echo("0.0.0.0", "127.0.0.1");
+}
+
+static void test_ipv6(void **state)
+{
+	(void)state;
+	if (!net_has_ipv6())
+		skip();
+	check_echo("::1", "::1");
+	check_echo("::1", "127.0.0.1"); /* to a container that has only IPv4 */
 }
 
 static void check_half_close(bool client_first)
 {
 	struct proxy_net n;
 
-	proxy_net_new(&n, SOCK_STREAM, "127.0.0.1");
+	proxy_net_new(&n, SOCK_STREAM, "127.0.0.1", "127.0.0.1");
 	struct pair p = pair_new(&n);
 	int first = client_first ? p.client : p.target, second = client_first ? p.target : p.client;
 	net_write(n.loop, first, "last words", 10);
@@ -136,7 +144,7 @@ static void test_slow_reader(void **state)
 	struct proxy_net n;
 
 	(void)state;
-	proxy_net_new(&n, SOCK_STREAM, "127.0.0.1");
+	proxy_net_new(&n, SOCK_STREAM, "127.0.0.1", "127.0.0.1");
 	struct pair p = pair_new(&n);
 	set_buffers(p.client, 65536);
 	set_buffers(p.target, 65536);
@@ -165,7 +173,7 @@ static void test_large(void **state)
 	(void)state;
 	for (size_t i = 0; i < PIECE; i++)
 		data[i] = (char)(i * 7 + i / 4096);
-	proxy_net_new(&n, SOCK_STREAM, "127.0.0.1");
+	proxy_net_new(&n, SOCK_STREAM, "127.0.0.1", "127.0.0.1");
 	struct pair p = pair_new(&n);
 	while (taken < TOTAL) {
 		ssize_t r = sent < TOTAL ? send(p.client, data + sent % PIECE, PIECE - sent % PIECE, MSG_DONTWAIT) : 0;
@@ -190,7 +198,7 @@ static void test_both_ended_unread(void **state)
 	struct proxy_net n;
 
 	(void)state;
-	proxy_net_new(&n, SOCK_STREAM, "127.0.0.1");
+	proxy_net_new(&n, SOCK_STREAM, "127.0.0.1", "127.0.0.1");
 	struct pair p = pair_new(&n);
 	set_buffers(p.client, 65536);
 	set_buffers(p.target, 65536);
@@ -215,7 +223,7 @@ static void test_refused(void **state)
 	struct proxy_net n;
 
 	(void)state;
-	proxy_net_new(&n, SOCK_STREAM, "127.0.0.1");
+	proxy_net_new(&n, SOCK_STREAM, "127.0.0.1", "127.0.0.1");
 	close(n.target);
 	n.target = -1;
 	int client = net_connect(SOCK_STREAM, &n.at, n.len);
@@ -224,7 +232,7 @@ static void test_refused(void **state)
 	assert_int_equal(n.proxy->count, 0);
 
 	/* and the port goes on */
-	n.target = net_bind(SOCK_STREAM, &n.to, n.len);
+	n.target = net_bind(SOCK_STREAM, &n.to, n.to_len);
 	struct pair p = pair_new(&n);
 	net_write(n.loop, p.client, "now", 3);
 	net_expect(n.loop, p.target, "now");
@@ -239,7 +247,7 @@ static void test_target_changes(void **state)
 	socklen_t len;
 
 	(void)state;
-	proxy_net_new(&n, SOCK_STREAM, "127.0.0.1");
+	proxy_net_new(&n, SOCK_STREAM, "127.0.0.1", "127.0.0.1");
 	struct pair p = pair_new(&n);
 	net_address("127.0.0.1", 0, &second, &len);
 	int listener = net_bind(SOCK_STREAM, &second, len);
@@ -266,7 +274,7 @@ static void check_vanished(bool client_first, bool half_closed)
 {
 	struct proxy_net n;
 
-	proxy_net_new(&n, SOCK_STREAM, "127.0.0.1");
+	proxy_net_new(&n, SOCK_STREAM, "127.0.0.1", "127.0.0.1");
 	struct pair p = pair_new(&n);
 	int gone = client_first ? p.client : p.target, left = client_first ? p.target : p.client;
 	net_write(n.loop, gone, "x", 1);
@@ -299,7 +307,7 @@ static void test_vanished_while_stalled(void **state)
 	struct proxy_net n;
 
 	(void)state;
-	proxy_net_new(&n, SOCK_STREAM, "127.0.0.1");
+	proxy_net_new(&n, SOCK_STREAM, "127.0.0.1", "127.0.0.1");
 	struct pair p = pair_new(&n);
 	set_buffers(p.client, 65536);
 	set_buffers(p.target, 65536);
@@ -331,7 +339,7 @@ static void test_urgent(void **state)
 	struct proxy_net n;
 
 	(void)state;
-	proxy_net_new(&n, SOCK_STREAM, "127.0.0.1");
+	proxy_net_new(&n, SOCK_STREAM, "127.0.0.1", "127.0.0.1");
 	struct pair p = pair_new(&n);
 	net_write(n.loop, p.client, "ab", 2);
 	net_expect(n.loop, p.target, "ab");
@@ -375,7 +383,7 @@ static void test_many(void **state)
 		skip();
 	l.rlim_cur = 4096;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &l), 0);
-	proxy_net_new(&n, SOCK_STREAM, "127.0.0.1");
+	proxy_net_new(&n, SOCK_STREAM, "127.0.0.1", "127.0.0.1");
 	for (int i = 0; i < CLIENTS; i++) {
 		client[i] = net_connect(SOCK_STREAM, &n.at, n.len);
 		net_write(n.loop, client[i], &i, sizeof(i));
@@ -416,7 +424,7 @@ static void test_no_descriptors(void **state)
 	struct proxy_net n;
 
 	(void)state;
-	proxy_net_new(&n, SOCK_STREAM, "127.0.0.1");
+	proxy_net_new(&n, SOCK_STREAM, "127.0.0.1", "127.0.0.1");
 	struct pair first = pair_new(&n);
 	int max = n.proxy->fd_max;
 	n.proxy->fd_max = n.proxy->pipe_max = 0;
@@ -450,7 +458,7 @@ static void test_free_while_busy(void **state)
 	struct proxy_net n;
 
 	(void)state;
-	proxy_net_new(&n, SOCK_STREAM, "127.0.0.1");
+	proxy_net_new(&n, SOCK_STREAM, "127.0.0.1", "127.0.0.1");
 	struct pair whole = pair_new(&n), cut = pair_new(&n), stalled = pair_new(&n);
 	int waiting = net_connect(SOCK_STREAM, &n.at, n.len);
 	net_turn(n.loop);
@@ -484,7 +492,7 @@ static void test_one_turn_accepts(void **state)
 	int client[WAITING];
 
 	(void)state;
-	proxy_net_new(&n, SOCK_STREAM, "127.0.0.1");
+	proxy_net_new(&n, SOCK_STREAM, "127.0.0.1", "127.0.0.1");
 	for (int i = 0; i < WAITING; i++)
 		client[i] = net_connect(SOCK_STREAM, &n.at, n.len);
 	loop_once(n.loop, 1000);
@@ -504,7 +512,7 @@ static void test_one_turn_moves(void **state)
 	size_t sent = 0, moved = 0;
 
 	(void)state;
-	proxy_net_new(&n, SOCK_STREAM, "127.0.0.1");
+	proxy_net_new(&n, SOCK_STREAM, "127.0.0.1", "127.0.0.1");
 	if (setsockopt(n.proxy->fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)) < 0 ||
 		setsockopt(n.target, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)) < 0) {
 		proxy_net_done(&n);
@@ -527,6 +535,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_echo),
+		cmocka_unit_test(test_ipv6),
 		cmocka_unit_test(test_half_close),
 		cmocka_unit_test(test_slow_reader),
 		cmocka_unit_test(test_large),
@@ -543,5 +552,5 @@ int main(void)
 		cmocka_unit_test(test_one_turn_moves),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, net_own, NULL);
 }
