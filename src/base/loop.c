@@ -10,8 +10,8 @@
 
 struct source {
 	struct loop *loop;
-	struct source *next; /* all sources, or the removed ones */
-	int fd;              /* -1: a timer */
+	struct source *next, **at; /* in a list of the loop's */
+	int fd;                    /* -1: a timer */
 	uint64_t due;
 	loop_fd_fn *fd_fn;
 	loop_timer_fn *timer_fn;
@@ -22,8 +22,32 @@ struct source {
 struct loop {
 	int epoll;
 	bool stop;
-	struct source *sources;
+	struct source *fds, *timers;
+	struct source *removed;
 };
+
+static void link_to(struct source **list, struct source *s)
+{
+	s->at = list;
+	s->next = *list;
+	if (s->next)
+		s->next->at = &s->next;
+	*list = s;
+}
+
+static void unlink_source(struct source *s)
+{
+	*s->at = s->next;
+	if (s->next)
+		s->next->at = s->at;
+}
+
+static void retire(struct source *s)
+{
+	s->dead = true;
+	unlink_source(s);
+	link_to(&s->loop->removed, s);
+}
 
 int loop_new(struct loop **ret)
 {
@@ -53,7 +77,9 @@ void loop_free(struct loop *l)
 {
 	if (!l)
 		return;
-	free_list(l->sources);
+	free_list(l->fds);
+	free_list(l->timers);
+	free_list(l->removed);
 	close(l->epoll);
 	free(l);
 }
@@ -66,8 +92,7 @@ static struct source *add(struct loop *l, struct source init)
 		return NULL;
 	*s = init;
 	s->loop = l;
-	s->next = l->sources;
-	l->sources = s;
+	link_to(s->fd >= 0 ? &l->fds : &l->timers, s);
 	return s;
 }
 
@@ -79,7 +104,7 @@ struct source *loop_add_fd(struct loop *l, int fd, uint32_t events, loop_fd_fn *
 	if (!s)
 		return NULL;
 	if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &ev) < 0) {
-		l->sources = s->next;
+		unlink_source(s);
 		free(s);
 		return NULL;
 	}
@@ -104,30 +129,15 @@ void source_remove(struct source **s)
 		return;
 	if ((*s)->fd >= 0)
 		epoll_ctl((*s)->loop->epoll, EPOLL_CTL_DEL, (*s)->fd, NULL);
-	(*s)->dead = true;
+	retire(*s);
 	*s = NULL;
-}
-
-static void sweep(struct loop *l)
-{
-	for (struct source **p = &l->sources; *p;) {
-		struct source *s = *p;
-		if (s->dead) {
-			*p = s->next;
-			free(s);
-		} else {
-			p = &s->next;
-		}
-	}
 }
 
 static int next_timeout(const struct loop *l, int timeout_ms)
 {
 	uint64_t now = clock_mono_ms();
 
-	for (const struct source *s = l->sources; s; s = s->next) {
-		if (s->dead || s->fd >= 0)
-			continue;
+	for (const struct source *s = l->timers; s; s = s->next) {
 		uint64_t left = s->due > now ? s->due - now : 0;
 		if (timeout_ms < 0 || left < (uint64_t)timeout_ms)
 			timeout_ms = (int)left;
@@ -135,15 +145,22 @@ static int next_timeout(const struct loop *l, int timeout_ms)
 	return timeout_ms;
 }
 
+/* Those that are due now; a callback may add and remove any of them. */
 static void run_timers(struct loop *l)
 {
 	uint64_t now = clock_mono_ms();
+	struct source *due = NULL;
 
-	/* a callback may add sources at the head, never free one: the walk stays valid */
-	for (struct source *s = l->sources; s; s = s->next) {
-		if (s->dead || s->fd >= 0 || s->due > now)
+	for (struct source *s = l->timers, *next; s; s = next) {
+		next = s->next;
+		if (s->due > now)
 			continue;
-		s->dead = true;
+		unlink_source(s);
+		link_to(&due, s);
+	}
+	while (due) {
+		struct source *s = due;
+		retire(s);
 		s->timer_fn(s->data);
 	}
 }
@@ -153,7 +170,7 @@ int loop_once(struct loop *l, int timeout_ms)
 	struct epoll_event ev[16];
 	int n;
 
-	sweep(l);
+	free_list(steal_ptr(l->removed));
 	n = epoll_wait(l->epoll, ev, 16, next_timeout(l, timeout_ms));
 	if (n < 0 && errno != EINTR)
 		return -errno;

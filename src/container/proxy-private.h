@@ -10,6 +10,12 @@ enum {
 	PROXY_CONNS_MAX = 512, /* TCP connections of one port */
 	PROXY_PEERS_MAX = 256, /* UDP clients of one port */
 	PROXY_IDLE_MS = 90 * 1000,
+
+	/* In one event: */
+	PROXY_ACCEPTS = 16,
+	PROXY_ROUNDS = 4, /* of at most one chunk in each direction of a connection */
+	PROXY_CHUNK = 128 * 1024,
+	PROXY_BATCH = 32, /* datagrams */
 };
 
 struct proxy {

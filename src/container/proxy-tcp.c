@@ -26,12 +26,8 @@
 #include "container/proxy-private.h"
 
 enum {
-	CHUNK = 512 *
-		1024, /* asked for at once; a pipe takes 16 pieces of what the kernel received, each a page or several */
-	ROUNDS = 4,   /* of one chunk in each direction, in one event */
-	LAST_ROUNDS = 64, /* when the container has ended */
-	ACCEPTS = 16,     /* in one event */
-	RETRY_MS = 100,   /* when descriptors or memory have run out */
+	LAST_ROUNDS = 128, /* when the container has ended */
+	RETRY_MS = 100,    /* when descriptors or memory have run out */
 };
 
 enum { CLIENT, TARGET };
@@ -184,7 +180,7 @@ static void retry_later(struct proxy *p)
  */
 static int fill(struct side *s, bool ready)
 {
-	ssize_t n = splice(s->fd, NULL, s->pipe[1], NULL, CHUNK, SPLICE_F_NONBLOCK);
+	ssize_t n = splice(s->fd, NULL, s->pipe[1], NULL, PROXY_CHUNK, SPLICE_F_NONBLOCK);
 
 	if (n == 0 || (n < 0 && errno == EAGAIN && ready)) {
 		char data[4096]; /* an empty pipe takes that much whole */
@@ -260,9 +256,9 @@ static void on_side(void *data, int fd, uint32_t events)
 		r = -ECONNREFUSED;
 	} else {
 		if (broken || events & EPOLLIN)
-			r = pump(s, ROUNDS, events & EPOLLIN);
+			r = pump(s, PROXY_ROUNDS, events & EPOLLIN);
 		if (r == 0 && (broken || events & EPOLLOUT))
-			r = pump(other(s), ROUNDS, false);
+			r = pump(other(s), PROXY_ROUNDS, false);
 	}
 	if (r < 0)
 		conn_free(c, true);
@@ -332,7 +328,7 @@ static void on_listener(void *data, int fd, uint32_t events)
 		return;
 	}
 	close(probe);
-	for (int i = 0; i < ACCEPTS && p->count < PROXY_CONNS_MAX; i++) {
+	for (int i = 0; i < PROXY_ACCEPTS && p->count < PROXY_CONNS_MAX; i++) {
 		int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (client >= 0) {
 			conn_new(p, client);

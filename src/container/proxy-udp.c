@@ -16,7 +16,7 @@
 #include "base/clock.h"
 #include "container/proxy-private.h"
 
-enum { DATAGRAM_MAX = 65536, BATCH = 32 /* datagrams in one event */ };
+enum { DATAGRAM_MAX = 65536 };
 
 /* Compared byte by byte: zeroed before it is filled. */
 struct key {
@@ -158,7 +158,7 @@ static void on_peer(void *data, int fd, uint32_t events)
 	char datagram[DATAGRAM_MAX];
 
 	(void)events;
-	for (int i = 0; i < BATCH; i++) {
+	for (int i = 0; i < PROXY_BATCH; i++) {
 		ssize_t n = recv(fd, datagram, sizeof(datagram), 0);
 		if (n < 0 && errno == EAGAIN)
 			break;
@@ -221,7 +221,7 @@ static void on_socket(void *data, int fd, uint32_t events)
 
 	(void)fd;
 	(void)events;
-	for (int i = 0; i < BATCH; i++) {
+	for (int i = 0; i < PROXY_BATCH; i++) {
 		struct key key;
 		ssize_t n = receive(p, datagram, &key);
 		if (n < 0 && errno == EAGAIN)

@@ -402,6 +402,40 @@ static void test_loop(void **state)
 	}
 }
 
+static void on_first_of_two(void *data)
+{
+	struct loop_test *t = data;
+
+	t->timer_calls++;
+	t->again = NULL;
+	source_remove(&t->other); /* which is due as well */
+}
+
+static void on_second_of_two(void *data)
+{
+	struct loop_test *t = data;
+
+	t->timer_calls++;
+	t->other = NULL;
+	source_remove(&t->again);
+}
+
+static void test_loop_timers_removed(void **state)
+{
+	struct loop_test t = {0};
+
+	(void)state;
+	assert_int_equal(loop_new(&t.loop), 0);
+	t.again = loop_add_timer(t.loop, 0, on_first_of_two, &t);
+	t.other = loop_add_timer(t.loop, 0, on_second_of_two, &t);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(loop_once(t.loop, 2), 0);
+	assert_int_equal(t.timer_calls, 1);
+	assert_null(t.again);
+	assert_null(t.other);
+	loop_free(t.loop);
+}
+
 static void test_proc_run(void **state)
 {
 	_cleanup_buf_ struct buf out = {0};
@@ -482,6 +516,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_lock, make_dir, remove_dir),
 		cmocka_unit_test(test_send_fds),
 		cmocka_unit_test(test_loop),
+		cmocka_unit_test(test_loop_timers_removed),
 		cmocka_unit_test(test_proc_run),
 		cmocka_unit_test(test_err),
 		cmocka_unit_test(test_base64),
