@@ -181,7 +181,7 @@ int engine_open(struct engine **ret, const struct engine_paths *paths, struct er
 
 	if (!g)
 		return err_nomem(e);
-	g->root_fd = g->run_fd = -1;
+	g->root_fd = g->run_fd = g->elements_sock = -1;
 	g->isolation = ISOLATION_PROCESS;
 	g->host.uid_base = 2000000;
 	g->host.uid_count = 65536;
@@ -240,6 +240,7 @@ void engine_free(struct engine *g)
 	engine_close_db(g);
 	close_fd(&g->root_fd);
 	close_fd(&g->run_fd);
+	close_fd(&g->elements_sock);
 	free(g->root);
 	free(g->run);
 	free(g->libexec_dir);

@@ -21,6 +21,7 @@ struct db;
 struct engine {
 	struct db *db;
 	int root_fd, run_fd;          /* directories */
+	int elements_sock;            /* net/elements.h; -1: not opened */
 	char *root, *run;             /* /var/lib/caisson, /run/caisson; or --root, --run, CAISSON_ROOT, CAISSON_RUN */
 	char *libexec_dir, *data_dir; /* of the build tree when run from there */
 	char *config_file;

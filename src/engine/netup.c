@@ -20,6 +20,7 @@
 #include "engine/netup.h"
 #include "engine/resolver.h"
 #include "net/dns.h"
+#include "net/elements.h"
 #include "net/firewall.h"
 #include "net/link.h"
 
@@ -199,7 +200,7 @@ static int add_elements(struct engine *g, const char *id, const struct buf *elem
 		return err_nomem(e);
 	int r = firewall_file_write(&fw, id, &all, e);
 	if (r == 0)
-		r = firewall_add(elements->data, e);
+		r = elements_add(elements->data, e);
 	return r == -ENOENT ? networks_rebuild(g, e) : r;
 }
 
@@ -227,7 +228,7 @@ static int take_elements(struct engine *g, const char *id, const char *elements,
 		if (!strv_has(gone, line) && buf_addf(&left, "%s\n", line) < 0)
 			return err_nomem(e);
 	}
-	r = firewall_remove(elements, e);
+	r = elements_remove(&g->elements_sock, elements, e);
 	int k = firewall_file_write(&fw, id, &left, e);
 	return r == -ENOENT ? networks_rebuild(g, e) : r < 0 ? r : k;
 }
@@ -374,7 +375,7 @@ int netup_stop(struct engine *g, const char *id)
 	_cleanup_close_ int lock = network_lock(g, &e);
 	if (lock < 0)
 		return lock;
-	int r = elements.data ? firewall_remove(elements.data, &e) : 0;
+	int r = elements.data ? elements_remove(&g->elements_sock, elements.data, &e) : 0;
 	firewall_file_remove(&fw, id);
 	if (r == -ENOENT)
 		r = networks_rebuild(g, &e);
