@@ -76,16 +76,32 @@ static int insert_place(struct db *db, const struct found *f, const struct netwo
 	return r < 0 ? r : endpoints_of_container(db, f->row.id, note_place, s, e);
 }
 
+/* An interface that never came up is no error: the command that was to connect it was killed. */
+static int disconnect_running(struct engine *g, const struct found *f, const struct network_row *n,
+	const struct endpoint_row *p, struct err *e)
+{
+	bool up = netup_has(g, f->row.id, p->port);
+
+	if (up)
+		netup_leave(g, f, n, p);
+	int r = ask_monitor(f, MONITOR_DISCONNECT, n, p, e);
+	return r < 0 && !up ? 0 : r;
+}
+
+/* The interface first: without elements it can send nothing, and is not taken to be up. */
 static int connect_running(struct engine *g, const struct found *f, const struct network_row *n,
 	const struct endpoint_row *p, struct err *e)
 {
-	int r = netup_join(g, f, n, p, e);
+	struct err undo;
+	int r = netup_bridge(g, n, e);
 
+	if (r == 0)
+		r = ask_monitor(f, MONITOR_CONNECT, n, p, e);
 	if (r < 0)
 		return r;
-	r = ask_monitor(f, MONITOR_CONNECT, n, p, e);
+	r = netup_join(g, f, n, p, e);
 	if (r < 0)
-		netup_leave(g, f, n, p);
+		disconnect_running(g, f, n, p, &undo);
 	return r;
 }
 
@@ -135,11 +151,8 @@ int engine_network_disconnect(struct engine *g, const char *ref, const char *con
 		r = endpoints_of_container(db, f.row.id, note_place, &s, e);
 	if (r == 0 && !s.found)
 		r = err_set(e, ENOENT, "container %s is not connected to network %s", f.row.id, n.name);
-	if (r == 0 && f.running) {
-		r = ask_monitor(&f, MONITOR_DISCONNECT, &n, &s.row, e);
-		if (r == 0 || force)
-			netup_leave(g, &f, &n, &s.row);
-	}
+	if (r == 0 && f.running)
+		r = disconnect_running(g, &f, &n, &s.row, e);
 	if (r == 0 || (force && s.found))
 		r = endpoints_delete(db, f.row.id, n.id, r == 0 ? e : &none) < 0 ? -EIO : 0;
 	endpoint_row_done(&s.row);

@@ -106,7 +106,9 @@ int networks_rebuild(struct engine *g, struct err *e)
 	struct rebuilding b = {.engine = g};
 
 	log_trace("net", "building bridges and rules anew");
-	int r = engine_db(g, &b.db, e);
+	int r = firewall_check_program(e);
+	if (r == 0)
+		r = engine_db(g, &b.db, e);
 	if (r == 0)
 		r = networks_each(b.db, raise_one, &b, e);
 	if (r == 0)
@@ -417,6 +419,24 @@ int netup_probe(struct engine *g, const char *name, const struct network_row *n,
 		r = add_elements(g, name, &b.elements, e);
 	buf_done(&b.elements);
 	return r;
+}
+
+int netup_bridge(struct engine *g, const struct network_row *n, struct err *e)
+{
+	_cleanup_close_ int lock = network_lock(g, e);
+
+	if (lock < 0)
+		return lock;
+	return link_bridge_exists(n->bridge) ? 0 : networks_rebuild(g, e);
+}
+
+bool netup_has(struct engine *g, const char *id, const char *port)
+{
+	_cleanup_free_ char *path = NULL;
+	_cleanup_buf_ struct buf elements = {0};
+	struct firewall fw = firewall_of(g, &path);
+
+	return firewall_file_read(&fw, id, &elements) == 0 && elements.data && strstr(elements.data, port);
 }
 
 int netup_join(struct engine *g, const struct found *f, const struct network_row *n, const struct endpoint_row *p,

@@ -16,6 +16,8 @@ int network_lock(struct engine *g, struct err *e);
 int netup_start(
 	struct engine *g, const struct found *f, const struct plan *plan, const struct published *ports, struct err *e);
 /* The same for one network of a running container. */
+int netup_bridge(struct engine *g, const struct network_row *n, struct err *e); /* its bridge is there */
+bool netup_has(struct engine *g, const char *id, const char *port);             /* the port has its elements */
 int netup_join(struct engine *g, const struct found *f, const struct network_row *n, const struct endpoint_row *p,
 	struct err *e);
 int netup_leave(struct engine *g, const struct found *f, const struct network_row *n, const struct endpoint_row *p);

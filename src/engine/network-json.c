@@ -270,6 +270,7 @@ int engine_network_inspect(struct engine *g, const char *ref, json_t **ret, stru
 /* ---- NetworkSettings of a container ---- */
 
 struct settings {
+	struct engine *engine;
 	struct db *db;
 	const struct found *found;
 	json_t *networks;
@@ -298,7 +299,7 @@ static int add_settings(void *data, const struct endpoint_row *p, struct err *e)
 {
 	struct settings *s = data;
 	_cleanup_(network_row_done) struct network_row n = {0};
-	bool up = s->found->running;
+	bool up = s->found->running && netup_has(s->engine, s->found->row.id, p->port);
 
 	int r = networks_find(s->db, p->network, &n, e);
 	if (r < 0)
@@ -316,7 +317,7 @@ static int add_settings(void *data, const struct endpoint_row *p, struct err *e)
 json_t *network_settings_json(struct engine *g, const struct found *f)
 {
 	const json_t *hc = json_object_get(f->record, "HostConfig");
-	struct settings s = {.found = f, .networks = json_object()};
+	struct settings s = {.engine = g, .found = f, .networks = json_object()};
 	struct err none;
 
 	if (engine_db(g, &s.db, &none) == 0)

@@ -187,7 +187,8 @@ static int network_user(struct db *db, const char *id, char who[65], struct err 
 	return endpoints_of_network(db, id, first_endpoint, who, e);
 }
 
-static int delete_row(struct db *db, const struct network_row *n, struct err *e)
+/* The row last: what is killed before leaves a network that can be removed again. */
+static int delete_network(struct engine *g, struct db *db, const struct network_row *n, struct err *e)
 {
 	_cleanup_(container_row_done) struct container_row c = {0};
 	struct err none;
@@ -199,6 +200,7 @@ static int delete_row(struct db *db, const struct network_row *n, struct err *e)
 	if (*who)
 		return err_set(e, EBUSY, "error while removing network: network %s has active endpoints (container %s)",
 			n->name, containers_find(db, who, &c, &none) == 0 ? c.name : who);
+	network_lower(g, n);
 	r = networks_delete(db, n->id, e);
 	return r < 0 ? r : 0;
 }
@@ -216,9 +218,7 @@ static int remove_network(struct engine *g, struct network_row *n, struct err *e
 	if (r >= 0)
 		r = db_begin(db, e);
 	if (r >= 0)
-		r = db_end(db, delete_row(db, n, e), e);
-	if (r >= 0)
-		network_lower(g, n);
+		r = db_end(db, delete_network(g, db, n, e), e);
 	return r < 0 ? r : 0;
 }
 

@@ -113,6 +113,15 @@ static void reason(const char *text, char *ret, size_t size)
 	snprintf(ret, size, "%.*s", (int)strcspn(at, "\n"), at);
 }
 
+int firewall_check_program(struct err *e)
+{
+	char path[4096];
+
+	if (proc_find_program("nft", path, sizeof(path)))
+		return 0;
+	return err_set(e, EOPNOTSUPP, "nft not found, which networks need: apt-get install nftables");
+}
+
 static int run_nft(const struct buf *script, struct err *e)
 {
 	_cleanup_buf_ struct buf out = {0};
@@ -121,7 +130,7 @@ static int run_nft(const struct buf *script, struct err *e)
 		script->data ? script->data : "", script->len, &out, e);
 
 	if (r == -ENOENT)
-		return err_set(e, EOPNOTSUPP, "nft not found, which networks need: apt-get install nftables");
+		return firewall_check_program(e);
 	if (r <= 0)
 		return r;
 	reason(out.data, why, sizeof(why));

@@ -38,6 +38,9 @@ int firewall_file_write(const struct firewall *f, const char *id, const struct b
 int firewall_file_read(const struct firewall *f, const char *id, struct buf *elements); /* -ENOENT */
 int firewall_file_remove(const struct firewall *f, const char *id);
 
+/* Whether there is nft at all; before anything else is made. */
+int firewall_check_program(struct err *e);
+
 /* Loads the rules anew with these elements of the networks, and those of every container's file. */
 int firewall_rebuild(const struct firewall *f, const struct buf *networks, struct err *e);
 int firewall_drop(struct err *e); /* removes the tables */
