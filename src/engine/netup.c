@@ -20,6 +20,7 @@
 #include "engine/netup.h"
 #include "engine/resolver.h"
 #include "net/dns.h"
+#include "net/docker.h"
 #include "net/elements.h"
 #include "net/firewall.h"
 #include "net/link.h"
@@ -104,6 +105,7 @@ int networks_rebuild(struct engine *g, struct err *e)
 	_cleanup_free_ char *path = NULL;
 	struct firewall fw = firewall_of(g, &path);
 	struct rebuilding b = {.engine = g};
+	struct err none;
 
 	log_trace("net", "building bridges and rules anew");
 	int r = firewall_check_program(e);
@@ -114,6 +116,8 @@ int networks_rebuild(struct engine *g, struct err *e)
 	if (r == 0)
 		r = firewall_rebuild(&fw, &b.elements, e);
 	buf_done(&b.elements);
+	if (r == 0)
+		docker_rules_ensure(&none);
 	return r;
 }
 
@@ -144,6 +148,7 @@ static int restart_dns(void *data, const struct network_row *n, struct err *e)
 int networks_check(struct engine *g, struct err *e)
 {
 	struct db *db;
+	struct err none;
 
 	if (!any_up(g))
 		return 0;
@@ -152,6 +157,7 @@ int networks_check(struct engine *g, struct err *e)
 		return lock;
 	if (!firewall_present())
 		return networks_rebuild(g, e);
+	docker_rules_ensure(&none);
 	int r = engine_db(g, &db, e);
 	return r < 0 ? r : networks_each(db, restart_dns, g, e);
 }
@@ -159,12 +165,15 @@ int networks_check(struct engine *g, struct err *e)
 int network_raise(struct engine *g, const struct network_row *n, struct err *e)
 {
 	_cleanup_buf_ struct buf elements = {0};
+	struct err none;
 
 	int r = link_bridge_ensure(n, false, e);
 	if (r == 0 && firewall_network_elements(n, &elements) < 0)
 		r = err_nomem(e);
 	if (r == 0)
 		r = firewall_add(elements.data, e);
+	if (r == 0)
+		docker_rules_ensure(&none);
 	return r == -ENOENT ? networks_rebuild(g, e) : r;
 }
 
@@ -177,6 +186,11 @@ void network_lower(struct engine *g, const struct network_row *n)
 
 	dns_stop(&dns);
 	link_bridge_remove(n->bridge, &none);
+	if (!link_any_bridge()) { /* the last one: the host is as it was */
+		docker_rules_remove();
+		firewall_drop(&none);
+		return;
+	}
 	if (firewall_network_elements(n, &elements) < 0 || firewall_remove(elements.data, &none) == -ENOENT)
 		networks_rebuild(g, &none);
 }
@@ -314,6 +328,7 @@ int netup_start(
 	struct engine *g, const struct found *f, const struct plan *plan, const struct published *ports, struct err *e)
 {
 	struct member m = {.engine = g, .found = f};
+	struct err none;
 
 	if (!plan->interfaces_len)
 		return 0;
@@ -327,6 +342,7 @@ int netup_start(
 		r = add_elements(g, f->row.id, &m.elements, e);
 	if (r == 0 && ports->len)
 		r = publish_record(g, f->row.id, ports, e);
+	docker_rules_ensure(&none); /* docker may have come, or been flushed, since the last start */
 	m.names = true;
 	if (r == 0)
 		r = endpoints_of_container(m.db, f->row.id, on_member_endpoint, &m, e);

@@ -210,8 +210,6 @@ static int remove_network(struct engine *g, struct network_row *n, struct err *e
 	_cleanup_close_ int lock = -1;
 	struct db *db;
 
-	if (!strcmp(n->name, DEFAULT_NETWORK))
-		return err_set(e, EPERM, "operation is not permitted on predefined %s network", n->name);
 	int r = engine_db(g, &db, e);
 	if (r == 0)
 		r = lock = network_lock(g, e);
@@ -241,6 +239,8 @@ int engine_network_remove(struct engine *g, const char *ref, struct err *e)
 		r = err_set(e, EPERM, "operation is not permitted on predefined %s network", ref);
 	if (r == 0)
 		r = networks_find(db, ref, &n, e);
+	if (r == 0 && !strcmp(n.name, DEFAULT_NETWORK))
+		r = err_set(e, EPERM, "operation is not permitted on predefined %s network", n.name);
 	return r < 0 ? r : remove_network(g, &n, e);
 }
 
@@ -255,7 +255,7 @@ static int collect(void *data, const struct network_row *n, struct err *e)
 	struct pruning *p = data;
 	struct network_row *rows;
 
-	if (!strcmp(n->name, DEFAULT_NETWORK) || !network_matches(n, p->filters))
+	if (!network_matches(n, p->filters))
 		return 0;
 	rows = reallocarray(p->rows, p->len + 1, sizeof(*rows));
 	if (!rows)
@@ -280,7 +280,8 @@ int engine_network_prune(struct engine *g, const json_t *filters, json_t **ret, 
 		r = networks_each(db, collect, &p, e);
 	for (size_t i = 0; i < p.len; i++) {
 		int k = r < 0 ? r : remove_network(g, &p.rows[i], e);
-		if (k == 0)
+		/* the default network comes back at its next use: it is not told of, but its bridge goes */
+		if (k == 0 && strcmp(p.rows[i].name, DEFAULT_NETWORK) != 0)
 			json_array_append_new(deleted, json_string(p.rows[i].name));
 		else if (k != -EBUSY)
 			r = k;

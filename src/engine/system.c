@@ -14,6 +14,10 @@
 #include "config.h"
 #include "engine/engine-private.h"
 #include "isolation/hyperv.h"
+#include "net/docker.h"
+#include "net/firewall.h"
+#include "net/foreign.h"
+#include "net/link.h"
 
 int engine_version(struct engine *g, json_t **ret, struct err *e)
 {
@@ -183,6 +187,56 @@ static void doctor_process(struct engine *g, struct doctor *d)
 		      : "the seccomp profile or caisson-init is missing: make install");
 }
 
+static void on_blocker(void *data, const char *text)
+{
+	add_line(data, "network", "other rules", false, false, text);
+}
+
+static bool forwarding(char *text, size_t size)
+{
+	char value[8] = "";
+
+	file_read_line(AT_FDCWD, "/proc/sys/net/ipv4/ip_forward", value, sizeof(value));
+	bool on = *value == '1', writable = access("/proc/sys/net/ipv4/ip_forward", W_OK) == 0;
+	snprintf(text, size, "%s",
+		on                 ? "on"
+			: writable ? "off; the first network turns it on"
+				   : "off, and cannot be turned on: sysctl -w net.ipv4.ip_forward=1");
+	return on || writable;
+}
+
+static void doctor_network(struct doctor *d)
+{
+	struct err e = ERR_INIT;
+	char program[4096], text[160];
+
+	bool nft = firewall_check_program(&e) == 0;
+	add_line(d, "network", "nft", nft, false, nft ? "found" : e.msg);
+	bool dns = proc_find_program("dnsmasq", program, sizeof(program));
+	add_line(d, "network", "dnsmasq", dns, false,
+		dns ? "found" : "not found: containers do not find each other by name: apt-get install dnsmasq-base");
+	bool bridge = link_bridges_known();
+	add_line(d, "network", "bridges", bridge, false,
+		bridge ? "the kernel has them" : "the kernel has none: modprobe bridge");
+	bool tun = access("/dev/net/tun", R_OK | W_OK) == 0;
+	add_line(d, "network", "/dev/net/tun", tun, false,
+		tun ? "found" : "not found, which --isolation=hyperv needs for a network: modprobe tun");
+	bool forward = forwarding(text, sizeof(text));
+	add_line(d, "network", "ip_forward", forward, false, text);
+	if (docker_is_here()) {
+		bool missing = docker_rules_missing();
+		add_line(d, "network", "docker", !missing, false,
+			missing ? "its chain DOCKER-USER lacks the rules for containers of caisson; the next start "
+				  "puts them in"
+				: "its chain DOCKER-USER has the rules for containers of caisson");
+	}
+	int n = nft ? foreign_blockers(on_blocker, d, &e) : 0;
+	if (n == 0)
+		add_line(d, "network", "other rules", true, false, "none that may block containers");
+	else if (n < 0)
+		add_line(d, "network", "other rules", false, false, e.msg);
+}
+
 int engine_doctor(struct engine *g, json_t **ret, bool *ret_ok, struct err *e)
 {
 	struct doctor d = {.lines = json_array(), .ok = true};
@@ -190,6 +244,7 @@ int engine_doctor(struct engine *g, json_t **ret, bool *ret_ok, struct err *e)
 	if (!d.lines)
 		return err_nomem(e);
 	doctor_process(g, &d);
+	doctor_network(&d);
 	if (!hyperv_doctor(&g->host, on_hyperv_need, &d))
 		d.ok = false;
 	*ret = d.lines;

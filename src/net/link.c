@@ -9,9 +9,11 @@
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <net/if.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -68,6 +70,31 @@ static int make_bridge(int rtnl, const struct network_row *n)
 	rtnl_nest_end(&m, data);
 	rtnl_nest_end(&m, info);
 	return rtnl_call(rtnl, &m);
+}
+
+/* In a child: what is made there goes with it. Only a try tells of a module that is loaded when it is needed. */
+bool link_bridges_known(void)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		struct network_row n = {.id = "00000000", .bridge = NET_BRIDGE_PREFIX "0", .mtu = 1500};
+		int rtnl = unshare(CLONE_NEWNET) < 0 ? -1 : rtnl_open();
+		_exit(rtnl < 0 || make_bridge(rtnl, &n) < 0);
+	}
+	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+bool link_any_bridge(void)
+{
+	struct if_nameindex *all = if_nameindex();
+	bool found = false;
+
+	for (struct if_nameindex *i = all; i && i->if_index && !found; i++)
+		found = str_starts(i->if_name, NET_BRIDGE_PREFIX);
+	if_freenameindex(all);
+	return found;
 }
 
 static int add_gateway(int rtnl, unsigned index, const char *gateway, const char *subnet)

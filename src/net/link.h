@@ -21,6 +21,8 @@
 int link_bridge_ensure(const struct network_row *n, bool again, struct err *e);
 int link_bridge_remove(const char *bridge, struct err *e); /* a missing one is fine */
 bool link_bridge_exists(const char *bridge);
+bool link_any_bridge(void);    /* one of ours */
+bool link_bridges_known(void); /* the kernel can make bridges; tried with one in a network namespace of its own */
 
 int link_veth_add(const struct plan_interface *f, pid_t pid, struct err *e);
 int link_tap_add(const struct plan_interface *f, int *ret_fd, struct err *e);
