@@ -246,25 +246,27 @@ int engine_network_remove(struct engine *g, const char *ref, struct err *e)
 
 struct pruning {
 	const json_t *filters;
-	struct network_row *rows;
-	size_t len;
+	char **ids;
 };
 
 static int collect(void *data, const struct network_row *n, struct err *e)
 {
 	struct pruning *p = data;
-	struct network_row *rows;
 
-	if (!network_matches(n, p->filters))
-		return 0;
-	rows = reallocarray(p->rows, p->len + 1, sizeof(*rows));
-	if (!rows)
-		return err_nomem(e);
-	p->rows = rows;
-	rows[p->len] = (struct network_row){.name = strdup(n->name)};
-	memcpy(rows[p->len].id, n->id, sizeof(n->id));
-	memcpy(rows[p->len].bridge, n->bridge, sizeof(n->bridge));
-	return rows[p->len++].name ? 0 : err_nomem(e);
+	return network_matches(n, p->filters) && strv_push(&p->ids, n->id) < 0 ? err_nomem(e) : 0;
+}
+
+/* One that is in use, or has gone meanwhile, stays out of the list; so does the default network, which comes back at its next use. */
+static int prune_one(struct engine *g, struct db *db, const char *id, json_t *deleted, struct err *e)
+{
+	_cleanup_(network_row_done) struct network_row n = {0};
+	int r = networks_find(db, id, &n, e);
+
+	if (r == 0)
+		r = remove_network(g, &n, e);
+	if (r == 0 && strcmp(n.name, DEFAULT_NETWORK) != 0 && json_array_append_new(deleted, json_string(n.name)) < 0)
+		r = err_nomem(e);
+	return r == -EBUSY || r == -ENOENT ? 0 : r;
 }
 
 int engine_network_prune(struct engine *g, const json_t *filters, json_t **ret, struct err *e)
@@ -278,16 +280,11 @@ int engine_network_prune(struct engine *g, const json_t *filters, json_t **ret, 
 		r = engine_db(g, &db, e);
 	if (r == 0)
 		r = networks_each(db, collect, &p, e);
-	for (size_t i = 0; i < p.len; i++) {
-		int k = r < 0 ? r : remove_network(g, &p.rows[i], e);
-		/* the default network comes back at its next use: it is not told of, but its bridge goes */
-		if (k == 0 && strcmp(p.rows[i].name, DEFAULT_NETWORK) != 0)
-			json_array_append_new(deleted, json_string(p.rows[i].name));
-		else if (k != -EBUSY)
-			r = k;
-		network_row_done(&p.rows[i]);
+	strv_foreach(id, p.ids) {
+		if (r == 0)
+			r = prune_one(g, db, id, deleted, e);
 	}
-	free(p.rows);
+	strv_free(p.ids);
 	if (r == 0)
 		*ret = json_pack("{s:O}", "NetworksDeleted", deleted);
 	return r;

@@ -322,6 +322,25 @@ s = socket.create_server(("0.0.0.0", 6600)); print("up", flush=True); time.sleep
 	caisson rename companion peer
 }
 
+@test "network prune: those without a container; the default one's bridge goes with it, and comes back" {
+	caisson network create --label keep=no idle > /dev/null
+	caisson network create busy > /dev/null
+	caisson create --name holder --network busy "$IMAGE" true > /dev/null
+	run -0 caisson network prune -f --filter label=nosuch
+	is "$output" ''
+	run -0 caisson network prune -f
+	has "$output" idle
+	hasnt "$output" busy
+	hasnt "$output" bridge
+	caisson rm holder > /dev/null
+	caisson network rm busy > /dev/null
+	caisson rm -f web peer > /dev/null
+	caisson network prune -f > /dev/null
+	is "$(ip -br link | grep -c ^caisson || true)" 0
+	is "$(nft list tables)" ''
+	caisson run --rm "$IMAGE" ip address show eth0 > /dev/null
+}
+
 @test "nothing is left" {
 	remove_all
 	assert_nothing_left

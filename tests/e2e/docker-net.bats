@@ -1,0 +1,130 @@
+# Beside docker, whose packet filter drops what it does not know: dockerd runs in this file's network namespace.
+load lib
+
+setup_file() {
+	e2e_setup_file
+	load net
+	for program in dockerd docker iptables-nft; do
+		command -v "$program" > /dev/null || { export NO_DOCKER="$program is not installed"; return 0; }
+	done
+	outside_up
+	export DOCKER_HOST=unix://$E2E_DIR/docker.sock
+	start_dockerd || { NO_DOCKER="dockerd does not start here: $(tail -n 1 "$E2E_DIR/dockerd.log")"; export NO_DOCKER; return 0; }
+	tar -C "$(dirname "$(command -v busybox)")" -cf - busybox | /usr/bin/docker import - peer/busybox > /dev/null
+}
+
+# Its containers and bridges are in this namespace, its files in the file's folder.
+start_dockerd() {
+	/usr/sbin/dockerd --data-root "$E2E_DIR/docker" --exec-root "$E2E_DIR/docker-run" --pidfile "$E2E_DIR/docker.pid" -H "$DOCKER_HOST" \
+		--bip 172.30.0.1/24 > "$E2E_DIR/dockerd.log" 2>&1 3>&- &
+	local n
+	for n in $(seq 60); do
+		! /usr/bin/docker info > /dev/null 2>&1 || return 0
+		kill -0 $! 2> /dev/null || return 1
+		sleep 0.5
+	done
+	return 1
+}
+
+stop_dockerd() {
+	local pid
+	pid=$(cat "$E2E_DIR/docker.pid" 2> /dev/null) || return 0
+	kill "$pid" 2> /dev/null || return 0
+	eventually 20 gone "$pid"
+}
+
+setup() {
+	load net
+	[ -z "${NO_DOCKER:-}" ] || skip "$NO_DOCKER"
+}
+
+teardown_file() {
+	load net
+	stop_dockerd || true
+	outside_down
+	e2e_teardown_file
+}
+
+docker() { /usr/bin/docker "$@"; }
+
+ours() { "$1" -S DOCKER-USER 2> /dev/null | grep -c -- '--comment caisson' || true; }
+
+@test "with dockerd running first: out, in by a published port, port to port; br_netfilter on and off" {
+	local n
+	has "$(iptables-nft -S FORWARD)" '-P FORWARD DROP'
+	server web -p 8080:80
+	server friend --isolation=process
+	for n in 0 1; do
+		bridge_filter $n
+		pings web 192.0.2.2
+		is "$(outside wget -T 3 -t 1 -qO- http://192.0.2.1:8080/)" web
+		is "$(hears friend web)" web
+		is "$(hears web friend)" friend
+		is "$(hears friend 192.0.2.1:8080)" web
+		pings web "$(address6 friend)"
+	done
+	is "$(ours iptables-nft)" 6
+}
+
+@test "the number of rules does not depend on containers and networks" {
+	caisson network create more > /dev/null
+	caisson run --rm --isolation=process --network more "$IMAGE" true
+	is "$(ours iptables-nft)" 6
+	caisson network rm more > /dev/null
+	is "$(ours iptables-nft)" 6
+}
+
+@test "docker's containers work on, and what docker closes stays closed to ours" {
+	docker run -d --name inner peer/busybox /busybox httpd -f -p 80 > /dev/null
+	local inner
+	inner=$(docker inspect -f '{{.NetworkSettings.IPAddress}}' inner)
+	eventually 5 reach "$inner" 80
+	docker exec inner /busybox ping -c 1 -W 2 192.0.2.2 > /dev/null
+	no from web "$inner" 80
+	no docker exec inner /busybox timeout 3 /busybox nc "$(address web)" 80 < /dev/null
+	docker rm -f inner > /dev/null
+}
+
+@test "flushed rules are put back by the next command that touches the network" {
+	iptables-nft -F DOCKER-USER
+	run caisson doctor
+	has "$output" 'lacks the rules'
+	caisson network ls > /dev/null
+	is "$(ours iptables-nft)" 6
+	pings web 192.0.2.2
+	run caisson doctor
+	has "$output" 'has the rules for containers of caisson'
+}
+
+@test "a dockerd that comes later: the next start puts the rules in" {
+	stop_dockerd
+	iptables-nft -F && iptables-nft -X && iptables-nft -P FORWARD ACCEPT
+	caisson run --rm --isolation=process "$IMAGE" true
+	is "$(ours iptables-nft)" 0
+	start_dockerd
+	caisson run --rm --isolation=process "$IMAGE" true
+	is "$(ours iptables-nft)" 6
+	pings web 192.0.2.2
+}
+
+@test "the rules go with the last network" {
+	caisson rm -f web friend > /dev/null
+	caisson network prune -f > /dev/null
+	is "$(ours iptables-nft)" 0
+	is "$(ip -br link | grep -c ^caisson || true)" 0
+	is "$(nft list tables | grep -c caisson || true)" 0
+	caisson run --rm --isolation=process "$IMAGE" true
+	is "$(ours iptables-nft)" 6
+}
+
+@test "doctor names what else may block: another table's policy, a firewall's last rule" {
+	nft 'table inet other { chain guard { type filter hook forward priority 0; policy drop; }; }'
+	nft 'table inet firewalld { chain filter_FORWARD { type filter hook forward priority 10; policy accept; ct state established accept; reject with icmpx admin-prohibited; }; }'
+	run caisson doctor
+	has "$output" 'table inet other, chain guard (hook forward) has the policy drop'
+	has "$output" 'table inet firewalld, chain filter_FORWARD (hook forward) ends in a rule that drops or rejects everything'
+	has "$output" 'firewall-cmd'
+	nft 'delete table inet other; delete table inet firewalld'
+	run caisson doctor
+	has "$output" 'none that may block containers'
+}
