@@ -24,19 +24,22 @@ outside_down() { kill "$OUTSIDE" 2> /dev/null || true; }
 
 outside() { nsenter --net="/proc/$OUTSIDE/ns/net" "$@"; }
 
+# A server out there, in the background; $! is its own process.
+outside_server() { nsenter --net="/proc/$OUTSIDE/ns/net" "$@" > /dev/null 2>&1 3>&- & }
+
 # reach ADDRESS PORT: a TCP connection can be opened, from where this shell is. As a program, for `outside reach`.
 cat > "$E2E_DIR/reach" <<'P'
 #!/usr/bin/env python3
 import socket, sys
-socket.create_connection((sys.argv[1], int(sys.argv[2])), 1.5).close()
+socket.create_connection((sys.argv[1], int(sys.argv[2])), 1).close()
 P
 chmod +x "$E2E_DIR/reach"
 reach() { "$E2E_DIR/reach" "$@" 2> /dev/null; }
 
 # from CONTAINER ADDRESS PORT: the same from inside a container
-from() { caisson exec "$1" timeout 3 nc "$2" "$3" < /dev/null > /dev/null 2>&1; }
+from() { caisson exec "$1" timeout 1 nc "$2" "$3" < /dev/null > /dev/null 2>&1; }
 
-pings() { caisson exec "$1" ping -c 1 -W 2 "$2" > /dev/null 2>&1; }
+pings() { caisson exec "$1" ping -c 1 -W 1 "$2" > /dev/null 2>&1; }
 
 no() { # no COMMAND...: fails
 	if "$@"; then

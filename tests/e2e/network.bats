@@ -62,10 +62,10 @@ teardown_file() {
 }
 
 @test "outbound is masqueraded" {
-	outside python3 -c 'import socket
+	outside_server python3 -c 'import socket
 s = socket.create_server(("::", 7000), family=socket.AF_INET6, dualstack_ipv6=True)
 while True:
-    c, a = s.accept(); c.sendall((a[0] + "\n").encode()); c.close()' 3>&- &
+    c, a = s.accept(); c.sendall((a[0] + "\n").encode()); c.close()'
 	local server=$!
 	eventually 5 outside "$E2E_DIR/reach" 192.0.2.2 7000
 	run -0 caisson exec web nc 192.0.2.2 7000
