@@ -39,7 +39,7 @@ reach() { "$E2E_DIR/reach" "$@" 2> /dev/null; }
 # from CONTAINER ADDRESS PORT: the same from inside a container
 from() { caisson exec "$1" timeout 1 nc "$2" "$3" < /dev/null > /dev/null 2>&1; }
 
-pings() { caisson exec "$1" ping -c 1 -W 1 "$2" > /dev/null 2>&1; }
+pings() { caisson exec "$1" ping -c 1 -W 2 "$2" > /dev/null 2>&1; }
 
 no() { # no COMMAND...: fails
 	if "$@"; then
