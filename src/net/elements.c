@@ -19,8 +19,8 @@
 enum { KEY_MAX = 64, INTERFACE_LEN = 16, ANSWER_MAX = 8192 };
 
 /*
- * The types of keys and data, a letter for each part: i interface, m hardware address, 4 and 6 IP address, p protocol, s port, x 16 bytes in
- * hexadecimal. Sets of networks are not here: they change with a network, and intervals have an encoding of their own.
+ * The types of keys and data, a letter for each part: i interface, m hardware address, 4 and 6 IP address, p protocol, s port, x bytes in hexadecimal,
+ * at most 16. Sets of networks are not here: they change with a network, and intervals have an encoding of their own.
  */
 static const struct set {
 	uint8_t family;
@@ -29,6 +29,7 @@ static const struct set {
 	{NFPROTO_BRIDGE, "bridge", "macs", "im", NULL},
 	{NFPROTO_BRIDGE, "bridge", "addresses4", "im4", NULL},
 	{NFPROTO_BRIDGE, "bridge", "addresses6", "im6", NULL},
+	{NFPROTO_BRIDGE, "bridge", "links6", "ix", NULL},
 	{NFPROTO_BRIDGE, "bridge", "targets6", "imx", NULL},
 	{NFPROTO_BRIDGE, "bridge", "closed", "i", NULL},
 	{NFPROTO_INET, "inet", "closed4", "4", NULL},
@@ -82,14 +83,16 @@ static int port_bytes(const char *text, uint8_t *at)
 
 static int hex_bytes(const char *text, uint8_t *at)
 {
-	if (strlen(text) != 2 + 32 || !str_starts(text, "0x") || strspn(text + 2, "0123456789abcdef") != 32)
+	size_t n = strlen(text) / 2 - 1;
+
+	if (!str_starts(text, "0x") || n > 16 || strspn(text + 2, "0123456789abcdef") != 2 * n)
 		return -EINVAL;
-	for (size_t i = 0; i < 16; i++) {
+	for (size_t i = 0; i < n; i++) {
 		unsigned byte = 0;
 		sscanf(text + 2 + 2 * i, "%2x", &byte);
 		at[i] = (uint8_t)byte;
 	}
-	return 16;
+	return (int)n;
 }
 
 /* Its length, or -EINVAL. */

@@ -8,9 +8,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/address.h"
 #include "base/fd.h"
 #include "base/proc.h"
-#include "base/address.h"
+#include "net/link.h"
 
 enum { FILE_MAX = 1 << 20, RULESET_MAX = 1 << 20 };
 
@@ -25,8 +26,12 @@ int firewall_network_elements(const struct network_row *n, struct buf *b)
 {
 	_cleanup_free_ char *name = str_fmt("\"%s\"", n->bridge);
 	_cleanup_free_ char *pair = str_fmt("\"%s\" . \"%s\"", n->bridge, n->bridge);
+	uint8_t mac[MAC_LEN];
+	char text[18];
 
+	link_bridge_mac(n, mac);
 	if (!name || !pair || line(b, "inet same", pair) < 0 ||
+		buf_addf(b, "inet back \"%s\" . %s . \"%s\"\n", n->bridge, mac_format(mac, text), n->bridge) < 0 ||
 		buf_addf(b, "inet nameservers \"%s\" : %s\n", n->bridge, n->gateway4) < 0)
 		return -ENOMEM;
 	if (n->internal && line(b, "inet internal", name) < 0)
@@ -56,6 +61,16 @@ int firewall_resolver_element(const char *address, const char *server, uint16_t 
 	return buf_addf(b, FIREWALL_RESOLVERS " %s : %s . %u\n", address, server, port);
 }
 
+static int link6_element(const struct endpoint_row *p, struct buf *b)
+{
+	uint8_t m[MAC_LEN];
+
+	if (mac_parse(p->mac, m) < 0)
+		return 0; /* nothing is accepted from it either */
+	return buf_addf(
+		b, "bridge links6 \"%s\" . 0x%02x%02x%02x%02x%02x%02x\n", p->port, m[0], m[1], m[2], m[3], m[4], m[5]);
+}
+
 static int address6_elements(const struct endpoint_row *p, const struct address *a, struct buf *b)
 {
 	char text[ADDRESS_TEXT];
@@ -80,6 +95,8 @@ int firewall_endpoint_elements(const struct endpoint_row *p, struct buf *b)
 		link_local(p->mac, &a);
 		if (r == 0)
 			r = address6_elements(p, &a, b);
+		if (r == 0)
+			r = link6_element(p, b);
 	}
 	if (r < 0 || !p->closed)
 		return r;

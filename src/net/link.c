@@ -17,7 +17,6 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
-#include "base/rtnl.h"
 
 static int open_rtnl(struct err *e)
 {
@@ -41,8 +40,7 @@ static void set_conf(int family, const char *interface, const char *key, const c
 	file_write(AT_FDCWD, path, value);
 }
 
-/* A fixed hardware address: without one a bridge takes the lowest of its ports, and changes it as they come and go. */
-static void bridge_mac(const struct network_row *n, uint8_t mac[MAC_LEN])
+void link_bridge_mac(const struct network_row *n, uint8_t mac[MAC_LEN])
 {
 	unsigned b[4] = {0};
 
@@ -57,7 +55,7 @@ static int make_bridge(int rtnl, const struct network_row *n)
 	struct rtnl_msg m;
 	uint8_t mac[MAC_LEN];
 
-	bridge_mac(n, mac);
+	link_bridge_mac(n, mac);
 	rtnl_begin(&m, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &h, sizeof(h));
 	rtnl_add_str(&m, IFLA_IFNAME, n->bridge);
 	rtnl_add(&m, IFLA_ADDRESS, mac, MAC_LEN);
@@ -67,6 +65,8 @@ static int make_bridge(int rtnl, const struct network_row *n)
 	size_t data = rtnl_nest(&m, IFLA_INFO_DATA);
 	/* nobody asks for groups here: without snooping a group reaches all at once */
 	rtnl_add(&m, IFLA_BR_MCAST_SNOOPING, &(uint8_t){0}, 1);
+	/* reserved addresses, but for those that may not be in the mask: else their frames pass no rules, and the bridge learns from them where a sender is */
+	rtnl_add(&m, IFLA_BR_GROUP_FWD_MASK, &(uint16_t){0xfff8}, sizeof(uint16_t));
 	rtnl_nest_end(&m, data);
 	rtnl_nest_end(&m, info);
 	return rtnl_call(rtnl, &m);

@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "base/address.h"
+#include "base/rtnl.h"
 #include "plan/plan.h"
 #include "store/networks.h"
 
@@ -23,6 +24,8 @@ int link_bridge_remove(const char *bridge, struct err *e); /* a missing one is f
 bool link_bridge_exists(const char *bridge);
 bool link_any_bridge(void);    /* one of ours */
 bool link_bridges_known(void); /* the kernel can make bridges; tried with one in a network namespace of its own */
+/* Its hardware address, which is fixed: without one a bridge takes the lowest of its ports, and changes it as they come and go. */
+void link_bridge_mac(const struct network_row *n, uint8_t mac[MAC_LEN]);
 
 int link_veth_add(const struct plan_interface *f, pid_t pid, struct err *e);
 int link_tap_add(const struct plan_interface *f, int *ret_fd, struct err *e);

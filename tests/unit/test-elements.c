@@ -19,6 +19,7 @@ static const char lines[] =
 	"bridge macs \"csp0123456789a\" . 02:42:0a:c8:00:02\n"
 	"bridge addresses4 \"csp0123456789a\" . 02:42:0a:c8:00:02 . 10.200.0.2\n"
 	"bridge addresses6 \"csp0123456789a\" . 02:42:0a:c8:00:02 . fd00:1::2\n"
+	"bridge links6 \"csp0123456789a\" . 0x02420ac80002\n"
 	"bridge targets6 \"csp0123456789a\" . 02:42:0a:c8:00:02 . 0xfd000001000000000000000000000abc\n"
 	"bridge closed \"csp0123456789a\"\n"
 	"inet closed4 10.200.0.2\n"
