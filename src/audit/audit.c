@@ -17,6 +17,10 @@ static const struct {
 	{"no-host-files", "Its files reachable from the host", measure_files},
 	{"confined-vmm", "Host processes that carry it", measure_vmm},
 	{"hardware-boundary", "What the boundary is made of", measure_boundary},
+	{"no-inbound-rules", "Firewall rules of its own", measure_inbound},
+	{"closed-network", "Who can connect to its ports", measure_closed},
+	{"ping", "Who can ping it", measure_ping},
+	{"no-spoofing", "Sending as another", measure_spoofing},
 	{"hidden-from-vm-managers", "Shown by the host's VM managers", measure_managers},
 	{"no-shared-memory", "Memory shared with other containers", measure_memory},
 	{"no-host-paths", "Host paths shared into it", measure_paths},
@@ -33,6 +37,8 @@ const char *audit_key(size_t i)
 static void audit_done(struct audit *a)
 {
 	free(a->how);
+	tables_done(&a->tables);
+	reaching_free(a->reaching);
 	snapshot_done(&a->snap);
 }
 

@@ -24,18 +24,9 @@ struct audit_other {
 	pid_t monitor;
 };
 
-/* A namespace to connect from: the host's own, or an endpoint made on the container's network for the purpose. */
-struct audit_origin {
-	const char *name;      /* "host", "neighbour" */
-	int netns;             /* a descriptor; -1: there is none, and `why` */
-	const char *interface; /* what link-local addresses are reached by; may be NULL */
-	const char *why;
-};
-
 /* The container in question; strings and descriptors are the caller's. */
 struct audit_target {
 	const char *id, *name;
-	const char *isolation;   /* for the head of the report only */
 	pid_t monitor, pid;      /* pid: as the monitor recorded it, of PID 1 or of the virtual machine */
 	const char *dir;         /* its own directory, absolute */
 	const char *image_file;  /* the image as one file, or NULL */
@@ -44,14 +35,17 @@ struct audit_target {
 	const char *look_error;
 	const struct plan_interface *interfaces;
 	size_t interfaces_len;
-	const struct audit_origin *origins; /* the host's first */
-	size_t origins_len;
+	/* A neighbour on the network of one of the interfaces, for as long as it takes: *ret_netns is borrowed until done is called. */
+	int (*neighbour)(void *data, size_t interface, int *ret_netns, struct err *e);
+	void (*neighbour_done)(void *data);
+	void *neighbour_data;
 };
 
 struct audit_host {
 	const char *proc;                 /* "/proc" */
 	const char *sys;                  /* "/sys" */
 	const char *libexec_dir;          /* of the engine's own programs */
+	const char *ruleset;              /* the file with its firewall rules */
 	const struct audit_other *others; /* the running containers, the target may be among them */
 	size_t others_len;
 };

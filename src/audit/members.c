@@ -153,3 +153,8 @@ const struct host_process *member_next(const struct audit *a, const struct host_
 			return &a->snap.v[i];
 	return NULL;
 }
+
+bool on_host_network(const struct audit *a)
+{
+	return a->init && a->init->ns[NS_NET] && ns_is_host(&a->snap, NS_NET, a->init->ns[NS_NET]);
+}

@@ -16,7 +16,7 @@
 #include "base/fd.h"
 #include "base/hash.h"
 
-enum { DIGEST_MAX = 128 * 1024 };
+enum { DIGEST_MAX = 128 * 1024, OUTPUT_MAX = 16 << 20 };
 
 extern char **environ;
 
@@ -162,7 +162,7 @@ static int run(char *const argv[], int in, struct buf *out, struct err *e)
 		return err_errno(e, r, "%s", program);
 	}
 	if (out) {
-		if (fd_read_to_end(p[0], 1 << 20, out) == -EFBIG)
+		if (fd_read_to_end(p[0], OUTPUT_MAX, out) == -EFBIG)
 			kill(pid, SIGKILL);
 		close_fd(&p[0]);
 	}

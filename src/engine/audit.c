@@ -1,16 +1,16 @@
 /* What the audit needs to know of a container, gathered: its record, its monitor, what its own kernel says, the other containers there are. */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "audit/audit.h"
-#include "base/clock.h"
+#include "base/path.h"
 #include "engine/engine-private.h"
 #include "proto/look.h"
 #include "proto/monitor.h"
+#include "store/networks.h"
 
 enum { LOOK_MS = 10000 };
 
@@ -74,27 +74,81 @@ static int find_others(struct engine *g, struct others *ret, struct err *e)
 	return 0;
 }
 
+/* ---- its networks, and a neighbour on each ---- */
+
+struct networks {
+	struct engine *engine;
+	char **ids; /* in the order of the plan's interfaces */
+	struct engine_probe probe;
+};
+
+static int note_network(void *data, const struct endpoint_row *p, struct err *e)
+{
+	struct networks *n = data;
+
+	return strv_push(&n->ids, p->network) < 0 ? err_nomem(e) : 0;
+}
+
+static int open_neighbour(void *data, size_t interface, int *ret_netns, struct err *e)
+{
+	struct networks *n = data;
+
+	if (interface >= strv_len(n->ids))
+		return err_set(e, ENOENT, "the network of interface %zu is not known", interface);
+	int r = engine_probe_open(n->engine, n->ids[interface], &n->probe, e);
+	if (r == 0)
+		*ret_netns = n->probe.netns;
+	return r;
+}
+
+static void close_neighbour(void *data)
+{
+	struct networks *n = data;
+
+	engine_probe_close(n->engine, &n->probe);
+	n->probe.netns = -1;
+}
+
+/* A container in another's network namespace has that one's interfaces. */
+static int find_networks(struct engine *g, const json_t *record, struct plan *plan, struct networks *ret, struct err *e)
+{
+	const char *other = network_mode_container(json_object_get(record, "HostConfig"));
+	_cleanup_(found_done) struct found f = {.run_dir = -1};
+	struct db *db;
+
+	if (other) {
+		int r = container_find(g, other, &f, e);
+		if (r < 0)
+			return r;
+		record = f.record;
+	}
+	int r = endpoints_plan(g, record, plan, e);
+	if (r == 0)
+		r = engine_db(g, &db, e);
+	return r < 0 ? r : endpoints_of_container(db, json_str(record, "Id"), note_network, ret, e);
+}
+
 static int measure(struct engine *g, const struct found *f, const struct look *look, const char *look_error,
 	json_t **ret, struct err *e)
 {
 	_cleanup_free_ char *dir = str_fmt("%s/containers/%s", g->root, f->row.id);
+	_cleanup_free_ char *ruleset = path_join(g->data_dir, "ruleset.nft");
 	_cleanup_(others_done) struct others others = {0};
-	_cleanup_close_ int netns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	struct networks networks = {.engine = g, .probe.netns = -1};
 	struct plan plan = {0};
-	const struct audit_origin origins[] = {{.name = "host", .netns = netns}};
-	int r = dir ? find_others(g, &others, e) : err_nomem(e);
 
+	int r = dir && ruleset ? find_others(g, &others, e) : err_nomem(e);
 	if (r == 0)
-		r = engine_plan(g, f->record, &plan, e);
+		r = find_networks(g, f->record, &plan, &networks, e);
 	if (r == 0) {
 		const struct audit_host host = {.proc = "/proc",
 			.sys = "/sys",
 			.libexec_dir = g->libexec_dir,
+			.ruleset = ruleset,
 			.others = others.v,
 			.others_len = others.len};
 		const struct audit_target target = {.id = f->row.id,
 			.name = f->row.name,
-			.isolation = isolation_name(record_isolation(f->record)),
 			.monitor = f->live.monitor,
 			.pid = f->live.pid,
 			.dir = dir,
@@ -104,11 +158,13 @@ static int measure(struct engine *g, const struct found *f, const struct look *l
 			.look_error = look_error,
 			.interfaces = plan.interfaces,
 			.interfaces_len = plan.interfaces_len,
-			.origins = origins,
-			.origins_len = sizeof(origins) / sizeof(*origins)};
+			.neighbour = open_neighbour,
+			.neighbour_done = close_neighbour,
+			.neighbour_data = &networks};
 		r = audit_measure(&host, &target, ret, e);
 	}
 	plan_done(&plan);
+	strv_free(networks.ids);
 	return r;
 }
 
