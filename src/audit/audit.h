@@ -53,5 +53,5 @@ struct audit_host {
 /* Measures everything: an array of {"Key", "Title", "Result": "holds" | "fails" | "unknown" | "info", "Value", "Evidence": [...], "Why"}. */
 int audit_measure(const struct audit_host *h, const struct audit_target *t, json_t **ret, struct err *e);
 
-/* The keys in the order of the rows; NULL beyond the last. */
+/* The keys of the statements that can hold, in the order of the rows; NULL beyond the last. */
 const char *audit_key(size_t i);

@@ -261,7 +261,7 @@ void measure_boundary(struct audit *a, struct finding *f)
 	}
 	f->result = FINDING_FAILS;
 	if (!machines || !cpus) {
-		finding_value(f, "emulation (%s): none", *asked ? asked : "QEMU's default");
+		finding_value(f, "emulation (%s), not the processor", *asked ? asked : "QEMU's default");
 		finding_because(f, "the guest is emulated, for which QEMU's authors give no security promise");
 	} else {
 		finding_value(f, "KVM is open, but '%s' was asked for", asked);

@@ -106,7 +106,7 @@ void measure_inbound(struct audit *a, struct finding *f)
 		finding_value(f, "%zu let others in, %zu ports are held by its monitor", open, listeners);
 	else
 		finding_value(f, "none lets others in");
-	finding_note(f, "%zu elements bind its ports or close them", other); %zu ports held by its monitor", open, other, listeners);
+	finding_note(f, "%zu elements bind its ports or close them", other);
 	if (on_host_network(a)) {
 		f->result = FINDING_FAILS;
 		finding_because(f, "it is in the host's network namespace, where nothing has to be let in");

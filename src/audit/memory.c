@@ -3,7 +3,7 @@
  * the file's device and inode, and pages that the kernel has merged (KSM).
  *
  * A file below an overlay has the overlay's device, which each container has of its own: there the layer that holds it is looked up, as the pages are that
- * file's. A virtual machine monitor's program and libraries are not the container's memory; what they share is told, and does not count.
+ * file's. What a virtual machine monitor runs and reads (its program, libraries, boot files) is not the container's memory; it is told, and does not count.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "audit/audit-private.h"
 #include "base/fd.h"
@@ -21,8 +22,9 @@ enum { SMAPS_MAX = 64 << 20, LAYERS_MAX = 512 };
 struct mapping {
 	uint64_t dev, ino;
 	uint64_t resident_kb;
-	bool shared;  /* MAP_SHARED */
-	bool program; /* a virtual machine monitor's program or library */
+	bool shared; /* MAP_SHARED */
+	bool writable;
+	bool program; /* what a virtual machine monitor runs or reads */
 	char path[256];
 	const struct audit_other *other; /* NULL: the target's */
 };
@@ -113,6 +115,7 @@ static bool parse_header(const char *line, struct mapping *m)
 	m->dev = makedev(maj, min);
 	m->ino = ino;
 	m->shared = perms[3] == 's';
+	m->writable = perms[1] == 'w';
 	if (path)
 		snprintf(m->path, sizeof(m->path), "%s", line + path);
 	return true;
@@ -143,10 +146,12 @@ static struct mapping *begin(
 		return NULL;
 	if (mounts)
 		resolve_overlay(mounts, &m);
+	m.program = vm && !m.shared && (!m.writable || in_root(dir, &m));
 	at = find_mapping(l, from, &m);
-	if (at)
+	if (at) {
+		at->program = at->program && m.program;
 		return at;
-	m.program = vm && !m.shared && in_root(dir, &m);
+	}
 	at = add(l);
 	if (at)
 		*at = m;
@@ -181,18 +186,17 @@ static void read_process(
 	}
 }
 
-static bool is_vmm_name(const struct host_process *p)
-{
-	return str_starts(p->comm, "qemu-system") || str_starts(p->comm, "virtiofsd");
-}
-
 /* ---- all of them ---- */
 
-struct shared_memory {
-	uint64_t counted_kb, program_kb;
+struct memory {
+	struct mappings all;
+	size_t own, others; /* processes */
+	size_t told;        /* of its own, those whose merged pages the kernel tells */
+	unsigned long long merged_kb;
+	uint64_t shared_kb, program_kb;
 };
 
-static void note_shared(struct finding *f, const struct mapping *m, const struct mapping *o, struct shared_memory *sum)
+static void note_shared(struct finding *f, const struct mapping *m, const struct mapping *o, struct memory *sum)
 {
 	if (m->program) {
 		sum->program_kb += m->resident_kb;
@@ -200,8 +204,9 @@ static void note_shared(struct finding *f, const struct mapping *m, const struct
 	}
 	finding_note(f, "%s (%u:%u %llu): %llu kB resident, %s, also mapped by container %s",
 		*m->path ? m->path : "memory", major(m->dev), minor(m->dev), (unsigned long long)m->ino,
-		(unsigned long long)m->resident_kb, m->shared ? "shared writes" : "private writes", o->other->name);
-	sum->counted_kb += m->resident_kb;
+		(unsigned long long)m->resident_kb, m->shared ? "writes are shared" : "copied when written",
+		o->other->name);
+	sum->shared_kb += m->resident_kb;
 }
 
 static int compare(const void *x, const void *y)
@@ -215,19 +220,31 @@ static int compare(const void *x, const void *y)
 	return (a->other != NULL) - (b->other != NULL);
 }
 
-/* Sorted by file, the target's come before the others'. */
-static void match(struct finding *f, struct mappings *l, struct shared_memory *sum)
+static bool same_file(const struct mapping *a, const struct mapping *b)
 {
+	return a->dev == b->dev && a->ino == b->ino;
+}
+
+/* Sorted by file, the target's come before the others'. Its processes share among themselves: the one that has most of a file stands for all. */
+static void match(struct finding *f, struct memory *sum)
+{
+	struct mappings *l = &sum->all;
+	size_t next;
+
 	if (l->len)
 		qsort(l->v, l->len, sizeof(*l->v), compare);
-	for (size_t i = 0; i < l->len; i++) {
-		size_t k = i + 1;
-		if (l->v[i].other)
-			continue;
-		while (k < l->len && l->v[k].dev == l->v[i].dev && l->v[k].ino == l->v[i].ino && !l->v[k].other)
-			k++;
-		if (k < l->len && l->v[k].dev == l->v[i].dev && l->v[k].ino == l->v[i].ino)
-			note_shared(f, &l->v[i], &l->v[k], sum);
+	for (size_t i = 0; i < l->len; i = next) {
+		struct mapping *most = &l->v[i];
+		size_t k = i;
+		for (; k < l->len && same_file(&l->v[k], &l->v[i]) && !l->v[k].other; k++) {
+			bool program = most->program && l->v[k].program;
+			most = l->v[k].resident_kb > most->resident_kb ? &l->v[k] : most;
+			most->program = program;
+		}
+		if (k > i && k < l->len && same_file(&l->v[k], &l->v[i]))
+			note_shared(f, most, &l->v[k], sum);
+		for (next = k; next < l->len && same_file(&l->v[next], &l->v[i]); next++)
+			;
 	}
 }
 
@@ -243,64 +260,66 @@ static bool merged_pages(const struct audit *a, const struct host_process *p, un
 	return true;
 }
 
-static void read_all(struct audit *a, struct finding *f, struct mappings *l, unsigned long long *merged, size_t *others)
+static void read_all(struct audit *a, struct memory *m)
 {
 	unsigned long long pages;
-	size_t told = 0, mine = 0;
 
 	for (size_t i = 0; i < a->snap.len; i++) {
 		const struct host_process *p = &a->snap.v[i];
 		bool vm = is_vm_process(a, p);
 		if (vm || a->how[i]) {
-			read_process(a, p, NULL, vm, l);
-			mine++;
+			read_process(a, p, NULL, vm, &m->all);
+			m->own++;
 			if (merged_pages(a, p, &pages)) {
-				told++;
-				*merged += pages;
+				m->told++;
+				m->merged_kb += pages * (unsigned long)sysconf(_SC_PAGESIZE) / 1024;
 			}
 			continue;
 		}
 		const struct audit_other *o = other_of(a, p);
 		if (o && p->pid != o->monitor) {
-			read_process(a, p, o, is_vmm_name(p), l);
-			(*others)++;
+			read_process(a, p, o, false, &m->all);
+			m->others++;
 		}
 	}
-	finding_note(f, "compared the mappings of %zu processes with those of %zu processes of other containers", mine,
-		*others);
-	if (told)
-		finding_note(f, "KSM has merged %llu pages of it", *merged);
+}
+
+static void note_scope(struct finding *f, const struct memory *m)
+{
+	if (m->program_kb)
+		finding_note(f,
+			"%llu kB of its virtual machine monitor's program, libraries and boot files are shared with "
+			"others",
+			(unsigned long long)m->program_kb);
+	if (m->told)
+		finding_note(f, "KSM has merged %llu kB of it", m->merged_kb);
 	else
 		finding_note(f, "the kernel does not tell of a process what KSM has merged");
+	finding_note(f, "compared the mappings of %zu processes with those of %zu processes of other containers",
+		m->own, m->others);
 }
 
 void measure_memory(struct audit *a, struct finding *f)
 {
-	struct mappings l = {0};
-	struct shared_memory sum = {0};
-	unsigned long long merged = 0;
-	size_t others = 0;
+	struct memory m = {0};
 	char size[16];
 
-	read_all(a, f, &l, &merged, &others);
-	match(f, &l, &sum);
-	if (sum.program_kb)
-		finding_note(f,
-			"its virtual machine monitor's own program and libraries: %llu kB are shared with others",
-			(unsigned long long)sum.program_kb);
-	if (sum.counted_kb || merged) {
-		finding_value(f, "%s", human_size((double)(sum.counted_kb * 1024 + merged * 4096), size));
+	read_all(a, &m);
+	match(f, &m);
+	note_scope(f, &m);
+	if (m.shared_kb || m.merged_kb) {
+		finding_value(f, "%s", human_size((double)(m.shared_kb + m.merged_kb) * 1024, size));
 		f->result = FINDING_FAILS;
-		if (sum.counted_kb)
+		if (m.shared_kb)
 			finding_because(f, "files or memory are mapped by it and by other containers");
-		if (merged)
+		if (m.merged_kb)
 			finding_because(f, "KSM has merged pages of it with equal ones");
-	} else if (l.failed || l.unread) {
-		finding_unknown(f, "the mappings of %zu processes could not be read", l.unread);
+	} else if (m.all.unread) {
+		finding_unknown(f, "the mappings of %zu processes could not be read", m.all.unread);
 	} else {
-		finding_value(f, "none%s", sum.program_kb ? ", save the virtual machine monitor's program" : "");
+		finding_value(f, "none%s", m.program_kb ? ", save what its virtual machine monitor runs" : "");
 		f->result = FINDING_HOLDS;
 	}
-	f->failed = f->failed || l.failed;
-	free(l.v);
+	f->failed = f->failed || m.all.failed;
+	free(m.all.v);
 }

@@ -189,3 +189,8 @@ int engine_audit(struct engine *g, const char *ref, json_t **ret, struct err *e)
 		isolation_name(record_isolation(f.record)), "Statements", statements);
 	return *ret ? 0 : err_nomem(e);
 }
+
+const char *engine_audit_key(size_t i)
+{
+	return audit_key(i);
+}
