@@ -57,6 +57,10 @@ int audit_measure(const struct audit_host *h, const struct audit_target *t, json
 		return err_errno(e, r, "read %s", h->proc);
 	}
 	r = rows ? members_find(&a) : -ENOMEM;
+	if (r == 0 && !a.monitor) {
+		json_decref(rows);
+		return err_set(e, ESRCH, "container %s is not running", t->name);
+	}
 	for (size_t i = 0; r == 0 && i < STATEMENTS; i++) {
 		struct finding f = {0};
 		statements[i].measure(&a, &f);

@@ -24,6 +24,12 @@ struct audit_other {
 	pid_t monitor;
 };
 
+/* Somebody else on a network of the container's. */
+struct audit_neighbour {
+	int netns;               /* its network namespace, a descriptor */
+	const char *gateways[2]; /* what it reaches if its own place on the network works; NULL: none */
+};
+
 /* The container in question; strings and descriptors are the caller's. */
 struct audit_target {
 	const char *id, *name;
@@ -35,8 +41,8 @@ struct audit_target {
 	const char *look_error;
 	const struct plan_interface *interfaces;
 	size_t interfaces_len;
-	/* A neighbour on the network of one of the interfaces, for as long as it takes: *ret_netns is borrowed until done is called. */
-	int (*neighbour)(void *data, size_t interface, int *ret_netns, struct err *e);
+	/* A neighbour on the network of one of the interfaces, for as long as it takes: *ret is borrowed until done is called. */
+	int (*neighbour)(void *data, size_t interface, struct audit_neighbour *ret, struct err *e);
 	void (*neighbour_done)(void *data);
 	void *neighbour_data;
 };

@@ -132,8 +132,9 @@ void measure_mounts(struct audit *a, struct finding *f)
 		f->result = FINDING_FAILS;
 		finding_because(f, "the host's kernel has mounts of the container%s",
 			c.elsewhere ? ", some outside of its own namespaces" : "");
-	} else if (unread) {
-		finding_unknown(f, "none was found, but %zu mount namespaces could not be read", unread);
+	} else if (unread || !all) {
+		finding_unknown(
+			f, "none was found, but %zu mount namespaces could not be read", all ? unread : (size_t)1);
 	} else {
 		f->result = FINDING_HOLDS;
 	}

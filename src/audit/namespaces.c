@@ -103,6 +103,15 @@ static bool is_seen(const struct walk *w, uint64_t id)
 	return false;
 }
 
+static void walk_process(struct walk *w, const struct host_process *p)
+{
+	if (!p->ns[NS_MNT] || is_seen(w, p->ns[NS_MNT]))
+		return;
+	_cleanup_close_ int dir = snapshot_dir(&w->audit->snap, p->pid);
+	if (dir >= 0)
+		read_of_process(w, dir, p->ns[NS_MNT], p);
+}
+
 /* A thread may have left the namespace of its process. */
 static void walk_threads(struct walk *w, const struct host_process *p)
 {
@@ -220,12 +229,26 @@ static void walk_list(struct walk *w, unsigned long direction)
 		close(fd);
 }
 
+static bool still_there(const struct audit *a, const struct host_process *p)
+{
+	_cleanup_close_ int dir = snapshot_dir(&a->snap, p->pid);
+	char link[64];
+
+	return dir >= 0 && link_read(dir, "ns/mnt", link, sizeof(link)) && ns_parse(link) == p->ns[NS_MNT];
+}
+
 size_t mount_namespaces_each(struct audit *a, namespace_fn *fn, void *data, size_t *ret_unread)
 {
 	struct walk w = {.audit = a, .fn = fn, .data = data};
 
-	for (size_t i = 0; i < a->snap.len; i++)
+	for (size_t i = 0; i < a->snap.len; i++) {
+		walk_process(&w, &a->snap.v[i]);
 		walk_threads(&w, &a->snap.v[i]);
+	}
+	/* the namespaces of processes that are there and could not be read */
+	for (size_t i = 0; i < a->snap.len; i++)
+		if (a->snap.v[i].ns[NS_MNT] && !is_seen(&w, a->snap.v[i].ns[NS_MNT]) && still_there(a, &a->snap.v[i]))
+			w.unread += note_seen(&w, a->snap.v[i].ns[NS_MNT]);
 	walk_pinned(&w);
 	walk_list(&w, NEXT_MOUNT_NAMESPACE);
 	walk_list(&w, PREVIOUS_MOUNT_NAMESPACE);

@@ -15,7 +15,7 @@
 #include "audit/reach.h"
 #include "base/rtnl.h"
 
-enum { PLACES_MAX = 64, FIRST_UNUSED_PORT = 33434 };
+enum { PLACES_MAX = 64, FIRST_UNUSED_PORT = 33434, READY_TRIES = 5 };
 
 /* An address of the container's. */
 struct place {
@@ -207,21 +207,46 @@ static void try_from_host(struct reaching *r, const struct look *l)
 		note_failure(r, "the host", &e);
 }
 
+/* A new port of a bridge may need a second before it carries anything: what it would find silent until then would mean nothing. */
+static int wait_until_ready(const struct audit_neighbour *n, struct err *e)
+{
+	struct attempt pings[2];
+	size_t len = 0, answered = 0;
+
+	for (size_t i = 0; i < 2; i++) {
+		pings[len] = (struct attempt){.kind = ATTEMPT_PING};
+		len += n->gateways[i] && address_parse(n->gateways[i], &pings[len].to) == 0;
+	}
+	for (int tries = 0; answered < len && tries < READY_TRIES; tries++) {
+		for (size_t i = 0; i < len; i++)
+			pings[i].reach = REACH_NOT_TRIED;
+		int r = reach_try(n->netns, pings, len, e);
+		if (r < 0)
+			return r;
+		answered = 0;
+		for (size_t i = 0; i < len; i++)
+			answered += pings[i].reach == REACH_ANSWERED;
+	}
+	return answered == len ? 0 : err_set(e, EHOSTUNREACH, "not even the network's gateway answers");
+}
+
 /* A neighbour is on one network: it tries the addresses there. */
 static void try_from_neighbour(struct audit *a, struct reaching *r, size_t interface)
 {
 	const struct audit_target *t = a->target;
 	size_t from = r->len;
 	struct err e = ERR_INIT;
-	int netns = -1;
+	struct audit_neighbour n = {.netns = -1};
 
-	int done = t->neighbour ? t->neighbour(t->neighbour_data, interface, &netns, &e)
+	int done = t->neighbour ? t->neighbour(t->neighbour_data, interface, &n, &e)
 				: err_set(&e, ENOTSUP, "no neighbour can be made");
 	if (done == 0) {
 		for (size_t i = 0; i < r->places_len; i++)
 			if (r->places[i].interface == interface)
 				add_trials(r, t->look, &r->places[i], true);
-		done = reach_try(netns, r->attempts + from, r->len - from, &e);
+		done = wait_until_ready(&n, &e);
+		if (done == 0)
+			done = reach_try(n.netns, r->attempts + from, r->len - from, &e);
 		t->neighbour_done(t->neighbour_data);
 	}
 	if (done < 0)

@@ -77,8 +77,10 @@ int report_table(FILE *f, const json_t *report, bool no_trunc)
 			fputc('\n', f);
 		print_title(f, audit);
 		json_array_foreach(json_object_get(audit, "Statements"), k, s) {
+			const char *value = text_of(s, "Value");
+			_cleanup_free_ char *cut = row_ellipsis(value, REPORT_WIDTH - KEY_WIDTH - RESULT_WIDTH);
 			fprintf(f, "%-*s%-*s%s\n", KEY_WIDTH, text_of(s, "Key"), RESULT_WIDTH, text_of(s, "Result"),
-				text_of(s, "Value"));
+				no_trunc || !cut ? value : cut);
 			if (no_trunc)
 				print_whole(f, s);
 			else

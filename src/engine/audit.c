@@ -78,8 +78,9 @@ static int find_others(struct engine *g, struct others *ret, struct err *e)
 
 struct networks {
 	struct engine *engine;
-	char **ids; /* in the order of the plan's interfaces */
-	struct engine_probe probe;
+	char **ids;                /* in the order of the plan's interfaces */
+	struct engine_probe probe; /* the neighbour, and the network it is on */
+	struct network_row row;
 };
 
 static int note_network(void *data, const struct endpoint_row *p, struct err *e)
@@ -89,15 +90,22 @@ static int note_network(void *data, const struct endpoint_row *p, struct err *e)
 	return strv_push(&n->ids, p->network) < 0 ? err_nomem(e) : 0;
 }
 
-static int open_neighbour(void *data, size_t interface, int *ret_netns, struct err *e)
+static int open_neighbour(void *data, size_t interface, struct audit_neighbour *ret, struct err *e)
 {
 	struct networks *n = data;
+	struct db *db;
 
 	if (interface >= strv_len(n->ids))
 		return err_set(e, ENOENT, "the network of interface %zu is not known", interface);
-	int r = engine_probe_open(n->engine, n->ids[interface], &n->probe, e);
+	int r = engine_db(n->engine, &db, e);
 	if (r == 0)
-		*ret_netns = n->probe.netns;
+		r = networks_find(db, n->ids[interface], &n->row, e);
+	if (r == 0)
+		r = engine_probe_open(n->engine, n->ids[interface], &n->probe, e);
+	if (r == 0)
+		*ret = (struct audit_neighbour){.netns = n->probe.netns,
+			.gateways = {str_empty(n->row.gateway4) ? NULL : n->row.gateway4,
+				str_empty(n->row.gateway6) ? NULL : n->row.gateway6}};
 	return r;
 }
 
@@ -107,6 +115,7 @@ static void close_neighbour(void *data)
 
 	engine_probe_close(n->engine, &n->probe);
 	n->probe.netns = -1;
+	network_row_done(&n->row);
 }
 
 /* A container in another's network namespace has that one's interfaces. */
@@ -165,6 +174,7 @@ static int measure(struct engine *g, const struct found *f, const struct look *l
 	}
 	plan_done(&plan);
 	strv_free(networks.ids);
+	network_row_done(&networks.row);
 	return r;
 }
 
