@@ -16,7 +16,7 @@
 #include "base/fd.h"
 #include "base/hash.h"
 
-enum { DIGEST_MAX = 128 * 1024 };
+enum { DIGEST_MAX = 128 * 1024, OUTPUT_MAX = 16 << 20 };
 
 extern char **environ;
 
@@ -62,7 +62,7 @@ int proc_digest(int dir, uint64_t *ret)
 	for (size_t i = 0; i < 2; i++) {
 		_cleanup_buf_ struct buf b = {0};
 		int r = file_read(dir, files[i], DIGEST_MAX, &b);
-		if (r < 0 && r != -EFBIG)
+		if (r < 0 && r != -EFBIG && r != -ESRCH) /* ESRCH: no memory of its own, or none any more */
 			return r;
 		hash = hash_add(hash, b.data, b.len < DIGEST_MAX ? b.len : DIGEST_MAX);
 		hash = hash_add(hash, "", 1);
@@ -162,7 +162,7 @@ static int run(char *const argv[], int in, struct buf *out, struct err *e)
 		return err_errno(e, r, "%s", program);
 	}
 	if (out) {
-		if (fd_read_to_end(p[0], 1 << 20, out) == -EFBIG)
+		if (fd_read_to_end(p[0], OUTPUT_MAX, out) == -EFBIG)
 			kill(pid, SIGKILL);
 		close_fd(&p[0]);
 	}

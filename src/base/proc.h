@@ -19,7 +19,7 @@ int proc_digest(int dir, uint64_t *ret);
 /* user + system time of a process so far, in milliseconds. */
 int proc_cpu_ms(pid_t pid, uint64_t *ret);
 
-/* Runs argv[0] (found by PATH) with stdin from /dev/null; its stdout and stderr go to *out when given (up to 1 MiB), else to /dev/null. Waits.
+/* Runs argv[0] (found by PATH) with stdin from /dev/null; its stdout and stderr go to *out when given (up to 16 MiB), else to /dev/null. Waits.
  * Returns its exit status 0..255, 128+n for a signal, or a negative errno with *e set if it could not be run. */
 int proc_run(char *const argv[], struct buf *out, struct err *e);
 int proc_run_input(

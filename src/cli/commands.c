@@ -5,6 +5,7 @@
 
 const struct command *const commands[] = {
 	&cmd_attach,
+	&cmd_audit,
 	&cmd_create,
 	&cmd_doctor,
 	&cmd_exec,
@@ -32,7 +33,7 @@ const struct command *const commands[] = {
 
 const struct command_group command_groups[] = {
 	{"container", "Manage containers",
-		{{"attach", &cmd_attach}, {"create", &cmd_create}, {"exec", &cmd_exec},
+		{{"attach", &cmd_attach}, {"audit", &cmd_audit}, {"create", &cmd_create}, {"exec", &cmd_exec},
 			{"inspect", &cmd_container_inspect}, {"kill", &cmd_kill}, {"logs", &cmd_logs}, {"ls", &cmd_ps},
 			{"list", &cmd_ps}, {"ps", &cmd_ps}, {"port", &cmd_port}, {"rename", &cmd_rename},
 			{"rm", &cmd_rm}, {"run", &cmd_run}, {"start", &cmd_start}, {"stats", &cmd_stats},

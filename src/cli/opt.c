@@ -104,7 +104,7 @@ int opts_parse(struct opts *p, const struct opt *const tables[], char *argv[], b
 {
 	bool only_args = false;
 
-	*p = (struct opts){.given = json_object(), .body = json_object()};
+	*p = (struct opts){.given = json_object(), .body = json_object(), .stop = stop};
 	for (size_t i = 0; tables && i < OPT_TABLES && tables[i]; i++)
 		p->tables[i] = tables[i];
 	p->args = calloc(strv_len(argv) + 1, sizeof(*p->args));
@@ -114,7 +114,7 @@ int opts_parse(struct opts *p, const struct opt *const tables[], char *argv[], b
 		const char *a = *argv;
 		if (only_args || *a != '-' || !a[1]) {
 			p->args[p->args_len++] = *argv;
-			only_args |= stop;
+			only_args |= p->stop;
 			continue;
 		}
 		if (!strcmp(a, "--")) {

@@ -40,6 +40,7 @@ struct opts {
 	char **args; /* what is not an option; the strings are argv's */
 	int args_len;
 	bool help;
+	bool stop; /* options end at the first argument; a set function may say so */
 };
 
 /* Reads argv (without the command's name). With `stop` the options end at the first argument. -EINVAL with

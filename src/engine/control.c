@@ -182,7 +182,7 @@ static int take_for_removal(
 				"removal or force remove",
 				f->row.id);
 		r = monitor_wait(f, MONITOR_KILL, NULL, 0, &status, e);
-		if (r < 0 && r != -ESRCH)
+		if (r < 0 && r != -ESRCH && r != -EINTR) /* EINTR: it was about to start */
 			return r;
 		memcpy(id, f->row.id, sizeof(id));
 		found_done(f);

@@ -83,6 +83,11 @@ int engine_rename(struct engine *g, const char *ref, const char *name, struct er
 int engine_top(struct engine *g, const char *ref, json_t **ret, struct err *e);
 int engine_stats(struct engine *g, const char *ref, json_t **ret, struct err *e);
 
+/* What can be seen of a running container from the host, measured now: {"Container", "Name", "Isolation", "Statements": [{"Key", "Title", "Result":
+ * "holds" | "fails" | "unknown" | "info", "Value", "Evidence": [...], "Why"}]}. */
+int engine_audit(struct engine *g, const char *ref, json_t **ret, struct err *e);
+const char *engine_audit_key(size_t i); /* the keys of what can hold; NULL beyond the last */
+
 /* GET /containers/json: array, newest first. filters: {"isolation": ["hyperv"], "status": [...], "name": [...], "id", "label", "ancestor", "exited"...} */
 int engine_list(struct engine *g, bool all, const json_t *filters, json_t **ret, struct err *e);
 int engine_inspect(struct engine *g, const char *ref, bool size, json_t **ret, struct err *e);
