@@ -22,8 +22,9 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/proc.h"
 
-enum { DEADLINE_MS = 1000, BATCH = 400, ECHO_ID = 0xca15 };
+enum { DEADLINE_MS = 1000, BATCH = 400 };
 
 static socklen_t make_address(const struct attempt *a, struct sockaddr_storage *ret)
 {
@@ -85,7 +86,7 @@ static ssize_t send_echo(int fd, const struct attempt *a, uint16_t number)
 	/* both versions have type, code, checksum, id, sequence; the kernel makes ICMPv6's sum */
 	struct icmphdr h = {.type = a->to.family == AF_INET ? ICMP_ECHO : ICMP6_ECHO_REQUEST};
 
-	h.un.echo.id = htons(ECHO_ID);
+	h.un.echo.id = htons(a->echo_id);
 	h.un.echo.sequence = htons(number);
 	h.checksum = checksum(&h, sizeof(h));
 	return send(fd, &h, sizeof(h), 0);
@@ -123,7 +124,7 @@ static bool is_echo(const struct attempt *a, const uint8_t *p, size_t n, uint16_
 		return false;
 	memcpy(&h, p + at, sizeof(h));
 	return h.type == (a->to.family == AF_INET ? ICMP_ECHOREPLY : ICMP6_ECHO_REPLY) &&
-		ntohs(h.un.echo.id) == ECHO_ID && ntohs(h.un.echo.sequence) == number;
+		ntohs(h.un.echo.id) == a->echo_id && ntohs(h.un.echo.sequence) == number;
 }
 
 /* Something has happened on the socket: whether the attempt has its result. */
@@ -186,6 +187,10 @@ static __attribute__((noreturn)) void child(int netns, struct attempt *v, size_t
 		l.rlim_cur = l.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &l);
 	}
+	/* one that was used lately would pass for an answer to that ping, where a packet filter knows connections */
+	for (size_t i = 0; i < n; i++)
+		if (random_bytes(&v[i].echo_id, sizeof(v[i].echo_id)) < 0)
+			_exit(1);
 	for (size_t i = 0; i < n; i += BATCH)
 		run_batch(v + i, n - i < BATCH ? n - i : BATCH, (uint16_t)i);
 	for (size_t i = 0; i < n; i++)

@@ -237,7 +237,7 @@ s = socket.create_server(("0.0.0.0", 6600)); print("up", flush=True); time.sleep
 
 @test "mistakes are told before anything is made" {
 	local before
-	before=$(nft list ruleset | md5sum; ip -br link)
+	before=$(nft list ruleset | md5sum; ip -br link | grep ^caisson)
 	caisson network create --subnet 10.91.0.0/24 fixed > /dev/null
 	expect() { # expect TEXT COMMAND...
 		local text=$1
@@ -262,7 +262,7 @@ s = socket.create_server(("0.0.0.0", 6600)); print("up", flush=True); time.sleep
 	expect 'already exists in network bridge' network connect bridge web
 	expect 'must be "open" or "closed"' run --rm --network-policy=ajar "$IMAGE" true
 	caisson network rm fixed > /dev/null
-	is "$(nft list ruleset | md5sum; ip -br link)" "$before"
+	is "$(nft list ruleset | md5sum; ip -br link | grep ^caisson)" "$before"
 	run -0 caisson ps -aq --filter name=fixed
 	is "$output" ''
 }
