@@ -110,6 +110,7 @@ int engine_container_ended(
 /* Makes or removes the host's end of an interface, as isolate_events.attach and detach say (engine/netup.c). */
 int engine_port_attach(const struct plan_interface *f, pid_t pid, const char *parked, int *ret_tap, struct err *e);
 int engine_port_detach(const char *port, bool park, struct err *e);
+void engine_port_drop(unsigned index); /* one that may have gone already */
 
 /* ---- images (engine/images.c): front to image/ ---- */
 

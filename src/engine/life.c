@@ -102,7 +102,7 @@ int container_sweep(struct engine *g, const char *id, const json_t *record, stru
 {
 	_cleanup_close_ int dir = -1;
 
-	netup_stop(g, id);
+	netup_sweep(g, id);
 	container_dir(g, id, &dir);
 	int r = isolation_sweep(record_isolation(record), &g->host, id,
 		json_str(json_object_get(record, "HostConfig"), "CgroupParent"), dir);

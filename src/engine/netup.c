@@ -404,6 +404,22 @@ int netup_stop(struct engine *g, const char *id)
 	return r;
 }
 
+int netup_sweep(struct engine *g, const char *id)
+{
+	_cleanup_buf_ struct buf elements = {0};
+	struct err none;
+
+	if (elements_like(g, id, FIREWALL_PORTS " ", &elements) < 0)
+		return -ENOMEM;
+	int r = netup_stop(g, id);
+	_cleanup_strv_ char **words = strv_split(elements.data ? elements.data : "", " \n\"");
+	strv_foreach(word, words) {
+		if (str_starts(word, NET_PORT_PREFIX))
+			link_port_remove(word, &none);
+	}
+	return r;
+}
+
 /* ---- one network of a running container, and a probe ---- */
 
 struct probing {
@@ -518,4 +534,9 @@ int engine_port_attach(const struct plan_interface *f, pid_t pid, const char *pa
 int engine_port_detach(const char *port, bool park, struct err *e)
 {
 	return park ? link_tap_park(port, e) : link_port_remove(port, e);
+}
+
+void engine_port_drop(unsigned index)
+{
+	link_drop(index);
 }

@@ -27,5 +27,7 @@ int netup_rename(struct engine *g, const struct found *f, struct err *e); /* f h
 /* Puts right what has gone from under running containers: the tables, a name server. For commands that only look. */
 int networks_check(struct engine *g, struct err *e);
 json_t *netup_elements_json(
-	struct engine *g, const char *id);        /* ["FAMILY SET ELEMENT"...]: what the rules have of a container */
+	struct engine *g, const char *id); /* ["FAMILY SET ELEMENT"...]: what the rules have of a container */
+int netup_sweep(
+	struct engine *g, const char *id); /* the same, and the interfaces, for a container whose monitor was killed */
 int netup_stop(struct engine *g, const char *id); /* also for a container that has nothing up */

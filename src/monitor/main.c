@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <malloc.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -39,6 +40,9 @@ struct options {
 struct monitor {
 	struct engine *engine;
 	const char *id;
+	unsigned *
+		ports; /* index of every port that was made: its name may be the next run's by the time it is removed */
+	size_t ports_len;
 };
 
 static void on_running(void *data, pid_t pid, const char *accel)
@@ -65,8 +69,27 @@ static void on_ended(void *data, const struct container_end *end)
 static int on_attach(
 	void *data, const struct plan_interface *f, pid_t pid, const char *parked, int *ret_tap, struct err *e)
 {
-	(void)data;
-	return engine_port_attach(f, pid, parked, ret_tap, e);
+	struct monitor *m = data;
+	unsigned *ports = reallocarray(m->ports, m->ports_len + 1, sizeof(*ports));
+
+	if (!ports)
+		return err_nomem(e);
+	m->ports = ports;
+	int r = engine_port_attach(f, pid, parked, ret_tap, e);
+	if (r == 0)
+		ports[m->ports_len++] = if_nametoindex(f->port);
+	return r;
+}
+
+/*
+ * A port goes with its container's network namespace, but that stays as long as the kernel tries to end a connection that a killed workload has
+ * left, for minutes. Removing it waits for a grace period of the kernel's: when everybody has been told of the end.
+ */
+static void remove_ports(struct monitor *m)
+{
+	for (size_t i = 0; i < m->ports_len; i++)
+		engine_port_drop(m->ports[i]);
+	free(m->ports);
 }
 
 static int on_detach(void *data, const char *port, bool park, struct err *e)
@@ -215,6 +238,7 @@ static int run(const struct options *o, struct err *e)
 	};
 	if (r == 0)
 		r = container_run(&how, e);
+	remove_ports(&m);
 	plan_done(&plan);
 	engine_free(m.engine);
 	return r;

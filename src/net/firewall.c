@@ -86,7 +86,7 @@ static int address6_elements(const struct endpoint_row *p, const struct address 
 int firewall_endpoint_elements(const struct endpoint_row *p, struct buf *b)
 {
 	struct address a;
-	int r = buf_addf(b, "bridge macs \"%s\" . %s\n", p->port, p->mac);
+	int r = buf_addf(b, FIREWALL_PORTS " \"%s\" . %s\n", p->port, p->mac);
 
 	if (r == 0 && !str_empty(p->address4))
 		r = buf_addf(b, "bridge addresses4 \"%s\" . %s . %s\n", p->port, p->mac, p->address4);

@@ -27,6 +27,7 @@ int firewall_publish_elements(
 
 /* What `address` asks for names goes to a name server of its own. */
 #define FIREWALL_RESOLVERS "inet resolvers" /* how these lines begin */
+#define FIREWALL_PORTS     "bridge macs"    /* and those that name a port and its hardware address */
 int firewall_resolver_element(const char *address, const char *server, uint16_t port, struct buf *b);
 
 /* -ENOENT: the tables are missing (or an element that was to be removed is): firewall_rebuild is needed. */

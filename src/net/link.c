@@ -360,6 +360,14 @@ int link_port_join(const char *port, const char *bridge, struct err *e)
 	return r < 0 ? err_errno(e, r, "make %s a port of %s", port, bridge) : 0;
 }
 
+void link_drop(unsigned index)
+{
+	_cleanup_close_ int rtnl = rtnl_open();
+
+	if (rtnl >= 0 && index)
+		rtnl_link_delete(rtnl, index);
+}
+
 int link_port_remove(const char *port, struct err *e)
 {
 	return remove_link(port, e);

@@ -53,12 +53,12 @@ sqlite_address() {
 }
 
 @test "kill -9 of everything at once, the run directory gone: start works, then rm leaves nothing" {
-	caisson run -d --name victim -p 8081:80 "$IMAGE" sleep 1000 > /dev/null
+	server victim -p 8081:80
 	local pid
 	for pid in "$(monitor_of victim)" $(descendants "$(monitor_of victim)"); do kill -9 "$pid" 2> /dev/null || true; done
 	caisson start victim > /dev/null
 	status_is victim running
-	reach 127.0.0.1 8081
+	eventually 10 says 127.0.0.1:8081
 	remove_all
 	assert_nothing_left
 }
