@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import time
 
@@ -26,8 +27,8 @@ def output(argv, **kw):
     return done.stdout.strip()
 
 
-def make_root(where):
-    """A root file system of the static busybox: the folder, and the same as a tar."""
+def make_root(where, load):
+    """A root file system of the static busybox and the program `load`: the folder, and the same as a tar."""
     root, tar = os.path.join(where, "root"), os.path.join(where, "root.tar")
     busybox = shutil.which("busybox")
     if not busybox:
@@ -35,6 +36,7 @@ def make_root(where):
     for name in "bin etc proc sys dev tmp".split():
         os.makedirs(os.path.join(root, name), exist_ok=True)
     shutil.copy(busybox, os.path.join(root, "bin/busybox"))
+    shutil.copy(load, os.path.join(root, "bin/netload"))
     for applet in "sh true cat echo sleep ls".split():
         os.symlink("busybox", os.path.join(root, "bin", applet))
     with open(os.path.join(root, "etc/passwd"), "w") as f:
@@ -74,8 +76,19 @@ class Caisson(Engine):
                 os.symlink(there, f"{self.where}/data/{shared}")
         output(self.base() + ["import", self.tar, IMAGE])
 
-    def run(self, args, isolation="process"):
-        return self.base() + ["run", "--rm", "--network=none", f"--isolation={isolation}", IMAGE] + args, None
+    def run(self, args, isolation="process", network=False):
+        return self.base() + ["run", "--rm"] + ([] if network else ["--network=none"]) + [f"--isolation={isolation}", IMAGE] + args, None
+
+    def stop(self):
+        """Its name servers would stay for a minute."""
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as f:
+                    command = f.read().split(b"\0")
+            except OSError:
+                continue
+            if command[0] == b"caisson-dns" and any(self.where.encode() in a for a in command):
+                os.kill(int(pid), signal.SIGTERM)
 
     def version(self):
         return output([self.program, "--version"])
@@ -85,6 +98,8 @@ class Caisson(Engine):
 
 
 class Podman(Engine):
+    network = "none"
+
     def base(self):
         return ["podman", "--root", f"{self.where}/root", "--runroot", f"{self.where}/run", "--cgroup-manager=cgroupfs", "--events-backend=file"]
 
@@ -102,7 +117,7 @@ class Podman(Engine):
             once(*self.run(["true"]), log=f"{self.where}/log")
 
     def run(self, args):
-        return self.base() + ["run", "--rm", "--network=none"] + self.extra + [IMAGE] + args, None
+        return self.base() + ["run", "--rm", f"--network={self.network}"] + self.extra + [IMAGE] + args, None
 
     def version(self):
         return output(["podman", "--version"])
@@ -111,8 +126,14 @@ class Podman(Engine):
         subprocess.run(self.base() + ["system", "reset", "-f"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
 
 
+class PodmanNetwork(Podman):
+    """Its bridge; an engine of its own, as it may be that only this cannot run here."""
+
+    network = "podman"
+
+
 class Docker(Engine):
-    """A dockerd of its own, in a network namespace: nothing of it touches the host's network."""
+    """A dockerd of its own, in the namespace of the whole run."""
 
     daemon = None
 
@@ -122,10 +143,10 @@ class Docker(Engine):
         if not program or not os.path.exists(self.client):
             raise Failed("docker is not installed")
         self.env = dict(os.environ, DOCKER_HOST=f"unix://{self.where}/sock", DOCKER_CONFIG=self.where)
-        script = f"ip link set lo up; exec {program} --data-root {self.where}/data --exec-root {self.where}/exec -H unix://{self.where}/sock" \
-                 f" --pidfile {self.where}/pid --bridge=none --iptables=false"
+        command = [program, "--data-root", f"{self.where}/data", "--exec-root", f"{self.where}/exec", "-H", f"unix://{self.where}/sock",
+                   "--pidfile", f"{self.where}/pid"]
         with open(f"{self.where}/log", "w") as log:
-            self.daemon = subprocess.Popen(["unshare", "--net", "sh", "-c", script], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         end = time.monotonic() + 60
         while True:
             try:
@@ -139,8 +160,8 @@ class Docker(Engine):
         output([self.client, "import", self.tar, IMAGE], env=self.env)
         once(*self.run(["true"]), log=f"{self.where}/log-run")
 
-    def run(self, args):
-        return [self.client, "run", "--rm", "--network=none", IMAGE] + args, self.env
+    def run(self, args, network=False):
+        return [self.client, "run", "--rm"] + ([] if network else ["--network=none"]) + [IMAGE] + args, self.env
 
     def version(self):
         return output([self.client, "--version"])

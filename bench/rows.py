@@ -1,4 +1,4 @@
-"""What is measured and what it is to reach. A new row is a function here; a goal names two rows, or one and a time."""
+"""What is measured and what it is to reach. A new row is a line here; a goal names two rows, or one and a time."""
 
 # name, engine, how the command is made
 ROWS = [
@@ -8,6 +8,10 @@ ROWS = [
     ("docker run", "docker", lambda engine: engine.run(["true"])),
     ("crun run", "crun", lambda engine: engine.run(["true"])),
     ("runc run", "runc", lambda engine: engine.run(["true"])),
+    ("caisson process, network", "caisson", lambda engine: engine.run(["true"], "process", True)),
+    ("caisson hyperv, network", "caisson", lambda engine: engine.run(["true"], "hyperv", True)),
+    ("podman run, network", "podman-network", lambda engine: engine.run(["true"])),
+    ("docker run, network", "docker", lambda engine: engine.run(["true"], True)),
 ]
 
 # what the ratios are taken to
@@ -17,4 +21,12 @@ BASE = "podman run"
 GOALS = [
     ("process at most 0.3 of podman", "caisson run --isolation=process", "podman run", 0.3),
     ("hyperv (cold boot) at most 4 s", "caisson run --isolation=hyperv", None, 4000),
+    ("process with network at most 0.25 of docker", "caisson process, network", "docker run, network", 0.25),
+    ("process with network at most 0.25 of podman", "caisson process, network", "podman run, network", 0.25),
+]
+
+# text, row with the network, row without, at most so many milliseconds between the medians
+ADDED = [
+    ("the network adds at most 15 ms, process", "caisson process, network", "caisson run --isolation=process", 15),
+    ("the network adds at most 30 ms, hyperv", "caisson hyperv, network", "caisson run --isolation=hyperv", 30),
 ]
