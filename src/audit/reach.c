@@ -101,6 +101,9 @@ static int begin(struct attempt *a, uint16_t number)
 
 	if (fd < 0) /* a kernel without that protocol */
 		return -1;
+	/* a connection that is closed in peace would keep a neighbour's network namespace, and its port on the bridge, for a minute more */
+	if (a->kind == ATTEMPT_TCP)
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger));
 	ssize_t r = connect(fd, (const void *)&to, len);
 	if (r == 0 && a->kind == ATTEMPT_TCP) {
 		a->reach = REACH_ANSWERED;

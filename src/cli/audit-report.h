@@ -1,4 +1,4 @@
-/* An audit's report on paper: an array of {"Container", "Name", "Isolation", "Statements": [...]}, as engine_audit makes each. Its texts are printable already. */
+/* An audit's report on paper: an array of what engine_audit makes of each container. Its texts are printable already. */
 #pragma once
 
 #include <jansson.h>
@@ -17,6 +17,6 @@ int report_side_by_side(FILE *f, const json_t *report);
 /* One page that needs nothing else: no scripts, nothing from elsewhere. */
 int report_html(FILE *f, const json_t *report);
 
-/* audit-compare.c: audits IMAGE [COMMAND...] in both modes, in containers that are gone when it returns; then `print` gets both. Its exit status, or -Exxx. */
+/* audit-compare.c: audits IMAGE [COMMAND...] in both modes, in containers that are gone when it returns; `print` gets both. Its exit status, or -Exxx. */
 typedef int compare_fn(struct cli *c, struct opts *o, json_t *report, struct err *e);
 int audit_compare(struct cli *c, struct opts *o, compare_fn *print, struct err *e);

@@ -321,7 +321,7 @@ while True:
 	caisson run -d --name server "$IMAGE" sleep 1000 > /dev/null
 	caisson audit server > /dev/null
 	is "$(ls "$CAISSON_RUN/containers" | grep -c probe || true)" 0
-	is "$(ip -br link | grep -c '^csp')" 1
+	eventually 5 eval '[ "$(ip -br link | grep -c "^csp")" = 1 ]'
 	caisson rm -f server
 }
 

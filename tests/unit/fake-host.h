@@ -1,4 +1,4 @@
-/* A made-up host for tests of the audit: a /proc with the processes, links and files that a test puts there, programs that say what it wants, and rows by key. */
+/* A made-up host for tests of the audit: a /proc with the processes and files that a test puts there, programs that say what it wants, rows by key. */
 #pragma once
 
 #include <jansson.h>
