@@ -1,6 +1,6 @@
 /*
- * Elements of the sets and maps of data/ruleset.nft, put in and taken out by netlink: what a start and an end need, in a tenth of a millisecond. The nft program,
- * which loads the rules themselves, reads all that there is first, and takes several.
+ * Elements of the sets and maps of data/ruleset.nft, put in and taken out by netlink: what a start and an end need, in a tenth of a millisecond.
+ * The nft program, which loads the rules themselves, reads all that there is first, and takes several.
  *
  * The lines are those of firewall.h. All of a call's elements are changed, or none. Functions return 0 or -errno; -ENOENT: the tables are missing, or an
  * element that was to be removed is.

@@ -34,7 +34,7 @@ int link_tap_reuse(const struct plan_interface *f, const char *parked, struct er
 int link_tap_park(const char *port, struct err *e);
 /* Makes a port that is there a port of this bridge, which may have been made anew; a missing one is fine. */
 int link_port_join(const char *port, const char *bridge, struct err *e);
-void link_drop(unsigned index); /* by its index, which is never another's */
+void link_drop(unsigned index);                        /* by its index, which is never another's */
 int link_port_remove(const char *port, struct err *e); /* a missing one is fine */
 
 /* Whether the host has an address in the subnet, or a route to a part of it or to all of it other than a default route. */

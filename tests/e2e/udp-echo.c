@@ -5,7 +5,8 @@
 
 int main(int argc, char **argv)
 {
-	struct sockaddr_in6 own = {.sin6_family = AF_INET6, .sin6_port = htons((unsigned short)atoi(argc > 1 ? argv[1] : "0"))};
+	struct sockaddr_in6 own = {
+		.sin6_family = AF_INET6, .sin6_port = htons((unsigned short)atoi(argc > 1 ? argv[1] : "0"))};
 	struct sockaddr_storage from;
 	char data[2048];
 	int fd = socket(AF_INET6, SOCK_DGRAM, 0);
