@@ -21,7 +21,7 @@ struct attempt {
 	uint16_t port;
 	const char *scope; /* the interface that a link-local address is reached by; NULL: none */
 	enum reach reach;  /* out */
-	uint16_t echo_id; /* of a ping; reach_try's */
+	uint16_t echo_id;  /* of a ping; reach_try's */
 };
 
 /* netns: a descriptor, or -1 for the caller's own. */
