@@ -8,6 +8,9 @@
 #include "base/fd.h"
 #include "base/path.h"
 
+/* What the directory that holds the containers' is called. */
+#define DIRECTORY "containers/"
+
 enum { LOOPS_MAX = 64 };
 
 struct scan {
@@ -20,10 +23,15 @@ struct scan {
 
 /* ---- loop devices ---- */
 
-/* By the names that nothing else has: the container's id, and the image's digest. */
+/* By the names that nothing else has: that of the container's directory, however the file system is mounted that holds it, and the image's digest. */
 static bool is_ours(const struct audit_target *t, const char *file)
 {
-	return strstr(file, t->id) || (t->image_file && strstr(file, path_base(t->image_file)));
+	size_t n = strlen(DIRECTORY);
+
+	for (const char *at = file; (at = strstr(at, t->id)); at++)
+		if ((size_t)(at - file) >= n && !strncmp(at - n, DIRECTORY, n))
+			return true;
+	return t->image_file && strstr(file, path_base(t->image_file));
 }
 
 void loop_devices_each(struct audit *a, loop_device_fn *fn, void *data)

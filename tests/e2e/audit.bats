@@ -86,7 +86,7 @@ teardown() {
 	skip_in process 'there is no virtual machine'
 	alone
 	keep nsenter --net --target "$(field box .State.Pid)" sleep 1000
-	eventually 5 test "$(cat /proc/$keep/comm)" = sleep
+	eventually 5 grep -qx sleep "/proc/$keep/comm"
 	result_is box no-host-processes fails
 }
 
@@ -315,6 +315,24 @@ while True:
 	result_is server no-spoofing fails
 	caisson network reload
 	caisson rm -f server
+}
+
+@test "on two networks each is tried, and its name server is none of its own" {
+	caisson network create one > /dev/null
+	caisson network create other > /dev/null
+	caisson run -d --name both --network one --network other "$IMAGE" nc -ll -p 135 -e cat > /dev/null
+	eventually 20 eval "row both closed-network Evidence | grep -q connected"
+	run -0 --separate-stderr evidence both closed-network
+	matches "$output" 'tcp 135 from the host: [0-9.]+ connected, .*[0-9.]+ connected'
+	matches "$output" 'tcp 135 from a neighbour: [0-9.]+ connected, .*[0-9.]+ connected'
+	result_is both no-host-processes "$(per_mode fails holds)"
+	run -0 --separate-stderr evidence both no-host-mounts
+	hasnt "$output" "not the container's"
+	result_is both no-spoofing holds
+	caisson network disconnect other both
+	result_is both no-spoofing holds
+	caisson rm -f both
+	caisson network rm one other
 }
 
 @test "the neighbour leaves nothing behind" {

@@ -204,6 +204,19 @@ static void test_mount_elsewhere(void **state)
 	result_is(f, "no-host-files", "fails");
 }
 
+/* The name server of a container on several networks has a directory of the container's id, and none of its files. */
+static void test_name_server(void **state)
+{
+	struct fake *f = *state;
+
+	make_vm(f);
+	fake_process(f, 600, 1, "dnsmasq");
+	fake_process_link(f, 600, "ns/mnt", "mnt:[3000]");
+	fake_process_file(f, 600, "mountinfo",
+		"28 27 254:0 /run/caisson/networks/" FAKE_ID "/hosts /hosts ro - ext4 /dev/vda rw\n");
+	result_is(f, "no-host-mounts", "holds");
+}
+
 /* In a namespace that only a thread is in. */
 static void test_mount_of_thread(void **state)
 {
@@ -213,7 +226,7 @@ static void test_mount_of_thread(void **state)
 	fake_process(f, 600, 1, "threads");
 	fake_process_link(f, 600, "task/601/ns/mnt", "mnt:[3000]");
 	fake_process_file(f, 600, "task/601/mountinfo",
-		"28 27 254:0 / /mnt rw - overlay none rw,upperdir=/x/" FAKE_ID "/upper\n");
+		"28 27 254:0 / /mnt rw - overlay none rw,upperdir=/x/containers/" FAKE_ID "/upper\n");
 	result_is(f, "no-host-mounts", "fails");
 }
 
@@ -468,6 +481,7 @@ int main(void)
 		fake_test(test_no_look),
 		fake_test(test_own_kernel),
 		fake_test(test_mount_elsewhere),
+		fake_test(test_name_server),
 		fake_test(test_mount_of_thread),
 		fake_test(test_loop_device),
 		fake_test(test_files),
