@@ -1,11 +1,14 @@
 /* caisson run: create, start, and be the container's stdio until it ends. */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/container-options.h"
 #include "cli/stream.h"
 #include "cli/term.h"
 #include "proto/monitor.h"
+
+enum { GONE_TRIES = 200, GONE_US = 5000 };
 
 static const struct opt options[] = {
 	{"detach", 'd', &opt_bool, NULL, "Run in the background and print the container's ID"},
@@ -31,13 +34,22 @@ static int start_failed(struct engine *g, const struct opts *o, const char *id, 
 	return r;
 }
 
-/* Its monitor was killed: whoever looks at the container puts the record right, or removes it if it was --rm. */
+/*
+ * Its monitor was killed: whoever looks at the container puts the record right, or removes it if it was --rm. A killed process closes its sockets a moment
+ * before it gives up its locks, by which others know.
+ */
 static void write_down_end(struct engine *g, const char *id)
 {
-	_cleanup_json_ json_t *record = NULL;
+	bool running = true;
 	struct err ignored;
 
-	engine_inspect(g, id, false, &record, &ignored);
+	for (int tries = 0; running && tries < GONE_TRIES; tries++) {
+		_cleanup_json_ json_t *o = NULL;
+		if (tries)
+			usleep(GONE_US);
+		running = engine_inspect(g, id, false, &o, &ignored) == 0 &&
+			json_flag(json_object_get(o, "State"), "Running");
+	}
 }
 
 static int run_attached(struct cli *c, struct opts *o, const char *id, struct err *e)

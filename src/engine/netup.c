@@ -145,23 +145,6 @@ static int restart_dns(void *data, const struct network_row *n, struct err *e)
 	return dns_start(&dns, e);
 }
 
-int networks_check(struct engine *g, struct err *e)
-{
-	struct db *db;
-	struct err none;
-
-	if (!any_up(g))
-		return 0;
-	_cleanup_close_ int lock = network_lock(g, e);
-	if (lock < 0)
-		return lock;
-	if (!firewall_present())
-		return networks_rebuild(g, e);
-	docker_rules_ensure(&none);
-	int r = engine_db(g, &db, e);
-	return r < 0 ? r : networks_each(db, restart_dns, g, e);
-}
-
 int network_raise(struct engine *g, const struct network_row *n, struct err *e)
 {
 	_cleanup_buf_ struct buf elements = {0};
@@ -193,13 +176,6 @@ void network_lower(struct engine *g, const struct network_row *n)
 	}
 	if (firewall_network_elements(n, &elements) < 0 || firewall_remove(elements.data, &none) == -ENOENT)
 		networks_rebuild(g, &none);
-}
-
-int engine_network_reload(struct engine *g, struct err *e)
-{
-	_cleanup_close_ int lock = network_lock(g, e);
-
-	return lock < 0 ? lock : networks_rebuild(g, e);
 }
 
 /* ---- a container ---- */
@@ -322,6 +298,65 @@ static int on_member_endpoint(void *data, const struct endpoint_row *p, struct e
 	resolvers_note(m->engine, n.id, p->container, names.data);
 	struct dns_place dns = dns_of(m->engine, &n, &own);
 	return dns_add(&dns, p->container, names.data, e);
+}
+
+/* A container's own name server that was killed. Not under the lock: a container that is found may have to be put right. */
+static int restart_resolver(struct engine *g, const char *container, struct err *e)
+{
+	_cleanup_(found_done) struct found f = {.run_dir = -1};
+	struct dns_place place = {.run_fd = g->run_fd, .run = g->run, .id = container};
+	struct dns_pids pids;
+	struct err none;
+
+	dns_pids(&place, &pids);
+	if (pids.supervisor || container_find(g, container, &f, &none) < 0 || !f.running)
+		return 0;
+	_cleanup_close_ int lock = network_lock(g, e);
+	return lock < 0 ? lock : remake_resolver(g, &f, NULL, e);
+}
+
+static int restart_resolvers(struct engine *g, struct err *e)
+{
+	_cleanup_strv_ char **containers = resolvers_list(g);
+	int r = 0;
+
+	strv_foreach(id, containers) {
+		if (r == 0)
+			r = restart_resolver(g, id, e);
+	}
+	return r;
+}
+
+int networks_check(struct engine *g, struct err *e)
+{
+	struct db *db;
+	struct err none;
+
+	if (!any_up(g))
+		return 0;
+	_cleanup_close_ int lock = network_lock(g, e);
+	if (lock < 0)
+		return lock;
+	int r = 0;
+	if (!firewall_present()) {
+		r = networks_rebuild(g, e);
+	} else {
+		docker_rules_ensure(&none);
+		r = engine_db(g, &db, e);
+		if (r == 0)
+			r = networks_each(db, restart_dns, g, e);
+	}
+	close_fd(&lock);
+	return r < 0 ? r : restart_resolvers(g, e);
+}
+
+int engine_network_reload(struct engine *g, struct err *e)
+{
+	_cleanup_close_ int lock = network_lock(g, e);
+	int r = lock < 0 ? lock : networks_rebuild(g, e);
+
+	close_fd(&lock);
+	return r < 0 ? r : restart_resolvers(g, e);
 }
 
 int netup_start(

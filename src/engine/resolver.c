@@ -179,3 +179,18 @@ void resolvers_note(struct engine *g, const char *network, const char *container
 			dns_remove(&place, name);
 	}
 }
+
+char **resolvers_list(struct engine *g)
+{
+	int fd = openat(g->run_fd, "networks", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	char **v = NULL;
+
+	while (d && (entry = readdir(d))) {
+		_cleanup_free_ char *path = str_fmt("%s/" NETWORKS_FILE, entry->d_name);
+		if (*entry->d_name != '.' && path && faccessat(dirfd(d), path, F_OK, 0) == 0)
+			strv_push(&v, entry->d_name);
+	}
+	return v;
+}

@@ -13,5 +13,7 @@
 int resolver_make(struct engine *g, const struct found *f, const char *except, struct buf *elements, struct err *e);
 void resolver_drop(struct engine *g, const char *container);
 
+char **resolvers_list(struct engine *g); /* the containers that have one; the caller's */
+
 /* A container of a network has these names now (NULL: none any more). */
 void resolvers_note(struct engine *g, const char *network, const char *container, const char *text);
