@@ -143,4 +143,7 @@ int monitor_simple(const struct found *f, uint8_t op, const void *p, size_t n, s
 int monitor_wait(const struct found *f, uint8_t op, const void *p, size_t n, int *ret_status, struct err *e);
 
 /* ---- inspect.c ---- */
+/* Whether an object passes {"key": ["value"...]...}: values of one key are alternatives (labels: all must hold), keys must all hold. */
+typedef bool filter_fn(const void *data, const char *key, const char *value);
+bool filters_match(const json_t *filters, filter_fn *fn, const void *data);
 json_t *container_state_json(const struct found *f);

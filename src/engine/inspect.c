@@ -219,8 +219,19 @@ static bool value_matches(struct engine *g, const struct found *f, const char *k
 	return label && (!value[n] || !strcmp(json_string_value(label), value + n + 1));
 }
 
-/* Values of one key are alternatives (labels: all must hold), keys must all hold. */
-static bool matches(struct engine *g, const struct found *f, const json_t *filters)
+struct matching {
+	struct engine *engine;
+	const struct found *found;
+};
+
+static bool on_filter(const void *data, const char *key, const char *value)
+{
+	const struct matching *m = data;
+
+	return value_matches(m->engine, m->found, key, value);
+}
+
+bool filters_match(const json_t *filters, filter_fn *fn, const void *data)
 {
 	const char *key;
 	json_t *values, *v;
@@ -229,7 +240,7 @@ static bool matches(struct engine *g, const struct found *f, const json_t *filte
 	json_object_foreach((json_t *)filters, key, values) {
 		bool every = !strcmp(key, "label"), found = every;
 		json_array_foreach(values, i, v) {
-			bool m = value_matches(g, f, key, json_string_value(v));
+			bool m = json_is_string(v) && fn(data, key, json_string_value(v));
 			found = every ? found && m : found || m;
 		}
 		if (!found)
@@ -315,7 +326,7 @@ static int add_to_list(struct list *l, struct container_row *row, struct err *e)
 	}
 	if (r < 0)
 		return r;
-	if ((all || is_up(&f)) && matches(l->engine, &f, l->filters))
+	if ((all || is_up(&f)) && filters_match(l->filters, on_filter, &(struct matching){l->engine, &f}))
 		json_array_append_new(l->array, summary(l->engine, &f));
 	return 0;
 }

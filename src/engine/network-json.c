@@ -77,8 +77,9 @@ static bool label_matches(const struct network_row *n, const char *value)
 	return has && (!value[k] || !strcmp(has, value + k + 1));
 }
 
-static bool value_matches(const struct network_row *n, const char *key, const char *value)
+static bool on_filter(const void *data, const char *key, const char *value)
 {
+	const struct network_row *n = data;
 	bool builtin = !strcmp(n->name, DEFAULT_NETWORK);
 
 	if (!strcmp(key, "name"))
@@ -96,20 +97,7 @@ static bool value_matches(const struct network_row *n, const char *key, const ch
 
 bool network_matches(const struct network_row *n, const json_t *filters)
 {
-	const char *key;
-	json_t *values, *v;
-	size_t i;
-
-	json_object_foreach((json_t *)filters, key, values) {
-		bool every = !strcmp(key, "label"), found = every;
-		json_array_foreach(values, i, v) {
-			bool m = json_is_string(v) && value_matches(n, key, json_string_value(v));
-			found = every ? found && m : found || m;
-		}
-		if (!found)
-			return false;
-	}
-	return true;
+	return filters_match(filters, on_filter, n);
 }
 
 /* ---- list ---- */
