@@ -94,6 +94,8 @@ void relays_free(struct container *c); /* all, with what is left of their output
 
 /* ---- ports.c ---- */
 int ports_open(struct container *c);
+/* They lead to these addresses of the container, "" for none, from now on. */
+void ports_lead(struct container *c, const char *address4, const char *address6);
 void ports_close(struct container *c); /* also those that were never opened */
 
 /* ---- container.c ---- */

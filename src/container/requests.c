@@ -289,6 +289,19 @@ static void request_disconnect(struct client *k, struct wire *w)
 	request_change(k, w, isolate_disconnect);
 }
 
+static void request_ports(struct client *k, struct wire *w)
+{
+	_cleanup_free_ char *address4 = wire_str(w), *address6 = wire_str(w);
+	struct err e = ERR_INIT;
+
+	if (w->bad) {
+		answer(k, err_set(&e, EBADMSG, "damaged request"), &e);
+		return;
+	}
+	ports_lead(k->container, address4, address6);
+	answer(k, 0, NULL);
+}
+
 static void (*const requests[])(struct client *k, struct wire *w) = {
 	[MONITOR_ATTACH] = request_attach,
 	[MONITOR_EXEC] = request_exec,
@@ -304,6 +317,7 @@ static void (*const requests[])(struct client *k, struct wire *w) = {
 	[MONITOR_KILL] = request_kill,
 	[MONITOR_CONNECT] = request_connect,
 	[MONITOR_DISCONNECT] = request_disconnect,
+	[MONITOR_PORTS] = request_ports,
 };
 
 /* A frame of a client whose request was answered already: only input counts. */

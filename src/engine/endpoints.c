@@ -24,8 +24,7 @@ const char *network_mode_container(const json_t *hc)
 	return mode && str_starts(mode, "container:") ? mode + strlen("container:") : NULL;
 }
 
-/* host, none, container:X: no network of ours. */
-static bool has_no_endpoint(const json_t *hc)
+bool network_mode_foreign(const json_t *hc)
 {
 	return network_mode_is(hc, "host") || network_mode_is(hc, "none") || network_mode_container(hc);
 }
@@ -60,7 +59,7 @@ static int check_endpoint(struct db *db, const char *name, const json_t *config,
 	const json_t *ipam = json_object_get(config, "IPAMConfig");
 	bool wants = !str_empty(json_str(ipam, "IPv4Address")) || !str_empty(json_str(ipam, "IPv6Address"));
 
-	if (has_no_endpoint(hc))
+	if (network_mode_foreign(hc))
 		return err_set(e, EINVAL,
 			"conflicting options: cannot attach both user-defined and non-user-defined network-modes");
 	if (!strcmp(name, "host") || !strcmp(name, "none") || str_starts(name, "container:"))
@@ -86,7 +85,7 @@ int endpoints_resolve(
 	if (r == 0)
 		r = engine_db(g, &db, e);
 	const char *mode = json_str(hc, "NetworkMode");
-	if (r == 0 && !has_no_endpoint(hc)) {
+	if (r == 0 && !network_mode_foreign(hc)) {
 		/* the API names the default network "default" where the mode does */
 		config = json_object_get(configs, mode);
 		if (!config && !strcmp(mode, DEFAULT_NETWORK))
@@ -137,7 +136,9 @@ int endpoint_insert(struct db *db, const struct network_row *n, const char *cont
 	if (r == 0)
 		r = endpoints_insert(db, &p, e);
 	if (r == -EEXIST)
-		r = err_set(e, EEXIST, "the hardware address %s is in use on network %s", p.mac, n->name);
+		r = err_set(e, EEXIST,
+			"the hardware address %s is in use on network %s, or on another one of the container", p.mac,
+			n->name);
 	return r;
 }
 
@@ -244,7 +245,7 @@ int endpoints_plan(struct engine *g, const json_t *record, struct plan *p, struc
 
 	if (other)
 		return join_container(g, other, p, e);
-	if (has_no_endpoint(hc))
+	if (network_mode_foreign(hc))
 		return 0;
 	int r = engine_db(g, &planning.db, e);
 	return r < 0 ? r : endpoints_of_container(planning.db, json_str(record, "Id"), on_endpoint, &planning, e);

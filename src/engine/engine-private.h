@@ -62,6 +62,7 @@ int netfiles_make(
 #define DEFAULT_NETWORK "bridge"
 bool network_mode_is(const json_t *hc, const char *what);
 const char *network_mode_container(const json_t *hc); /* of "container:X": X, else NULL */
+bool network_mode_foreign(const json_t *hc);          /* host, none, container:X: no network of ours */
 /* The networks that a creation asks for as {NAME: {IPAMConfig...}}, checked as far as can be before the transaction; NetworkMode is completed in hc. */
 int endpoints_resolve(
 	struct engine *g, json_t *hc, const json_t *networking, enum isolation_kind kind, json_t **ret, struct err *e);

@@ -104,12 +104,14 @@ static int add_list(const struct making *m, const char *key, const char *word, b
 static int add_resolv(const struct making *m, struct buf *b)
 {
 	bool own = json_array_size(json_object_get(m->hc, "Dns")) > 0;
+	/* also for one that is on no network at the moment: it may be connected */
+	bool ours = m->gateway4 || !network_mode_foreign(m->hc);
 
 	int r = buf_adds(b, "");
 	if (r == 0 && !own)
-		r = add_host_lines(b, !m->gateway4);
+		r = add_host_lines(b, !ours);
 	/* a name without a dot is a container's, and not one of the host's domain */
-	if (r == 0 && !own && m->gateway4)
+	if (r == 0 && !own && ours)
 		r = buf_addf(b, "nameserver " PLAN_NAMESERVER "\n%s",
 			json_array_size(json_object_get(m->hc, "DnsOptions")) ? "" : "options ndots:0\n");
 	if (r == 0)

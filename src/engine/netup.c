@@ -24,6 +24,8 @@
 #include "net/elements.h"
 #include "net/firewall.h"
 #include "net/link.h"
+#include "proto/frame.h"
+#include "proto/monitor.h"
 
 int network_lock(struct engine *g, struct err *e)
 {
@@ -506,6 +508,69 @@ bool netup_has(struct engine *g, const char *id, const char *port)
 	return firewall_file_read(&fw, id, &elements) == 0 && elements.data && strstr(elements.data, port);
 }
 
+/* The first network of a container, but for `except`. */
+struct leading {
+	const char *except;
+	struct db *db;
+	struct plan plan;
+	int position; /* -1: none */
+};
+
+static int on_leading(void *data, const struct endpoint_row *p, struct err *e)
+{
+	_cleanup_(network_row_done) struct network_row n = {0};
+	struct leading *l = data;
+
+	if (l->position >= 0 || (l->except && !strcmp(p->network, l->except)))
+		return 0;
+	l->position = p->position;
+	int r = networks_find(l->db, p->network, &n, e);
+	return r < 0 ? r : endpoints_plan_one(&n, p, &l->plan, e);
+}
+
+static int tell_ports(const struct found *f, const struct plan *p, struct err *e)
+{
+	char address[INET6_ADDRSTRLEN];
+	_cleanup_buf_ struct buf b = {0};
+
+	if (wire_add_str(&b, publish_address(p, AF_INET, address)) < 0 ||
+		wire_add_str(&b, publish_address(p, AF_INET6, address)) < 0)
+		return err_nomem(e);
+	return monitor_simple(f, MONITOR_PORTS, b.data, b.len, e);
+}
+
+/*
+ * Published ports lead to the container's address on its first network. When that changes, by one at `position` that comes or goes, they follow: an
+ * address that is given back may be another container's a moment later.
+ */
+static int lead_ports(struct engine *g, const struct found *f, const char *except, int position, struct err *e)
+{
+	struct leading l = {.except = except, .position = -1};
+	_cleanup_buf_ struct buf old = {0}, new = {0};
+	struct published ports = {0};
+
+	int r = publish_read(g, f->row.id, &ports, e);
+	if (r == 0 && ports.len)
+		r = engine_db(g, &l.db, e);
+	if (r == 0 && ports.len)
+		r = endpoints_of_container(l.db, f->row.id, on_leading, &l, e);
+	if (r == 0 && ports.len && (l.position < 0 || position <= l.position)) {
+		if (elements_like(g, f->row.id, "inet publish", &old) < 0 ||
+			elements_like(g, f->row.id, "inet open", &old) < 0 ||
+			publish_elements(&ports, &l.plan, &new) < 0)
+			r = err_nomem(e);
+		if (r == 0 && old.len)
+			r = take_elements(g, f->row.id, old.data, e);
+		if (r == 0 && new.len)
+			r = add_elements(g, f->row.id, &new, e);
+		if (r == 0)
+			r = tell_ports(f, &l.plan, e);
+	}
+	publish_done(&ports);
+	plan_done(&l.plan);
+	return r;
+}
+
 int netup_join(struct engine *g, const struct found *f, const struct network_row *n, const struct endpoint_row *p,
 	struct err *e)
 {
@@ -525,7 +590,9 @@ int netup_join(struct engine *g, const struct found *f, const struct network_row
 	resolvers_note(g, n->id, f->row.id, names.data);
 	struct dns_place dns = dns_of(g, n, &listen);
 	r = dns_add(&dns, f->row.id, names.data, e);
-	return r < 0 ? r : remake_resolver(g, f, NULL, e);
+	if (r == 0)
+		r = remake_resolver(g, f, NULL, e);
+	return r < 0 ? r : lead_ports(g, f, NULL, p->position, e);
 }
 
 int netup_leave(struct engine *g, const struct found *f, const struct network_row *n, const struct endpoint_row *p)
@@ -539,11 +606,12 @@ int netup_leave(struct engine *g, const struct found *f, const struct network_ro
 		return lock;
 	dns_remove(&dns, f->row.id);
 	resolvers_note(g, n->id, f->row.id, NULL);
-	int r = remake_resolver(g, f, n->id, &e);
+	int r = remake_resolver(g, f, n->id, &e), k = lead_ports(g, f, n->id, p->position, &e);
 	if (firewall_endpoint_elements(p, &own) < 0)
 		return -ENOMEM;
-	int k = take_elements(g, f->row.id, own.data, &e);
-	return r < 0 ? r : k;
+	/* the last: while they are there the endpoint counts as one that is up */
+	int l = take_elements(g, f->row.id, own.data, &e);
+	return r < 0 ? r : k < 0 ? k : l;
 }
 
 json_t *netup_elements_json(struct engine *g, const char *id)

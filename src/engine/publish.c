@@ -182,26 +182,26 @@ static const char *proto_name(int proto)
 	return proto == IPPROTO_UDP ? "udp" : "tcp";
 }
 
-/* The container's address for a family; "" for none. Without a prefix in ret. */
-static bool plan_address(const struct plan *p, int family, char ret[INET6_ADDRSTRLEN])
+const char *publish_address(const struct plan *p, int family, char ret[INET6_ADDRSTRLEN])
 {
+	*ret = 0;
 	if (!p->interfaces_len)
-		return false;
+		return ret;
 	strv_foreach(a, p->interfaces[0].addresses) {
 		size_t n = strcspn(a, "/");
-		if (!!strchr(a, ':') == (family == AF_INET6) && n < INET6_ADDRSTRLEN) {
+		if (!*ret && !!strchr(a, ':') == (family == AF_INET6) && n < INET6_ADDRSTRLEN) {
 			memcpy(ret, a, n);
 			ret[n] = 0;
-			return true;
 		}
 	}
-	return false;
+	return ret;
 }
 
 /* Where the monitor carries what comes to a socket: an address of the same family if the container has one. */
 static bool port_target(const struct port_socket *s, const struct plan *p, char ret[INET6_ADDRSTRLEN])
 {
-	return plan_address(p, s->family, ret) || plan_address(p, s->family == AF_INET ? AF_INET6 : AF_INET, ret);
+	return *publish_address(p, s->family, ret) ||
+		*publish_address(p, s->family == AF_INET ? AF_INET6 : AF_INET, ret);
 }
 
 /* A line that is there already is not added: what is in the sets twice cannot be taken out twice. */
@@ -267,6 +267,52 @@ int publish_record(struct engine *g, const char *id, const struct published *p, 
 		return err_nomem(e);
 	int r = file_replace(g->run_fd, path, text, strlen(text), 0600);
 	return r < 0 ? err_errno(e, r, "write the run directory of container %.12s", id) : 0;
+}
+
+static int add_recorded(struct published *p, const char *key, const json_t *v)
+{
+	struct port_socket *more = reallocarray(p->sockets, p->len + 1, sizeof(*more));
+	const char *host = json_str(v, "HostIp"), *port = json_str(v, "HostPort");
+	uint32_t number;
+
+	if (!more)
+		return -ENOMEM;
+	p->sockets = more;
+	struct port_socket *s = &more[p->len];
+	*s = (struct port_socket){.fd = -1, .family = host && strchr(host, ':') ? AF_INET6 : AF_INET};
+	if (!host || strlen(host) >= sizeof(s->host) || !port || parse_u32(port, &number) < 0 || number > UINT16_MAX ||
+		parse_port(key, &s->container_port, &s->proto) < 0)
+		return -EBADMSG;
+	strcpy(s->host, host);
+	s->host_port = (uint16_t)number;
+	p->len++;
+	return 0;
+}
+
+int publish_read(struct engine *g, const char *id, struct published *ret, struct err *e)
+{
+	_cleanup_free_ char *path = str_fmt("containers/%s/" PORTS_FILE, id);
+	struct err none;
+	const char *key;
+	json_t *list, *v;
+	size_t i;
+	int r = 0;
+
+	*ret = (struct published){0};
+	if (!path)
+		return err_nomem(e);
+	_cleanup_json_ json_t *o = json_parse_file(g->run_fd, path, FILE_MAX, &none);
+	json_object_foreach(o, key, list) {
+		json_array_foreach(list, i, v) {
+			if (r == 0)
+				r = add_recorded(ret, key, v);
+		}
+	}
+	if (r < 0) {
+		publish_done(ret);
+		return err_errno(e, r, "the published ports of container %.12s", id);
+	}
+	return 0;
 }
 
 /* ---- told ---- */

@@ -25,3 +25,7 @@ int publish_elements(const struct published *p, const struct plan *plan, struct 
 int publish_args(const struct published *p, const struct plan *plan, char ***args);
 /* Keeps what was bound in the run directory, for publish_json. */
 int publish_record(struct engine *g, const char *id, const struct published *p, struct err *e);
+/* What publish_record kept, without descriptors; nothing for a container that published nothing. */
+int publish_read(struct engine *g, const char *id, struct published *ret, struct err *e);
+/* The address that ports lead to, "" for none. */
+const char *publish_address(const struct plan *p, int family, char ret[INET6_ADDRSTRLEN]);

@@ -195,10 +195,13 @@ int dns_write(const struct dns_place *p, const char *container_id, const char *t
 
 int dns_remove(const struct dns_place *p, const char *container_id)
 {
-	struct name file;
+	struct name file, unfinished;
 
-	if (snprintf(file.s, sizeof(file.s), "%s/hosts/%s", dir_name(p).s, container_id) >= (int)sizeof(file.s))
+	if (snprintf(file.s, sizeof(file.s), "%s/hosts/%s", dir_name(p).s, container_id) >= (int)sizeof(file.s) ||
+		snprintf(unfinished.s, sizeof(unfinished.s), "%s/new-%s", dir_name(p).s, container_id) >=
+			(int)sizeof(unfinished.s))
 		return -ENAMETOOLONG;
+	unlinkat(p->run_fd, unfinished.s, 0); /* of a command that was killed */
 	return unlinkat(p->run_fd, file.s, 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 

@@ -27,6 +27,8 @@ enum monitor_op {
 	MONITOR_CONNECT = 12,    /* bytes plan, of which the one interface counts */
 	MONITOR_DISCONNECT = 13, /* the same */
 	MONITOR_LOOK = 14,       /* answered LOOK_BYTES */
+	MONITOR_PORTS =
+		15, /* str, str: the IPv4 and IPv6 address ("": none) that published ports lead to from now on */
 
 	/* answers */
 	MONITOR_OK = 32,

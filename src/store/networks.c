@@ -20,7 +20,9 @@ const char networks_schema[] =
 	"port TEXT NOT NULL UNIQUE, mac TEXT NOT NULL, address4 TEXT, address6 TEXT, aliases TEXT NOT NULL,"
 	"closed INTEGER NOT NULL, PRIMARY KEY (container, network),"
 	/* NULL for none, as NULLs are distinct */
-	"UNIQUE (network, address4), UNIQUE (network, address6), UNIQUE (network, mac)) WITHOUT ROWID;";
+	"UNIQUE (network, address4), UNIQUE (network, address6), UNIQUE (network, mac),"
+	/* inside, an interface is known by it */
+	"UNIQUE (container, mac)) WITHOUT ROWID;";
 
 #define NETWORK                                                                                                      \
 	"id, name, bridge, created, subnet4, gateway4, range4, subnet6, gateway6, range6, mtu, internal, isolated, " \
