@@ -45,6 +45,19 @@ class DockerServer:
             subprocess.run([self.engine.client, "rm", "-f", self.id], env=self.engine.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
 
 
+def guest_command_line():
+    """What Caisson gives its guest's kernel here, which runs at this moment: the clock's frequency is in it, without which an emulated guest may hang."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as f:
+                args = f.read().split("\0")
+        except OSError:
+            continue
+        if "guest=caisson-load-hyperv" in args and "-append" in args:
+            return args[args.index("-append") + 1]
+    raise Failed("no virtual machine of Caisson's to take the kernel's command line from")
+
+
 class PlainQemu:
     """The same kernel and machine without Caisson: a tap on a plain bridge, the load as PID 1."""
 
@@ -74,9 +87,9 @@ class PlainQemu:
         accel = self.caisson.acceleration() or "tcg"
         with open(f"{self.where}/plain.log", "w") as log:
             self.process = subprocess.Popen(
-                ["qemu-system-x86_64", "-M", "microvm,acpi=on,pit=off,rtc=on", "-accel", accel, "-cpu", "max", "-smp", "2", "-m", "1024M", "-nodefaults",
+                ["qemu-system-x86_64", "-M", "microvm,acpi=on,pic=off,pit=off,rtc=on", "-accel", accel, "-cpu", "max", "-smp", "2", "-m", "1024M", "-nodefaults",
                  "-no-reboot", "-display", "none", "-global", "virtio-mmio.force-legacy=false", "-kernel", f"{kernel}/vmlinuz", "-initrd",
-                 f"{self.where}/plain.img", "-append", "console=ttyS0 panic=-1 reboot=t quiet no_timer_check mitigations=off", "-serial", "stdio", "-netdev",
+                 f"{self.where}/plain.img", "-append", guest_command_line(), "-serial", "stdio", "-netdev",
                  "tap,id=n,ifname=plaintap,script=no,downscript=no,vhost=off", "-device", "virtio-net-device,netdev=n"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         return "10.254.0.2"
