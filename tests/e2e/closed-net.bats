@@ -34,7 +34,7 @@ listening="80 135" # every port that `server` listens on
 
 # scan NAME NET: no port of it can be opened by the host or a neighbour, in either family, nor pinged
 scan() {
-	local port address near
+	local port address near FROM_SECONDS=1
 	for address in "$(address "$1" "$2")" "$(address6 "$1" "$2")"; do
 		for port in $listening; do
 			for near in near-$2 $([ "$MODE" = process ] || echo "nearvm-$2"); do

@@ -36,10 +36,10 @@ P
 chmod +x "$E2E_DIR/reach"
 reach() { "$E2E_DIR/reach" "$@" 2> /dev/null; }
 
-# from CONTAINER ADDRESS PORT: the same from inside a container
-from() { caisson exec "$1" timeout 1 nc "$2" "$3" < /dev/null > /dev/null 2>&1; }
+# from CONTAINER ADDRESS PORT: the same from inside a container; where much is tried that should not work, it is given up sooner
+from() { caisson exec "$1" timeout "${FROM_SECONDS:-4}" nc "$2" "$3" < /dev/null > /dev/null 2>&1; }
 
-pings() { caisson exec "$1" ping -c 1 -W 2 "$2" > /dev/null 2>&1; }
+pings() { caisson exec "$1" ping -c 1 -W "${FROM_SECONDS:-4}" "$2" > /dev/null 2>&1; }
 
 no() { # no COMMAND...: fails
 	if "$@"; then
@@ -60,7 +60,7 @@ server() {
 }
 
 says() { wget -T 3 -t 1 -qO- "http://$1/"; }                  # says ADDRESS[:PORT], asked from the host
-hears() { caisson exec "$1" timeout 5 wget -qO- "http://$2/"; } # hears CONTAINER ADDRESS[:PORT]
+hears() { caisson exec "$1" timeout 15 wget -qO- "http://$2/"; } # hears CONTAINER ADDRESS[:PORT]
 
 rules() { nft -j list ruleset | grep -o '"rule": {' | wc -l; }
 
