@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nf_tables_compat.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <stdio.h>
@@ -65,10 +66,13 @@ static bool chain_exists(int fd, uint8_t family)
 	return rtnl_call(fd, &m) == 0;
 }
 
+/* By the comment, the information of iptables' comment match: a rule of the administrator's may name our bridges too. */
 static int count_rule(void *data, const struct nlmsghdr *h)
 {
+	static const char mark[] = {NFTA_MATCH_INFO, 0, 'c', 'a', 'i', 's', 's', 'o', 'n', 0};
+
 	if (h->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWRULE) &&
-		memmem(h, h->nlmsg_len, NET_BRIDGE_PREFIX, strlen(NET_BRIDGE_PREFIX)))
+		memmem(h, h->nlmsg_len, mark, sizeof(mark)))
 		++*(int *)data;
 	return 0;
 }

@@ -42,7 +42,7 @@ scan() {
 			done
 		done
 		no reach "$address" 135
-		no ping -c 1 -W 1 "$address" > /dev/null 2>&1
+		no busybox ping -c 1 -W 1 "$address" > /dev/null 2>&1
 		no pings "near-$2" "$address"
 	done
 }

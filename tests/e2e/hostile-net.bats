@@ -220,7 +220,8 @@ while True: print(s.recvfrom(100)[1][0], flush=True)' > "$heard" 2>&1 3>&- &
 m = [int(x, 16) for x in sys.argv[1].split(":")]
 print("fe80::%x:%xff:fe%02x:%x" % ((m[0] ^ 2) << 8 | m[1], m[2], m[3], m[4] << 8 | m[5]))' "$(mac shut)")
 	caisson exec shut ip address show dev eth0 | grep -q "$link" || fail "its link-local address is not $link"
-	tcpdump -n -i "$(port shut)" -w "$heard" -U --immediate-mode udp port 9999 or tcp or icmp6 and ip6[40] == 128 > /dev/null 2>&1 3>&- &
+	tcpdump -n -i "$(port shut)" -w "$heard" -U --immediate-mode \
+		'udp port 9999 or tcp or (icmp6 and ip6[40] == 128)' > /dev/null 2>&1 3>&- &
 	seen=$!
 	eventually 10 test -s "$heard"
 	no reach "$link%$BRIDGE" 80
