@@ -19,6 +19,7 @@
 
 #include "base/fd.h"
 #include "base/proc.h"
+#include "sandbox/network.h"
 
 /* Both ends of a process's stdio; ends that do not exist are -1. */
 struct pipes {
@@ -154,8 +155,19 @@ static int process_add(struct process *p, struct pipes *pipes, struct err *e)
 	return 0;
 }
 
+/* Beside the container's process, which meanwhile prepares its root on the guest's other CPU. Their network namespace is the same, the guest's first. */
+static int attach_cards(void *data, pid_t pid, struct err *e)
+{
+	struct agent *a = data;
+	int r = a->machine->load("net", e);
+
+	(void)pid;
+	return r < 0 ? r : network_setup(&a->plan, e);
+}
+
 int process_start(struct agent *a, struct err *e)
 {
+	const struct sandbox_network cards = {.attach = attach_cards, .data = a, .sets_up = true};
 	struct process *p = process_new(a, 0);
 	struct pipes pipes;
 
@@ -163,7 +175,8 @@ int process_start(struct agent *a, struct err *e)
 		return err_nomem(e);
 	int r = pipes_open(&pipes, &a->plan.process, e);
 	if (r == 0)
-		r = sandbox_start(&a->plan, &pipes.child, a->machine->init_path, NULL, &a->sandbox, e);
+		r = sandbox_start(&a->plan, &pipes.child, a->machine->init_path, a->plan.own_kernel ? &cards : NULL,
+			&a->sandbox, e);
 	pipes_close_child(&pipes);
 	if (r < 0) {
 		pipes_done(&pipes);

@@ -66,9 +66,7 @@ static int start(struct agent *a, const struct start *s, struct err *e)
 	a->memory_guard = a->machine->memory();
 	if (!a->plan.memory)
 		a->plan.memory = a->memory_guard;
-	if (a->plan.interfaces_len && a->plan.own_kernel)
-		r = a->machine->load("net", e);
-	return r < 0 ? r : process_start(a, e);
+	return process_start(a, e);
 }
 
 static int on_start(struct agent *a, struct wire *w)

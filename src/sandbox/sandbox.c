@@ -121,7 +121,7 @@ static int first_process(struct setup *s, struct launch *l, struct err *e)
 		r = make_console(s, l, &l->tty, e);
 	if (r == 0 && s->wait_network)
 		r = wait_for_network(l->sock, e);
-	if (r == 0 && !p->host_network && !p->netns)
+	if (r == 0 && !p->host_network && !p->netns && !s->network_set_up)
 		r = network_setup(p, e);
 	if (r == 0)
 		r = namespace_set_sysctls(p, s->proc, e);
@@ -190,7 +190,8 @@ int sandbox_start(const struct plan *p, const struct sandbox_io *io, const char 
 			.root = -1,
 			.proc = -1,
 			.dev = -1,
-			.wait_network = attach};
+			.wait_network = attach,
+			.network_set_up = attach && net->sets_up};
 		struct launch l = {
 			.plan = p, .process = &p->process, .io = io, .tty = -1, .sock = sock[1], .init = p->init};
 		struct err mistake = ERR_INIT;

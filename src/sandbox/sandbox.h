@@ -37,6 +37,7 @@ struct sandbox {
 struct sandbox_network {
 	int (*attach)(void *data, pid_t pid, struct err *e);
 	void *data;
+	bool sets_up; /* attach also does network_setup, which else is the container's process's */
 };
 
 struct sandbox_proc {

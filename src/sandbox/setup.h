@@ -31,8 +31,9 @@ struct setup {
 	int *binds;    /* detached sources, as plan->mounts; -1 for others */
 	int init;      /* the init program, as a read-only mount */
 	int cgroups[CGROUP_HIERARCHIES_MAX];
-	bool wait_network; /* the caller makes the links of the plan's interfaces and then says so */
-	int files[3];      /* resolv.conf, hosts, hostname: detached mounts of files in memory */
+	bool wait_network;   /* the caller makes the links of the plan's interfaces and then says so */
+	bool network_set_up; /* and sets them up */
+	int files[3];        /* resolv.conf, hosts, hostname: detached mounts of files in memory */
 };
 
 int setup_sources(struct setup *s, struct err *e);
