@@ -115,6 +115,8 @@ int request_answer(struct agent *a, const struct frame *f);
 
 /* -- cards.c -- */
 
+/* Gives card `number` of those that are there from the start the hardware address of the plan. */
+int card_take(const struct plan_interface *f, unsigned number, struct err *e);
 /* AGENT_CONNECT and AGENT_DISCONNECT, behind the request's number; a payload that does not parse leaves w->bad. */
 int card_connect(struct agent *a, struct wire *w, struct err *e);
 int card_disconnect(struct agent *a, struct wire *w, struct err *e);

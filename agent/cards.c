@@ -1,5 +1,5 @@
 /*
- * Network cards that come and go while the container runs. The guest's first network namespace is the container's. A card that is disconnected
+ * Network cards: those that are there from the start, and those that come and go while the container runs. The guest's first network namespace is the container's. A card that is disconnected
  * moves to a namespace of the agent's own, where the container does not see it, and back when it is used again.
  */
 #include "agent/agent.h"
@@ -89,12 +89,22 @@ static int set_mac(const uint8_t own[MAC_LEN], const char *wanted, struct err *e
 {
 	_cleanup_close_ int rtnl = rtnl_open();
 	uint8_t mac[MAC_LEN];
-	int index = rtnl < 0 ? rtnl : rtnl_link_by_mac(rtnl, own);
+	int index = rtnl < 0 ? rtnl : network_find(rtnl, own);
 	int r = index < 0 ? index : mac_parse(wanted ? wanted : "", mac);
 
 	if (r == 0)
 		r = rtnl_link_change(rtnl, (unsigned)index, NULL, mac, 0);
 	return r < 0 ? err_errno(e, r, "set the network card's hardware address") : 0;
+}
+
+int card_take(const struct plan_interface *f, unsigned number, struct err *e)
+{
+	uint8_t own[MAC_LEN];
+	char text[18];
+
+	snprintf(text, sizeof(text), AGENT_CARD_MAC, number & 255);
+	int r = mac_parse(text, own);
+	return r < 0 ? err_errno(e, r, "network card %u", number) : set_mac(own, f->mac, e);
 }
 
 int card_connect(struct agent *a, struct wire *w, struct err *e)

@@ -159,10 +159,18 @@ static int process_add(struct process *p, struct pipes *pipes, struct err *e)
 static int attach_cards(void *data, pid_t pid, struct err *e)
 {
 	struct agent *a = data;
-	int r = a->machine->load("net", e);
+	int r = a->plan.interfaces_len ? a->machine->load("net", e) : 0;
 
 	(void)pid;
-	return r < 0 ? r : network_setup(&a->plan, e);
+	for (size_t i = 0; r == 0 && i < a->plan.interfaces_len; i++)
+		r = card_take(&a->plan.interfaces[i], (unsigned)i, e);
+	if (r == 0)
+		r = network_setup(&a->plan, e);
+	if (r == 0) {
+		agent_send(a, AGENT_COMMITTED, NULL);
+		port_flush(&a->port);
+	}
+	return r;
 }
 
 int process_start(struct agent *a, struct err *e)

@@ -45,6 +45,18 @@ static int answer_ps(struct agent *a, struct wire *w, struct buf *b, struct err 
 	return r < 0 ? err_nomem(e) : 0;
 }
 
+static int answer_prepare(struct agent *a, struct wire *w, struct buf *b, struct err *e)
+{
+	static const char *const lists[] = {"net", "share", "plug"};
+	int r = 0;
+
+	(void)w;
+	(void)b;
+	for (size_t i = 0; r == 0 && i < sizeof(lists) / sizeof(*lists); i++)
+		r = a->machine->load(lists[i], e);
+	return r;
+}
+
 static int answer_freeze(struct agent *a, struct wire *w, struct buf *b, struct err *e)
 {
 	bool on = wire_u32(w);
@@ -116,6 +128,7 @@ static answer_fn *find_answer(uint8_t op)
 		{AGENT_CONNECT, answer_connect},
 		{AGENT_DISCONNECT, answer_disconnect},
 		{AGENT_LOOK, answer_look},
+		{AGENT_PREPARE, answer_prepare},
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
@@ -135,7 +148,7 @@ int request_answer(struct agent *a, const struct frame *f)
 
 	if (wire_add_u32(&b, request) < 0 || wire_add_u32(&b, 0) < 0)
 		return -ENOMEM;
-	if (a->sandbox.pid > 0)
+	if (a->sandbox.pid > 0 || f->type == AGENT_PREPARE)
 		r = fn(a, &w, &b, &e);
 	else
 		err_set(&e, ESRCH, "the container does not run");

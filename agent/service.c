@@ -44,16 +44,12 @@ static void send_failed(struct agent *a, uint32_t proc, const struct err *e)
 static int send_hello(struct agent *a)
 {
 	_cleanup_buf_ struct buf b = {0};
-	char boot_id[37] = "";
 	struct utsname u;
 
 	uname(&u);
-	proc_boot_id(boot_id);
 	int r = wire_add_u32(&b, AGENT_VERSION);
 	if (r == 0)
 		r = wire_add_str(&b, u.release);
-	if (r == 0)
-		r = wire_add_str(&b, boot_id);
 	return r < 0 ? r : port_control(&a->port, AGENT_HELLO, 0, &b);
 }
 
@@ -196,6 +192,7 @@ static int dispatch(struct agent *a, const struct frame *f)
 	case AGENT_CONNECT:
 	case AGENT_DISCONNECT:
 	case AGENT_LOOK:
+	case AGENT_PREPARE:
 		return request_answer(a, f);
 	case AGENT_DATA:
 	case AGENT_EOF:

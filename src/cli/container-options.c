@@ -40,6 +40,8 @@ const struct opt container_options[] = {
 	{"env", 'e', &opt_env, "Env", "Set an environment variable"},
 	{"env-file", 0, &opt_list, NULL, "Read environment variables from a file"},
 	{"expose", 0, &opt_list, NULL, "Declare a port or a range of ports, for --publish-all"},
+	{"fresh-boot", 0, &opt_bool, "HostConfig.FreshBoot",
+		"Boot the virtual machine instead of cloning one that has booted"},
 	{"group-add", 0, &opt_list, "HostConfig.GroupAdd", "Join another group"},
 	{"hostname", 'h', &opt_string, "Hostname", "Host name of the container"},
 	{"init", 0, &opt_bool, "HostConfig.Init",

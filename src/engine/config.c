@@ -11,6 +11,8 @@
 #include "config.h"
 #include "engine/engine-private.h"
 
+enum { TEMPLATE_LINGER_S = 600 };
+
 static int set_string(char **at, const char *value)
 {
 	char *copy = strdup(value);
@@ -55,6 +57,22 @@ static int set_vm_uids(struct engine *g, const char *value, struct err *e)
 	return 0;
 }
 
+static int set_fresh_boot(struct engine *g, const char *value, struct err *e)
+{
+	g->fresh_boot = !strcmp(value, "yes");
+	return g->fresh_boot || !strcmp(value, "no")
+		? 0
+		: err_set(e, EINVAL, "invalid fresh-boot (%s): use 'yes' or 'no'", value);
+}
+
+/* seconds */
+static int set_template_linger(struct engine *g, const char *value, struct err *e)
+{
+	if (parse_u32(value, &g->host.template_linger_s) < 0 || g->host.template_linger_s > 7 * 86400)
+		return err_set(e, EINVAL, "invalid template-linger (%s): use seconds, at most a week", value);
+	return 0;
+}
+
 static const struct {
 	const char *key;
 	int (*set)(struct engine *g, const char *value, struct err *e);
@@ -63,6 +81,8 @@ static const struct {
 	{"accel", set_accel},
 	{"kernel", set_kernel},
 	{"vm-uids", set_vm_uids},
+	{"fresh-boot", set_fresh_boot},
+	{"template-linger", set_template_linger},
 };
 
 static char *trim(char *s)
@@ -183,6 +203,7 @@ int engine_open(struct engine **ret, const struct engine_paths *paths, struct er
 		return err_nomem(e);
 	g->root_fd = g->run_fd = g->elements_sock = -1;
 	g->isolation = ISOLATION_PROCESS;
+	g->host.template_linger_s = TEMPLATE_LINGER_S;
 	g->host.uid_base = 2000000;
 	g->host.uid_count = 65536;
 	g->root = choose(paths->root, "CAISSON_ROOT", "/var/lib/caisson");

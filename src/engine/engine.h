@@ -28,6 +28,7 @@ struct engine {
 	enum isolation_kind isolation; /* configuration: isolation = process | hyperv */
 	char *accel;                   /* configuration: accel = auto | kvm | tcg */
 	char *kernel;                  /* configuration: kernel = PATH; NULL: the newest unpacked */
+	bool fresh_boot;               /* configuration: VMs boot, and are not cloned from a template */
 	struct isolation_host host;    /* made of the above */
 };
 

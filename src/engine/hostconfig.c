@@ -159,6 +159,7 @@ static const struct {
 	{"DnsOptions", JSON_ARRAY, check_any},
 	{"DnsSearch", JSON_ARRAY, check_any},
 	{"ExtraHosts", JSON_ARRAY, check_any},
+	{"FreshBoot", JSON_TRUE, check_any},
 	{"GroupAdd", JSON_ARRAY, check_any},
 	{"Init", JSON_TRUE, check_any},
 	{"IpcMode", JSON_STRING, check_namespace},

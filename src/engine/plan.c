@@ -234,6 +234,7 @@ int engine_plan(struct engine *g, const json_t *record, struct plan *ret, struct
 		.privileged = json_flag(hc, "Privileged"),
 		.readonly_root = json_flag(hc, "ReadonlyRootfs"),
 		.init = json_flag(hc, "Init"),
+		.fresh_boot = g->fresh_boot || json_flag(hc, "FreshBoot"),
 		.host_network = mode_is_host(hc, "NetworkMode"),
 		.host_pid = mode_is_host(hc, "PidMode"),
 		.host_ipc = mode_is_host(hc, "IpcMode"),

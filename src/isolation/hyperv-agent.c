@@ -198,7 +198,6 @@ static const char *on_hello(struct peer *p, struct wire *w)
 {
 	uint32_t version = wire_u32(w);
 	_cleanup_free_ char *release = wire_str(w);
-	_cleanup_free_ char *boot_id = wire_str(w);
 
 	if (w->bad || p->greeted)
 		return "the agent's greeting makes no sense";
@@ -206,6 +205,16 @@ static const char *on_hello(struct peer *p, struct wire *w)
 		return "the agent speaks another version of the protocol";
 	p->greeted = true;
 	p->events.hello(p->data, release);
+	return NULL;
+}
+
+static const char *on_committed(struct peer *p, const struct wire *w)
+{
+	struct process *c = peer_find(p, ISOLATE_MAIN);
+
+	if (w->left || !c || c->started)
+		return "the agent speaks of a start that was not asked for";
+	p->events.committed(p->data);
 	return NULL;
 }
 
@@ -380,6 +389,8 @@ static const char *on_frame(struct peer *p, const struct frame *f)
 	}
 	case AGENT_REPLY:
 		return on_reply(p, &w);
+	case AGENT_COMMITTED:
+		return on_committed(p, &w);
 	case AGENT_DATA:
 	case AGENT_EOF:
 	case AGENT_CREDIT:
@@ -439,6 +450,11 @@ int peer_new(struct loop *l, int fd, const struct peer_events *ev, void *data, s
 	}
 	*ret = p;
 	return 0;
+}
+
+void peer_greeted(struct peer *p)
+{
+	p->greeted = true;
 }
 
 void peer_free(struct peer *p)

@@ -15,12 +15,16 @@
 #include "isolation/hyperv-private.h"
 #include "proto/agent.h"
 
-static struct card *add_card(struct cards *c, const struct plan_interface *f, int tap)
+/* first: it is there from the start. */
+static struct card *add_card(struct cards *c, const struct plan_interface *f, int tap, bool first)
 {
 	struct card *k = &c->all[c->len++];
 
 	*k = (struct card){.tap = tap};
-	snprintf(k->mac, sizeof(k->mac), "%s", f->mac);
+	if (first)
+		snprintf(k->mac, sizeof(k->mac), AGENT_CARD_MAC, (unsigned)(c->len - 1) & 255);
+	else
+		snprintf(k->mac, sizeof(k->mac), "%s", f->mac);
 	snprintf(k->port, sizeof(k->port), "%s", f->port);
 	return k;
 }
@@ -51,7 +55,7 @@ int cards_open(struct cards *c, struct isolate *i, struct err *e)
 		int r = attach(c, &p->interfaces[k], NULL, &tap, e);
 		if (r < 0)
 			return r;
-		add_card(c, &p->interfaces[k], tap);
+		add_card(c, &p->interfaces[k], tap, true);
 	}
 	return 0;
 }
@@ -199,7 +203,7 @@ int cards_connect(struct cards *c, struct qmp *q, struct peer *p, const struct p
 	if (k)
 		snprintf(k->port, sizeof(k->port), "%s", f->port);
 	else
-		k = add_card(c, f, tap);
+		k = add_card(c, f, tap, false);
 	k->parked = false;
 	x->card = (size_t)(k - c->all);
 	if (encode_connect(k, x->plugged, f, &x->request) < 0)

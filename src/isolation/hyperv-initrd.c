@@ -112,8 +112,8 @@ static int mix_file(uint64_t *hash, const char *path)
 	return 0;
 }
 
-/* Where the initramfs is kept: beside a kernel of ours, below the state directory for one of the user's. */
-static char *kept_name(const struct isolation_host *h, const struct kernel *k, struct err *e)
+/* Beside a kernel of ours, below the state directory for one of the user's. */
+char *initrd_path(const struct isolation_host *h, const struct kernel *k, struct err *e)
 {
 	_cleanup_free_ char *agent = path_join(h->libexec_dir, "caisson-agent");
 	_cleanup_free_ char *init = path_join(h->libexec_dir, "caisson-init");
@@ -146,7 +146,7 @@ static char *kept_name(const struct isolation_host *h, const struct kernel *k, s
 
 int initrd_open(const struct isolation_host *h, const struct kernel *k, struct err *e)
 {
-	_cleanup_free_ char *path = kept_name(h, k, e);
+	_cleanup_free_ char *path = initrd_path(h, k, e);
 	_cleanup_buf_ struct buf b = {0};
 
 	if (!path)

@@ -25,6 +25,8 @@ int cpio_add(struct buf *b, const char *name, mode_t mode, dev_t dev, const void
 int cpio_end(struct buf *b);
 /* An open descriptor of the initramfs for this kernel, which is made if need be. */
 int initrd_open(const struct isolation_host *h, const struct kernel *k, struct err *e);
+/* Where it is kept: a name made from the kernel, the agent and the program for --init. The caller frees it. */
+char *initrd_path(const struct isolation_host *h, const struct kernel *k, struct err *e);
 
 /* ---- hyperv-accel.c ---- */
 /* Finds the programs; texts with their remedy. */
@@ -68,17 +70,20 @@ struct vm_config {
 	uint64_t memory_mib;
 	unsigned cpus;
 	uint64_t tsc_khz;
-	int kernel, initrd, image, disk; /* image, disk: -1 for none */
+	int kernel, initrd, image, disk; /* image, disk: -1 for none; in a template, for a placeholder */
+	int ram; /* the file that is the guest's memory: a template's, or (clone) mapped privately; -1: memory of its own */
+	bool clone; /* a saved machine's state is to come by QMP */
 	int agent, qmp, console;
 	int share;                /* connected to virtiofsd, or -1 */
 	const struct card *cards; /* those that are there from the start */
 	size_t cards_len;
 };
-uint64_t vm_memory_mib(uint64_t limit); /* of the VM, for a workload that may use `limit` bytes (0: no limit) */
+/* Of the VM, for a workload that may use `limit` bytes (0: no limit): one of few shapes, 256 MiB, 512, 1024, 2048..., as each has a template. */
+uint64_t vm_memory_mib(uint64_t limit);
 unsigned vm_cpus(uint64_t nanocpus, unsigned host_cpus);
 #define VM_SHARE_TAG "caisson"
 /* argv for QEMU; descriptors named in it are those of fds[] as confine_spawn numbers them: fds[k] becomes CONFINE_FD + k. */
-enum { CONFINE_FD = 10, VM_FDS_MAX = 8 + VM_CARDS_MAX };
+enum { CONFINE_FD = 10, VM_FDS_MAX = 9 + VM_CARDS_MAX };
 /* A card that is plugged into slot `slot` of a running VM: what device_add is given; netdev is "net<number>". */
 char *vm_card_arguments(unsigned slot, unsigned number, const char *mac);
 int vm_argv(const struct vm_config *c, char ***ret, int *fds, size_t *ret_nfds);
@@ -137,8 +142,10 @@ int qmp_new(struct loop *l, int fd, struct qmp **ret); /* fd is owned from here 
 /* arguments: members of a JSON object, or NULL; fd: goes along, or -1. */
 int qmp_run(struct qmp *q, const char *command, const char *arguments, int fd, qmp_fn *fn, void *data);
 void qmp_free(struct qmp *q);
-/* One line of QEMU's: 1 an answer (*e set if it is an error), 0 something else, -EBADMSG. */
-int qmp_parse(const char *line, size_t n, struct err *e);
+typedef void qmp_event_fn(void *data, const char *event); /* "RESUME", "STOP" ... */
+void qmp_on_event(struct qmp *q, qmp_event_fn *fn, void *data);
+/* One line of QEMU's: 1 an answer (*e set if it is an error), 0 something else (an event: its name), -EBADMSG. */
+int qmp_parse(const char *line, size_t n, char ret_event[32], struct err *e);
 
 /* ---- hyperv-stream.c ---- */
 /* One direction of a process's stdio: between a pipe (or a terminal's socket) here and a stream of the agent's. */
@@ -170,6 +177,7 @@ int stream_take(struct stream *s, struct buf *b);
 /* What the peer tells its owner. A callback may free the peer only from a timer or its owner's own call. */
 struct peer_events {
 	void (*hello)(void *data, const char *release);
+	void (*committed)(void *data); /* the workload is about to be executed */
 	void (*started)(void *data, int proc, struct isolate_io *io);
 	void (*failed)(void *data, int proc, const struct err *e);
 	void (*exited)(void *data, int proc, int status, bool oom);
@@ -182,6 +190,8 @@ typedef void peer_reply_fn(void *data, struct wire *w, const struct err *e);
 int peer_new(struct loop *l, int fd, const struct peer_events *ev, void *data,
 	struct peer **ret); /* fd is owned from here */
 void peer_free(struct peer *p);
+void peer_greeted(
+	struct peer *p); /* the agent is that of a clone, whose greeting was heard when its template was built */
 int peer_start(struct peer *p, const struct plan *plan, bool share, struct err *e);
 int peer_exec(struct peer *p, int proc, const struct plan_process *process, struct err *e);
 int peer_signal(struct peer *p, int proc, int sig);
@@ -211,6 +221,8 @@ struct vm {
 	struct console console;
 	struct buf output; /* QEMU's words, for the reason of a failure */
 	struct qmp *qmp;
+	void (*resumed)(void *data);
+	void *resumed_data;
 	struct peer *peer; /* freed by the owner: it may outlive QEMU while its readers take the last output */
 	void (*ended)(void *data);
 	void *ended_data;
@@ -228,6 +240,10 @@ struct vm_events {
 };
 int vm_start(struct vm *vm, struct isolate *i, const struct vm_parts *parts, const struct vm_events *ev, void *data,
 	struct err *e);
+/* The devices' state is written to `to` (a pipe: its end tells that all is there), after which the VM stands still. done: e set if QEMU refuses. */
+int vm_save(struct vm *vm, int to, qmp_fn *done, void *data);
+/* The state is read from `from`, and the VM runs: resumed is called. What cannot be read ends QEMU. */
+int vm_restore(struct vm *vm, int from, void (*resumed)(void *data), void *data);
 void vm_kill(struct vm *vm);
 /* Collects what is left of both processes (killing them) and writes why the VM ended into ret, as far as it can be told. */
 void vm_stop(struct vm *vm, char *ret, size_t size);

@@ -10,7 +10,9 @@
  * process (text, per-page structures, firmware), and with initramfs, modules, agent, slab and page cache of the root about 40 more;
  * per-page structures are 1/64 of all memory.
  */
-enum { VM_DEFAULT_MIB = 1024, VM_BASE_MIB = 112, VM_PAGE_SHARE = 56 };
+enum { VM_DEFAULT_MIB = 1024, VM_BASE_MIB = 112, VM_PAGE_SHARE = 56, VM_LEAST_MIB = 256 };
+
+#define VM_PLACEHOLDER_BYTES (1ULL << 40)
 
 uint64_t vm_memory_mib(uint64_t limit)
 {
@@ -22,7 +24,10 @@ uint64_t vm_memory_mib(uint64_t limit)
 		limit = (uint64_t)1 << 52;
 	mib = (limit + ((1 << 20) - 1)) >> 20;
 	mib += VM_BASE_MIB + mib / VM_PAGE_SHARE;
-	return (mib + 1) & ~1ULL;
+	uint64_t shape = VM_LEAST_MIB;
+	while (shape < mib)
+		shape *= 2;
+	return shape;
 }
 
 unsigned vm_cpus(uint64_t nanocpus, unsigned host_cpus)
@@ -86,8 +91,16 @@ static void add_machine(struct args *a, const struct vm_config *c)
 	addf(a, "%lluM", (unsigned long long)c->memory_mib);
 	add(a, "-object");
 	/* virtiofsd reads and writes the guest's memory itself, so that memory must be shared when there is one */
-	addf(a, "memory-backend-memfd,id=ram,size=%lluM,share=%s", (unsigned long long)c->memory_mib,
-		c->share >= 0 ? "on" : "off");
+	if (c->ram < 0)
+		addf(a, "memory-backend-memfd,id=ram,size=%lluM,share=%s", (unsigned long long)c->memory_mib,
+			c->share >= 0 ? "on" : "off");
+	else
+		addf(a, "memory-backend-file,id=ram,size=%lluM,share=%s,mem-path=/proc/self/fd/%d",
+			(unsigned long long)c->memory_mib, c->clone ? "off" : "on", give(a, c->ram));
+	if (c->clone) {
+		add(a, "-incoming");
+		add(a, "defer");
+	}
 }
 
 /*
@@ -118,16 +131,21 @@ static void add_kernel(struct args *a, const struct vm_config *c)
 	add(a, line.data ? line.data : "");
 }
 
-static void add_disk(struct args *a, int fd, const char *id, bool readonly)
+/* A template's guest sees a disk that is larger than any that stands behind it in a clone: file systems have a size of their own. */
+static void add_disk(struct args *a, const struct vm_config *c, int fd, const char *id, bool readonly)
 {
-	if (fd < 0)
+	if (fd < 0 && c->ram < 0)
 		return;
-	int set = fdset(a, fd);
+	int set = fd < 0 ? -1 : fdset(a, fd);
 	add(a, "-blockdev");
-	addf(a,
-		"driver=raw,node-name=%s,read-only=%s,discard=unmap,file.driver=file,file.filename=/dev/fdset/"
-		"%d,file.locking=off",
-		id, readonly ? "on" : "off", set);
+	if (fd < 0)
+		addf(a, "driver=null-co,node-name=%s,read-only=%s,discard=unmap,read-zeroes=on,size=%llu", id,
+			readonly ? "on" : "off", (unsigned long long)VM_PLACEHOLDER_BYTES);
+	else
+		addf(a,
+			"driver=raw,node-name=%s,read-only=%s,discard=unmap,file.driver=file,file.filename=/dev/fdset/"
+			"%d,file.locking=off",
+			id, readonly ? "on" : "off", set);
 	add(a, "-device");
 	addf(a, "virtio-blk-device,drive=%s,serial=%s", id, id);
 }
@@ -183,8 +201,8 @@ int vm_argv(const struct vm_config *c, char ***ret, int *fds, size_t *ret_nfds)
 	add(&a, "virtio-serial-device");
 	add(&a, "-device");
 	add(&a, "virtserialport,chardev=agent,name=" AGENT_PORT);
-	add_disk(&a, c->image, "image", true);
-	add_disk(&a, c->disk, "disk", false);
+	add_disk(&a, c, c->image, "image", true);
+	add_disk(&a, c, c->disk, "disk", false);
 	add_cards(&a, c);
 	if (c->share >= 0) {
 		add(&a, "-chardev");

@@ -1,6 +1,6 @@
 /*
- * QMP: QEMU's monitor, on a socket pair that nobody else holds. Commands go out one after the other; answers come in the same order, events between them
- * are not needed. What QEMU says is not trusted: a line has a limit and an answer nobody asked for ends the conversation.
+ * QMP: QEMU's monitor, on a socket pair that nobody else holds. Commands go out one after the other; answers come in the same order, with events between
+ * them. What QEMU says is not trusted: a line has a limit and an answer nobody asked for ends the conversation.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -26,6 +26,8 @@ struct qmp {
 	struct buf in;
 	struct command queue[COMMANDS_MAX]; /* sent and not yet answered */
 	unsigned first, count;
+	qmp_event_fn *event;
+	void *event_data;
 };
 
 /* ---- just enough of JSON (RFC 8259): the members of one object, values skipped by their shape ---- */
@@ -138,11 +140,14 @@ static void on_error_member(void *data, const char *key, size_t n, struct scan v
 struct answer {
 	struct err *e;
 	bool is_answer;
+	char event[32];
 };
 
 static void on_member(void *data, const char *key, size_t n, struct scan value)
 {
 	struct answer *a = data;
+	const char *text;
+	size_t len;
 
 	if (is(key, n, "error")) {
 		err_set(a->e, EIO, "QEMU: unknown error");
@@ -150,10 +155,12 @@ static void on_member(void *data, const char *key, size_t n, struct scan value)
 		a->is_answer = true;
 	} else if (is(key, n, "return")) {
 		a->is_answer = true;
+	} else if (is(key, n, "event") && take_string(&value, &text, &len)) {
+		snprintf(a->event, sizeof(a->event), "%.*s", (int)(len < 31 ? len : 31), text);
 	}
 }
 
-int qmp_parse(const char *line, size_t n, struct err *e)
+int qmp_parse(const char *line, size_t n, char ret_event[32], struct err *e)
 {
 	struct scan s = {line, line + n};
 	struct answer a = {.e = e};
@@ -161,6 +168,7 @@ int qmp_parse(const char *line, size_t n, struct err *e)
 	if (!for_members(&s, on_member, &a))
 		return -EBADMSG;
 	skip_space(&s);
+	memcpy(ret_event, a.event, sizeof(a.event));
 	return s.p != s.end ? -EBADMSG : a.is_answer;
 }
 
@@ -184,8 +192,11 @@ static void fail_all(struct qmp *q, const char *why)
 static int on_line(struct qmp *q, const char *line, size_t n)
 {
 	struct err e = ERR_INIT;
-	int r = qmp_parse(line, n, &e);
+	char event[32] = "";
+	int r = qmp_parse(line, n, event, &e);
 
+	if (r == 0 && *event && q->event)
+		q->event(q->event_data, event);
 	if (r <= 0)
 		return r;
 	if (!q->count)
@@ -264,6 +275,12 @@ int qmp_new(struct loop *l, int fd, struct qmp **ret)
 	int r = qmp_run(q, "qmp_capabilities", NULL, -1, NULL, NULL);
 	*ret = q;
 	return r;
+}
+
+void qmp_on_event(struct qmp *q, qmp_event_fn *fn, void *data)
+{
+	q->event = fn;
+	q->event_data = data;
 }
 
 void qmp_free(struct qmp *q)

@@ -241,6 +241,44 @@ int vm_start(struct vm *vm, struct isolate *i, const struct vm_parts *parts, con
 	return r;
 }
 
+/* ---- saving and restoring: the guest's memory stays in its file ---- */
+
+static int ignore_memory(struct qmp *q)
+{
+	return qmp_run(q, "migrate-set-capabilities",
+		"\"capabilities\":[{\"capability\":\"x-ignore-shared\",\"state\":true}]", -1, NULL, NULL);
+}
+
+int vm_save(struct vm *vm, int to, qmp_fn *done, void *data)
+{
+	int r = ignore_memory(vm->qmp);
+
+	if (r == 0)
+		r = qmp_run(vm->qmp, "getfd", "\"fdname\":\"state\"", to, NULL, NULL);
+	return r < 0 ? r : qmp_run(vm->qmp, "migrate", "\"uri\":\"fd:state\"", -1, done, data);
+}
+
+static void on_event(void *data, const char *event)
+{
+	struct vm *vm = data;
+
+	if (vm->resumed && !strcmp(event, "RESUME")) {
+		void (*fn)(void *) = steal_ptr(vm->resumed);
+		fn(vm->resumed_data);
+	}
+}
+
+int vm_restore(struct vm *vm, int from, void (*resumed)(void *data), void *data)
+{
+	vm->resumed = resumed;
+	vm->resumed_data = data;
+	qmp_on_event(vm->qmp, on_event, vm);
+	int r = ignore_memory(vm->qmp);
+	if (r == 0)
+		r = qmp_run(vm->qmp, "getfd", "\"fdname\":\"state\"", from, NULL, NULL);
+	return r < 0 ? r : qmp_run(vm->qmp, "migrate-incoming", "\"uri\":\"fd:state\"", -1, NULL, NULL);
+}
+
 /* ---- end ---- */
 
 void vm_kill(struct vm *vm)

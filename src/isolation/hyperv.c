@@ -11,11 +11,14 @@
  *   | kernel, initramfs, image (ro), disk (rw) --|- fds -----|-- virtio-blk        overlay of EROFS, ext4|
  *   +--------------------------------------------+           +--------- virtiofs --> virtiofsd: -v ------+
  *
- * BOOT   QEMU runs; waiting for the agent's HELLO. A deadline in QEMU's own CPU time (a busy host only makes it later) and a generous one in real time.
- *        Missed, or QEMU ended: once more from the beginning.
- * START  the plan is sent; waiting for STARTED or FAILED.
- * RUN    streams flow; PING every 2 s. An agent that lets 5 s of the VM's CPU time go by without a PONG is dead.
- * END    the workload has ended, or the VM: reported. The agent is told to shut down, so that the disk is clean; destroy waits for that.
+ * RESTORE  a clone of a template (hyperv-template.c): QEMU reads the state of a machine that has booted.
+ * BOOT     where there is none: waiting for the agent's HELLO.
+ * START    the plan is sent; waiting for STARTED or FAILED. COMMITTED comes before the workload can have done anything.
+ * RUN      streams flow; PING every 2 s. An agent that lets 5 s of the VM's CPU time go by without a PONG is dead.
+ * END      the workload has ended, or the VM: reported. The agent is told to shut down, so that the disk is clean; destroy waits for that.
+ *
+ * Deadlines are in QEMU's own CPU time (a busy host only makes them later), and generous ones in real time. One that is missed before COMMITTED, or an end
+ * of QEMU: once more, by a boot.
  *
  * Whatever happens, QEMU's end comes through on_vm_ended, which tells why. Nothing the guest can do ends with more than its VM's death.
  */
@@ -26,6 +29,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -34,42 +39,24 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "base/proc.h"
-#include "isolation/hyperv-private.h"
-#include "proto/agent.h"
-#include "proto/look.h"
+#include "isolation/hyperv-life.h"
 
 enum {
 	TRIES = 2,
 	TICK_MS = 1000,
+	RESTORE_CPU_MS = 5000,
 	BOOT_CPU_MS = 12000, /* times the number of the try: emulated, a boot takes about 4 s of CPU time */
 	BOOT_WALL_MS = 180000,
-	START_CPU_MS = 60000, /* may fill a volume with the image's files */
+	START_CPU_MS = 15000,
+	FILL_CPU_MS = 60000, /* a volume is filled with the image's files */
 	SILENT_CPU_MS = 5000,
 	SHUTDOWN_MS = 10000,
 	STATUS_VM_DIED = 255,
 	STATUS_KILLED = 137,
 };
 
-enum phase { PHASE_BOOT, PHASE_START, PHASE_RUN, PHASE_END };
-
-struct hyperv {
-	struct isolate *isolate;
-	enum phase phase;
-	unsigned tries;
-	struct vm vm;
-	struct vm_parts parts;
-	struct cards cards;
-	char *root;
-	int uid_lock;
-	struct source *tick;
-	unsigned ticks;
-	uint64_t began_ms;    /* of this boot */
-	uint64_t ping_cpu_ms; /* QEMU's CPU time at the last PING */
-	bool paused, killed;
-	char reason[200]; /* why we ended the VM; empty: we did not */
-};
-
 static int boot(struct hyperv *h, struct err *e);
+static void build_aside(struct hyperv *h);
 
 /* ---- the end of a VM ---- */
 
@@ -87,12 +74,25 @@ static void report_not_started(struct hyperv *h, const struct err *e)
 	isolate_report_started(h->isolate, NULL, e);
 }
 
+/* One that could not even be restored is no use to others either. */
+static void leave_template(struct hyperv *h)
+{
+	struct err none;
+
+	if (h->template.memory >= 0 && h->phase == PHASE_RESTORE)
+		template_remove(h->isolate->host, h->template_name.text, &none);
+	template_close(&h->template);
+	h->parts.config.ram = -1;
+	h->parts.config.clone = false;
+}
+
 static void retry_or_fail(struct hyperv *h, const char *why)
 {
 	struct err e = ERR_INIT;
 
-	if (!h->killed && h->phase == PHASE_BOOT && h->tries < TRIES) {
-		log_trace("vm", "boot failed (%s): once more", why);
+	if (!h->killed && !h->committed && h->tries < TRIES) {
+		log_trace("vm", "start failed (%s): once more", why);
+		leave_template(h);
 		peer_free(steal_ptr(h->vm.peer));
 		*h->reason = 0;
 		if (boot(h, &e) == 0)
@@ -116,7 +116,7 @@ static void on_vm_ended(void *data)
 	log_trace("vm", "ended: %s %s", why, h->reason);
 	/* a panic tells more than what we found: that it went silent */
 	const char *told = *h->reason && !str_starts(why, "guest kernel panic") ? h->reason : why;
-	if (h->phase == PHASE_BOOT || h->phase == PHASE_START) {
+	if (h->phase <= PHASE_START) {
 		retry_or_fail(h, told);
 		return;
 	}
@@ -131,9 +131,8 @@ static void on_vm_ended(void *data)
 
 /* ---- what the agent says ---- */
 
-static void on_hello(void *data, const char *release)
+static void send_start(struct hyperv *h, const char *release)
 {
-	struct hyperv *h = data;
 	struct guest_plan g;
 	struct err e = ERR_INIT;
 
@@ -148,6 +147,26 @@ static void on_hello(void *data, const char *release)
 		give_up(h, e.msg);
 }
 
+static void on_hello(void *data, const char *release)
+{
+	send_start(data, release);
+}
+
+static void on_resumed(void *data)
+{
+	struct hyperv *h = data;
+
+	peer_greeted(h->vm.peer);
+	send_start(h, h->template.footer.release);
+}
+
+static void on_committed(void *data)
+{
+	struct hyperv *h = data;
+
+	h->committed = true;
+}
+
 static void on_started(void *data, int proc, struct isolate_io *io)
 {
 	struct hyperv *h = data;
@@ -159,6 +178,8 @@ static void on_started(void *data, int proc, struct isolate_io *io)
 	h->phase = PHASE_RUN;
 	log_trace("vm", "started after %llu ms", (unsigned long long)(clock_mono_ms() - h->began_ms));
 	isolate_report_started(h->isolate, io, NULL);
+	if (h->build_template)
+		build_aside(h);
 }
 
 static void on_failed(void *data, int proc, const struct err *e)
@@ -201,20 +222,36 @@ static void on_lost(void *data, const char *reason)
 
 static const struct vm_events vm_events = {
 	.ended = on_vm_ended,
-	.peer = {.hello = on_hello, .started = on_started, .failed = on_failed, .exited = on_exited, .lost = on_lost},
+	.peer = {.hello = on_hello,
+		.committed = on_committed,
+		.started = on_started,
+		.failed = on_failed,
+		.exited = on_exited,
+		.lost = on_lost},
 };
 
 /* ---- deadlines ---- */
 
 static void check_boot(struct hyperv *h, uint64_t cpu)
 {
-	if (cpu > BOOT_CPU_MS * h->tries || clock_mono_ms() - h->began_ms > BOOT_WALL_MS)
+	if (cpu > (h->phase == PHASE_RESTORE ? RESTORE_CPU_MS : BOOT_CPU_MS * h->tries) ||
+		clock_mono_ms() - h->began_ms > BOOT_WALL_MS)
 		give_up(h, "the guest does not boot");
+}
+
+static bool fills_volume(const struct plan *p)
+{
+	for (size_t i = 0; i < p->mounts_len; i++)
+		if (p->mounts[i].copy_up)
+			return true;
+	return false;
 }
 
 static void check_silent(struct hyperv *h, uint64_t cpu)
 {
-	uint64_t limit = h->phase == PHASE_START ? START_CPU_MS : SILENT_CPU_MS;
+	uint64_t limit = h->phase != PHASE_START ? SILENT_CPU_MS
+		: fills_volume(h->isolate->plan) ? FILL_CPU_MS
+						 : START_CPU_MS;
 
 	if (!peer_answered(h->vm.peer)) {
 		if (cpu - h->ping_cpu_ms > limit)
@@ -234,7 +271,7 @@ static void on_tick(void *data)
 	h->ticks++;
 	if (h->paused || h->vm.qemu <= 0 || proc_cpu_ms(h->vm.qemu, &cpu) < 0)
 		return;
-	if (h->phase == PHASE_BOOT)
+	if (h->phase <= PHASE_BOOT)
 		check_boot(h, cpu);
 	else if (h->phase != PHASE_END)
 		check_silent(h, cpu);
@@ -242,12 +279,24 @@ static void on_tick(void *data)
 
 /* ---- start ---- */
 
+static int restore(struct hyperv *h, struct err *e)
+{
+	_cleanup_close_ int state = template_open_state(&h->template);
+	int r = state < 0 ? state : vm_restore(&h->vm, state, on_resumed, h);
+
+	return r < 0 ? err_errno(e, r, "restore the VM from its template") : 0;
+}
+
 static int boot(struct hyperv *h, struct err *e)
 {
-	h->tries++;
-	h->phase = PHASE_BOOT;
+	bool clone = h->parts.config.clone;
+
+	h->tries += !clone;
+	h->phase = clone ? PHASE_RESTORE : PHASE_BOOT;
 	h->began_ms = clock_mono_ms();
 	int r = vm_start(&h->vm, h->isolate, &h->parts, &vm_events, h, e);
+	if (r == 0 && clone)
+		r = restore(h, e);
 	if (r == 0 && !h->tick)
 		h->tick = loop_add_timer(h->isolate->loop, TICK_MS, on_tick, h);
 	return r;
@@ -292,11 +341,92 @@ static int prepare_config(struct hyperv *h, const struct kernel *k, struct err *
 	return c->initrd < 0 ? c->initrd : 0;
 }
 
+/* ---- templates ---- */
+
+/* In a process of its own that outlives this one, when others have nothing to do. */
+static _Noreturn void build_and_exit(const struct hyperv *h)
+{
+	struct vm_config c = h->parts.config;
+	struct err e = ERR_INIT;
+	sigset_t none;
+
+	close_range(3, ~0U, 0);
+	setsid();
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	setpriority(PRIO_PROCESS, 0, 19);
+	c.kernel = open(h->kernel.path, O_RDONLY | O_CLOEXEC);
+	c.initrd = initrd_open(h->isolate->host, &h->kernel, &e);
+	if (c.kernel >= 0 && c.initrd >= 0)
+		template_build(h->isolate->host, &h->template_name, &c, false, &e);
+	_exit(e.code != 0);
+}
+
+static void build_aside(struct hyperv *h)
+{
+	pid_t pid = fork();
+
+	h->build_template = false;
+	if (pid == 0) {
+		if (fork() == 0)
+			build_and_exit(h);
+		_exit(0);
+	}
+	if (pid > 0)
+		waitpid(pid, NULL, 0);
+}
+
+/* Clocks of the guest's run at the speed that was measured when the template was built. */
+static bool same_clock(uint64_t a, uint64_t b)
+{
+	return (a > b ? a - b : b - a) <= b / 1000;
+}
+
+static int find_template(struct hyperv *h, struct err *e)
+{
+	const struct isolation_host *host = h->isolate->host;
+	int r = template_open(host, &h->template_name, &h->template, e);
+
+	if (r == 0 && !same_clock(h->template.footer.tsc_khz, h->parts.config.tsc_khz)) {
+		template_close(&h->template);
+		template_remove(host, h->template_name.text, e);
+		r = -ENOENT;
+	}
+	return r;
+}
+
+/* Without one the VM boots, whatever the reason. */
+static void choose_template(struct hyperv *h)
+{
+	const struct isolation_host *host = h->isolate->host;
+	struct vm_config *c = &h->parts.config;
+	struct err e = ERR_INIT;
+
+	if (h->isolate->plan->fresh_boot || c->cards_len > 1 || share_needed(h->isolate->plan))
+		return;
+	int r = template_name(host, &h->kernel, c, &h->template_name, &e);
+	if (r == 0)
+		r = find_template(h, &e);
+	if (r == -ENOENT && template_any(host, &h->template_name)) {
+		h->build_template = true;
+	} else if (r == -ENOENT) {
+		isolate_report_notice(
+			h->isolate, "making the template of utility VMs, once for this host: later starts are faster");
+		e = ERR_INIT;
+		r = template_build(host, &h->template_name, c, true, &e);
+		if (r == 0)
+			r = find_template(h, &e);
+	}
+	if (r < 0 && r != -ENOENT)
+		isolate_report_notice(h->isolate, "no template, the VM boots: %s", e.msg);
+	c->clone = r == 0;
+	c->ram = h->template.memory;
+}
+
 static int hyperv_start(struct isolate *i, struct err *e)
 {
 	struct hyperv *h = calloc(1, sizeof(*h));
 	char qemu[1024];
-	struct kernel k;
 
 	if (!h)
 		return err_nomem(e);
@@ -304,8 +434,10 @@ static int hyperv_start(struct isolate *i, struct err *e)
 	h->isolate = i;
 	h->uid_lock = -1;
 	h->vm = (struct vm){.qemu_fd = -1, .virtiofsd_fd = -1, .console_fd = -1, .output_fd = -1, .console.file = -1};
-	h->parts.config = (struct vm_config){.kernel = -1, .initrd = -1, .image = -1, .disk = -1, .share = -1};
-	int r = kernel_find(i->host, &k, e);
+	h->parts.config =
+		(struct vm_config){.kernel = -1, .initrd = -1, .image = -1, .disk = -1, .ram = -1, .share = -1};
+	h->template = TEMPLATE_NONE;
+	int r = kernel_find(i->host, &h->kernel, e);
 	if (r == 0)
 		r = qemu_find(i->host, qemu, sizeof(qemu), e);
 	if (r == 0)
@@ -313,7 +445,7 @@ static int hyperv_start(struct isolate *i, struct err *e)
 	if (r == 0)
 		r = confine_uid(i->host, i->plan->id, &h->parts.uid, &h->uid_lock, e);
 	if (r == 0)
-		r = prepare_config(h, &k, e);
+		r = prepare_config(h, &h->kernel, e);
 	if (r < 0)
 		return r;
 	h->parts.root = h->root;
@@ -322,6 +454,7 @@ static int hyperv_start(struct isolate *i, struct err *e)
 		return r;
 	h->parts.config.cards = h->cards.all;
 	h->parts.config.cards_len = h->cards.len;
+	choose_template(h);
 	return boot(h, e);
 }
 
@@ -356,30 +489,7 @@ static int hyperv_check(const struct isolation_host *host, const struct plan *p,
 	return r;
 }
 
-/* ---- requests ---- */
-
-static int hyperv_exec(struct isolate *i, int proc, const struct plan_process *process, struct err *e)
-{
-	struct hyperv *h = i->backend;
-
-	return peer_exec(h->vm.peer, proc, process, e);
-}
-
-static int hyperv_signal(struct isolate *i, int proc, int sig, struct err *e)
-{
-	struct hyperv *h = i->backend;
-	int r = peer_signal(h->vm.peer, proc, sig);
-
-	return r < 0 ? err_errno(e, r, "signal process %d of the container", proc) : 0;
-}
-
-static int hyperv_resize(struct isolate *i, int proc, unsigned rows, unsigned cols, struct err *e)
-{
-	struct hyperv *h = i->backend;
-	int r = peer_resize(h->vm.peer, proc, rows, cols);
-
-	return r < 0 ? err_errno(e, r, "resize the terminal of process %d", proc) : 0;
-}
+/* ---- the end ---- */
 
 static int hyperv_kill(struct isolate *i, struct err *e)
 {
@@ -389,192 +499,6 @@ static int hyperv_kill(struct isolate *i, struct err *e)
 	h->killed = true;
 	vm_kill(&h->vm);
 	return 0;
-}
-
-/* By QEMU rather than the guest's freezer: a paused VM then costs no time at all, whatever its kernel does by itself. */
-static int hyperv_pause(struct isolate *i, bool on, struct err *e)
-{
-	struct hyperv *h = i->backend;
-	int r = qmp_run(h->vm.qmp, on ? "stop" : "cont", NULL, -1, NULL, NULL);
-
-	if (r < 0)
-		return err_errno(e, r, "%s the VM", on ? "pause" : "unpause");
-	h->paused = on;
-	return 0;
-}
-
-struct asked {
-	struct hyperv *hyperv;
-	isolate_stats_fn *stats;
-	isolate_ps_fn *ps;
-	isolate_look_fn *look;
-	void *data;
-};
-
-static int ask(struct isolate *i, uint8_t op, peer_reply_fn *fn, struct asked init, struct err *e)
-{
-	struct hyperv *h = i->backend;
-	struct asked *a = malloc(sizeof(*a));
-
-	if (!a)
-		return err_nomem(e);
-	*a = init;
-	a->hyperv = h;
-	int r = h->paused ? err_set(e, EBUSY, "container %s is paused", i->plan->name)
-			  : peer_request(h->vm.peer, op, NULL, 0, fn, a, e);
-	if (r < 0)
-		free(a);
-	return r;
-}
-
-/* Resident memory of a process in bytes; 0 if it is gone. */
-static uint64_t resident(pid_t pid)
-{
-	char path[64], line[128];
-	unsigned long long pages = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/statm", pid);
-	if (pid > 0 && file_read_line(AT_FDCWD, path, line, sizeof(line)) >= 0)
-		sscanf(line, "%*u %llu", &pages);
-	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
-static void on_stats(void *data, struct wire *w, const struct err *e)
-{
-	struct asked *a = data;
-	struct err bad = ERR_INIT;
-	struct isolate_stats s = {0};
-	const pid_t pids[] = {a->hyperv->vm.qemu, a->hyperv->vm.virtiofsd};
-
-	if (w) {
-		s.memory = wire_u64(w);
-		s.memory_limit = wire_u64(w);
-		s.cpu_ns = wire_u64(w);
-		s.pids = wire_u64(w);
-		for (size_t k = 0; k < 2; k++) {
-			uint64_t ms = 0;
-			s.host_memory += resident(pids[k]);
-			if (pids[k] > 0 && proc_cpu_ms(pids[k], &ms) == 0)
-				s.host_cpu_ns += ms * 1000000;
-		}
-		if (w->bad) {
-			err_set(&bad, EBADMSG, "the agent's figures make no sense");
-			e = &bad;
-		}
-	}
-	a->stats(a->data, e ? NULL : &s, e);
-	free(a);
-}
-
-static int hyperv_stats(struct isolate *i, isolate_stats_fn *fn, void *data, struct err *e)
-{
-	return ask(i, AGENT_STATS, on_stats, (struct asked){.stats = fn, .data = data}, e);
-}
-
-/* The lines go to a terminal: control characters of a hostile guest, but for the tabs between fields, become '?'. */
-static void on_ps(void *data, struct wire *w, const struct err *e)
-{
-	struct asked *a = data;
-	_cleanup_strv_ char **lines = NULL;
-	struct err bad = ERR_INIT;
-	uint32_t n = w ? wire_u32(w) : 0;
-
-	for (uint32_t k = 0; k < n && !w->bad; k++) {
-		_cleanup_free_ char *line = wire_str(w);
-		for (char *c = line; c && *c; c++)
-			if (((unsigned char)*c < ' ' && *c != '\t') || *c == 127)
-				*c = '?';
-		if (line && strv_push(&lines, line) < 0)
-			w->bad = true;
-	}
-	if (w && w->bad) {
-		err_set(&bad, EBADMSG, "the agent's list of processes makes no sense");
-		e = &bad;
-	}
-	a->ps(a->data, e ? NULL : lines, e);
-	free(a);
-}
-
-static int hyperv_ps(struct isolate *i, isolate_ps_fn *fn, void *data, struct err *e)
-{
-	return ask(i, AGENT_PS, on_ps, (struct asked){.ps = fn, .data = data}, e);
-}
-
-static void on_look(void *data, struct wire *w, const struct err *e)
-{
-	struct asked *a = data;
-	struct err bad = ERR_INIT;
-	struct look l = {0};
-
-	if (w && look_decode(&l, w, &bad) < 0)
-		e = &bad;
-	a->look(a->data, e ? NULL : &l, e);
-	look_done(&l);
-	free(a);
-}
-
-static int hyperv_look(struct isolate *i, isolate_look_fn *fn, void *data, struct err *e)
-{
-	return ask(i, AGENT_LOOK, on_look, (struct asked){.look = fn, .data = data}, e);
-}
-
-static void on_updated(void *data, struct wire *w, const struct err *e)
-{
-	struct hyperv *h = data;
-
-	(void)w;
-	if (e)
-		isolate_report_notice(h->isolate, "update the limits in the VM: %s", e->msg);
-}
-
-static int hyperv_update(struct isolate *i, const struct plan *p, struct err *e)
-{
-	struct hyperv *h = i->backend;
-	_cleanup_buf_ struct buf encoded = {0}, b = {0};
-	struct guest_plan g;
-
-	if (p->memory && vm_memory_mib(p->memory) > h->parts.config.memory_mib)
-		return err_set(e, EINVAL, "the VM of container %s has %llu MiB: a higher memory limit needs a restart",
-			i->plan->name, (unsigned long long)h->parts.config.memory_mib);
-	int r = guest_plan_make(p, &g, e);
-	if (r == 0 && (plan_encode(&g.plan, &encoded) < 0 || wire_add_bytes(&b, encoded.data, encoded.len) < 0))
-		r = err_nomem(e);
-	guest_plan_done(&g);
-	return r < 0 ? r : peer_request(h->vm.peer, AGENT_UPDATE, b.data, b.len, on_updated, h, e);
-}
-
-static int hyperv_connect(
-	struct isolate *i, const struct plan_interface *f, isolate_done_fn *fn, void *data, struct err *e)
-{
-	struct hyperv *h = i->backend;
-
-	if (h->paused)
-		return err_set(e, EBUSY, "container %s is paused", i->plan->name);
-	return cards_connect(&h->cards, h->vm.qmp, h->vm.peer, f, fn, data, e);
-}
-
-static int hyperv_disconnect(
-	struct isolate *i, const struct plan_interface *f, isolate_done_fn *fn, void *data, struct err *e)
-{
-	struct hyperv *h = i->backend;
-
-	if (h->paused)
-		return err_set(e, EBUSY, "container %s is paused", i->plan->name);
-	return cards_disconnect(&h->cards, h->vm.peer, f, fn, data, e);
-}
-
-static pid_t hyperv_pid(const struct isolate *i)
-{
-	const struct hyperv *h = i->backend;
-
-	return h->vm.qemu;
-}
-
-static const char *hyperv_accel(const struct isolate *i)
-{
-	const struct hyperv *h = i->backend;
-
-	return h->parts.config.accel ? h->parts.config.accel : "";
 }
 
 /* The disk is clean once the agent has shut the guest down. */
@@ -608,6 +532,7 @@ static void hyperv_destroy(struct isolate *i)
 	close_fd(&h->parts.config.image);
 	close_fd(&h->parts.config.disk);
 	cards_close(&h->cards);
+	template_close(&h->template);
 	close_fd(&h->uid_lock);
 	free(h->root);
 	free(h);

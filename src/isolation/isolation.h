@@ -35,6 +35,7 @@ struct isolation_host {
 	const char *qemu;             /* the program, or NULL: qemu-system-x86_64 of PATH */
 	const char *virtiofsd;        /* the same: virtiofsd of PATH and the places where distributions keep it */
 	uint32_t uid_base, uid_count; /* the range QEMU's users are taken from */
+	uint32_t template_linger_s;   /* how long a template's memory is held when nobody uses it */
 };
 
 /* The host's ends of a process's stdio; the receiver owns them. With a terminal only `in` is set and is both ways (a pty or a socket). */

@@ -163,6 +163,7 @@ static const struct field plan_fields[] = {
 		.sub = &interface_table),
 	FIELD(plan, 42, T_STR, netns),
 	FIELD(plan, 43, T_64, netns_id),
+	FIELD(plan, 44, T_BOOL, fresh_boot),
 };
 static const struct table plan_table = TABLE("plan", struct plan, plan_fields);
 

@@ -83,6 +83,7 @@ struct plan {
 	bool host_cgroupns;
 	char *netns; /* /proc/PID/ns/net of another container, whose network namespace is joined; NULL: one of its own */
 	uint64_t netns_id; /* its inode number, as PID may have become another's */
+	bool fresh_boot;   /* hyperv: no clone of a template */
 	bool own_kernel; /* hyperv: the kernel is the container's alone, and its first network namespace the container's */
 	struct plan_interface *interfaces; /* beside loopback; none with host_network */
 	size_t interfaces_len;

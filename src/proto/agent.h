@@ -16,7 +16,7 @@
 
 #define AGENT_PORT "caisson.agent"
 enum {
-	AGENT_VERSION = 1,
+	AGENT_VERSION = 2,
 	AGENT_WINDOW = 128 * 1024,  /* bytes of credit per stream and direction */
 	AGENT_DATA_MAX = 32 * 1024, /* payload of one DATA frame */
 	AGENT_PROC_MAX = 4095,
@@ -25,12 +25,14 @@ enum {
 
 enum agent_op {
 	/* guest to host */
-	AGENT_HELLO = 1,   /* u32 version, str kernel release, str boot id */
+	AGENT_HELLO = 1,   /* u32 version, str kernel release */
 	AGENT_STARTED = 2, /* u32 proc, u32 pid inside the VM; for proc 0 after execve(2) has succeeded */
 	AGENT_FAILED = 3,  /* u32 proc, u32 errno, u32 exit status or 0, str message */
 	AGENT_EXITED = 4,  /* u32 proc, u32 status 0..255 (128+n for signal n), u32 1 if the OOM killer struck */
 	AGENT_PONG = 5,    /* u64 as in PING */
 	AGENT_REPLY = 6,   /* u32 request number, u32 errno or 0, then the answer or (errno != 0) str message */
+	AGENT_COMMITTED =
+		7, /* empty; everything is ready and the workload about to be executed: its start must not be tried again */
 
 	/* host to guest */
 	AGENT_START = 32,    /* struct agent_start below, then the plan */
@@ -48,7 +50,8 @@ enum agent_op {
 			       address, bytes plan of which the one interface counts; REPLY: empty */
 	AGENT_DISCONNECT =
 		43, /* u32 request, str card's own hardware address, str that which it has now; puts it by; REPLY: empty */
-	AGENT_LOOK = 44, /* u32 request; REPLY: what look_encode writes */
+	AGENT_LOOK = 44,    /* u32 request; REPLY: what look_encode writes */
+	AGENT_PREPARE = 45, /* u32 request; before a snapshot: loads what any container may need; REPLY: empty */
 
 	/* both ways; `stream` in the frame's header */
 	AGENT_DATA = 64,   /* bytes, 1..AGENT_DATA_MAX */
@@ -63,10 +66,12 @@ enum agent_op {
  * AGENT_DISK, the share (virtiofs) on AGENT_SHARE.
  */
 enum { AGENT_HAS_SHARE = 1 };
-#define AGENT_IMAGE "/image"
-#define AGENT_DISK  "/disk"
-#define AGENT_SHARE "/share"
-#define AGENT_INIT  "/caisson-init" /* the program for --init in the initramfs */
+/* A network card that is there from the start has this hardware address, with its number, until START gives it the plan's: a snapshot is taken before. */
+#define AGENT_CARD_MAC "02:ca:15:50:00:%02x"
+#define AGENT_IMAGE    "/image"
+#define AGENT_DISK     "/disk"
+#define AGENT_SHARE    "/share"
+#define AGENT_INIT     "/caisson-init" /* the program for --init in the initramfs */
 
 /*
  * The initramfs: /init (the agent), AGENT_INIT, empty directories dev proc sys run tmp image disk share, /dev/console (5,1) and the kernel's modules in

@@ -15,16 +15,23 @@
 
 enum { APPEAR_MS = 5000, LOOK_AGAIN_MS = 5 };
 
-static int find_link(int rtnl, const struct plan_interface *f, struct err *e)
+int network_find(int rtnl, const uint8_t mac[MAC_LEN])
 {
 	uint64_t deadline = clock_mono_ms() + APPEAR_MS;
-	uint8_t mac[MAC_LEN];
 	int index;
+
+	while ((index = rtnl_link_by_mac(rtnl, mac)) == -ENODEV && clock_mono_ms() < deadline)
+		nanosleep(&(struct timespec){.tv_nsec = LOOK_AGAIN_MS * 1000000L}, NULL);
+	return index;
+}
+
+static int find_link(int rtnl, const struct plan_interface *f, struct err *e)
+{
+	uint8_t mac[MAC_LEN];
 
 	if (!f->mac || mac_parse(f->mac, mac) < 0)
 		return err_set(e, EINVAL, "network interface %s: its hardware address is no such address", f->name);
-	while ((index = rtnl_link_by_mac(rtnl, mac)) == -ENODEV && clock_mono_ms() < deadline)
-		nanosleep(&(struct timespec){.tv_nsec = LOOK_AGAIN_MS * 1000000L}, NULL);
+	int index = network_find(rtnl, mac);
 	return index < 0 ? err_errno(e, index, "find network interface %s (%s)", f->name, f->mac) : index;
 }
 

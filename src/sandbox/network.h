@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "base/rtnl.h"
 #include "plan/plan.h"
 
 /*
@@ -10,5 +11,7 @@
  * an IPv6 address, and no router advertisement is listened to.
  */
 int network_add(const struct plan_interface *f, struct err *e);
+/* The index of the link with this hardware address, waiting some seconds for it; -ENODEV. */
+int network_find(int rtnl, const uint8_t mac[MAC_LEN]);
 /* All of the plan, with what docker sets in a network namespace of a container's own. */
 int network_setup(const struct plan *p, struct err *e);

@@ -167,8 +167,6 @@ static int attach_network(const struct sandbox_network *net, pid_t pid, int sock
 int sandbox_start(const struct plan *p, const struct sandbox_io *io, const char *init_path,
 	const struct sandbox_network *net, struct sandbox *ret, struct err *e)
 {
-	bool attach = net && p->interfaces_len;
-
 	_cleanup_(cleanup_cgroup) struct cgroup cg = CGROUP_INIT;
 	int sock[2], tty = -1, pidfd = -1;
 	int r = make_socket(sock, e);
@@ -190,8 +188,8 @@ int sandbox_start(const struct plan *p, const struct sandbox_io *io, const char 
 			.root = -1,
 			.proc = -1,
 			.dev = -1,
-			.wait_network = attach,
-			.network_set_up = attach && net->sets_up};
+			.wait_network = net != NULL,
+			.network_set_up = net && net->sets_up};
 		struct launch l = {
 			.plan = p, .process = &p->process, .io = io, .tty = -1, .sock = sock[1], .init = p->init};
 		struct err mistake = ERR_INIT;
@@ -201,7 +199,7 @@ int sandbox_start(const struct plan *p, const struct sandbox_io *io, const char 
 	close(sock[1]);
 	if (pid < 0)
 		r = err_errno(e, pid, "make the container's namespaces");
-	else if (attach)
+	else if (net)
 		r = attach_network(net, pid, mine, e);
 	if (r == 0)
 		r = report_wait(mine, &tty, NULL, e);
@@ -210,7 +208,7 @@ int sandbox_start(const struct plan *p, const struct sandbox_io *io, const char 
 			pidfd_signal(pidfd, SIGKILL);
 			reap(pid);
 			/* where its links could not be made because it had died, it has left word why */
-			if (attach)
+			if (net)
 				report_wait(mine, &tty, NULL, e);
 		}
 		close_fd(&pidfd);

@@ -32,7 +32,7 @@ struct sandbox {
 };
 #define SANDBOX_INIT ((struct sandbox){.pid = -1, .pidfd = -1, .tty = -1})
 
-/* Who makes the links of the plan's interfaces: called by sandbox_start while the container's process prepares its root; `pid` is in the network namespace
+/* Who makes the links of the plan's interfaces, if it has any: called by sandbox_start while the container's process prepares its root; `pid` is in the network namespace
  * that they are to be in. The process goes on to the workload only after it has returned 0. */
 struct sandbox_network {
 	int (*attach)(void *data, pid_t pid, struct err *e);

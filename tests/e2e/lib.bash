@@ -10,12 +10,11 @@ e2e_setup_file() {
 	export E2E_DIR CAISSON_ROOT=$E2E_DIR/root CAISSON_RUN=$E2E_DIR/run CAISSON_CONFIG=$E2E_DIR/conf
 	export IMAGES=$E2E_REGISTRY/caisson-test IMAGE=$E2E_REGISTRY/caisson-test/busybox
 	mkdir -m 700 "$CAISSON_ROOT" "$CAISSON_RUN"
-	printf 'isolation = %s\naccel = tcg\n' "$MODE" > "$CAISSON_CONFIG"
+	printf 'isolation = %s\naccel = tcg\ntemplate-linger = 5\n' "$MODE" > "$CAISSON_CONFIG"
 	# what is expensive to make and never written again
 	if [ "$MODE" = hyperv ]; then
-		mkdir -p "$E2E_FIXTURES/root/cache"
-		ln -s "$E2E_FIXTURES/root/kernel" "$CAISSON_ROOT/kernel"
-		ln -s "$E2E_FIXTURES/root/cache" "$CAISSON_ROOT/cache"
+		mkdir -p "$E2E_FIXTURES/root/cache" "$E2E_FIXTURES/root/template"
+		ln -s "$E2E_FIXTURES/root/kernel" "$E2E_FIXTURES/root/cache" "$E2E_FIXTURES/root/template" "$CAISSON_ROOT/"
 	fi
 	caisson pull -q "$IMAGE" > /dev/null
 }

@@ -22,6 +22,11 @@ static void on_hello(void *data, const char *release)
 	(void)release;
 }
 
+static void on_committed(void *data)
+{
+	(void)data;
+}
+
 static void on_started(void *data, int proc, struct isolate_io *io)
 {
 	((struct owner *)data)->io[proc] = *io;
@@ -62,7 +67,6 @@ static void greet(int guest)
 
 	wire_add_u32(&hello, AGENT_VERSION);
 	wire_add_str(&hello, "6.1");
-	wire_add_str(&hello, "id");
 	frame_add(&out, AGENT_HELLO, 0, hello.data, hello.len);
 	fd_write_all(guest, out.data, out.len);
 }
@@ -86,8 +90,12 @@ static void feed(struct loop *l, int guest, const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct peer_events ev = {
-		.hello = on_hello, .started = on_started, .failed = on_failed, .exited = on_exited, .lost = on_lost};
+	static const struct peer_events ev = {.hello = on_hello,
+		.committed = on_committed,
+		.started = on_started,
+		.failed = on_failed,
+		.exited = on_exited,
+		.lost = on_lost};
 	struct owner o = {.io = {ISOLATE_IO_INIT, ISOLATE_IO_INIT}};
 	struct plan plan = {.process.open_stdin = true};
 	struct plan_process terminal = {.tty = true};

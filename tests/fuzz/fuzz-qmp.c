@@ -9,7 +9,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct err e = ERR_INIT;
+	char event[32];
 
-	qmp_parse((const char *)data, size, &e);
+	qmp_parse((const char *)data, size, event, &e);
 	return 0;
 }

@@ -21,8 +21,8 @@ static void test_memory(void **state)
 {
 	(void)state;
 	assert_int_equal(vm_memory_mib(0), 1024);
-	assert_true(vm_memory_mib(64 << 20) >= 64 + 96);
-	assert_int_equal(vm_memory_mib(64 << 20) % 2, 0);
+	assert_int_equal(vm_memory_mib(64 << 20), 256);
+	assert_int_equal(vm_memory_mib(256 << 20), 512);
 	assert_true(vm_memory_mib((64 << 20) + 1) >= vm_memory_mib(64 << 20));
 	assert_true(vm_memory_mib(UINT64_MAX) > 0); /* no overflow to a tiny VM */
 	assert_true(vm_memory_mib((uint64_t)8 << 30) > 8192 + 128);
@@ -59,6 +59,7 @@ static void test_argv(void **state)
 		.initrd = 31,
 		.image = 32,
 		.disk = 33,
+		.ram = -1,
 		.agent = 34,
 		.qmp = 35,
 		.console = 36,
@@ -73,7 +74,7 @@ static void test_argv(void **state)
 	for (int i = 0; i < VM_CARDS_MAX; i++)
 		cards[i] = (struct card){.mac = "02:42:0a:c8:00:02", .tap = 38 + i};
 	assert_int_equal(vm_argv(&c, &v, fds, &n), 0);
-	assert_int_equal(n, VM_FDS_MAX);
+	assert_int_equal(n, VM_FDS_MAX - 1);
 	for (int fd = 30; fd < 38 + VM_CARDS_MAX; fd++) {
 		bool found = false;
 		for (size_t k = 0; k < n; k++)
@@ -93,7 +94,7 @@ static void test_argv(void **state)
 	c.accel = "kvm";
 	c.share = -1;
 	assert_int_equal(vm_argv(&c, &kvm, fds, &n), 0);
-	assert_int_equal(n, VM_FDS_MAX - 1);
+	assert_int_equal(n, VM_FDS_MAX - 2);
 	assert_false(has_pair(kvm, "-append", "tsc_early_khz"));
 	assert_false(has_pair(kvm, "-device", "vhost-user-fs-device"));
 	assert_true(has_pair(kvm, "-object", "share=off"));
@@ -161,7 +162,9 @@ static void test_signature(void **state)
 
 static int parse(const char *line, struct err *e)
 {
-	return qmp_parse(line, strlen(line), e);
+	char event[32];
+
+	return qmp_parse(line, strlen(line), event, e);
 }
 
 static void test_qmp(void **state)
@@ -196,6 +199,11 @@ static void on_hello(void *data, const char *release)
 {
 	(void)release;
 	((struct fake *)data)->hello = true;
+}
+
+static void on_committed(void *data)
+{
+	(void)data;
 }
 
 static void on_started(void *data, int proc, struct isolate_io *io)
@@ -255,15 +263,18 @@ static void greet(struct fake *f)
 
 	wire_add_u32(&b, AGENT_VERSION);
 	wire_add_str(&b, "6.1");
-	wire_add_str(&b, "id");
 	guest_sends(f, AGENT_HELLO, 0, b.data, b.len);
 	assert_true(f->hello);
 }
 
 static struct fake *fake_new(bool running)
 {
-	static const struct peer_events ev = {
-		.hello = on_hello, .started = on_started, .failed = on_failed, .exited = on_exited, .lost = on_lost};
+	static const struct peer_events ev = {.hello = on_hello,
+		.committed = on_committed,
+		.started = on_started,
+		.failed = on_failed,
+		.exited = on_exited,
+		.lost = on_lost};
 	struct fake *f = calloc(1, sizeof(*f));
 	struct plan plan = {.process.open_stdin = true};
 	int s[2];

@@ -92,6 +92,7 @@ static void fill(struct plan *p)
 		.host_uts = true,
 		.host_cgroupns = true,
 		.own_kernel = true,
+		.fresh_boot = true,
 		.lower = list("lower"),
 		.upper = text("upper"),
 		.work = text("work"),
@@ -241,6 +242,7 @@ static void same_numbers(const struct plan *a, const struct plan *b)
 	SAME(assert_int_equal, host_uts);
 	SAME(assert_int_equal, host_cgroupns);
 	SAME(assert_int_equal, own_kernel);
+	SAME(assert_int_equal, fresh_boot);
 	SAME(assert_int_equal, shm_size);
 	SAME(assert_int_equal, memory);
 	SAME(assert_int_equal, memory_swap);
@@ -367,7 +369,7 @@ static void test_cut(void **state)
 		accepted += r == 0;
 		plan_done(&p);
 	}
-	assert_int_equal(accepted, 43); /* before each of the fields */
+	assert_int_equal(accepted, 44); /* before each of the fields */
 }
 
 static uint64_t next_random(uint64_t *x)
@@ -448,7 +450,7 @@ static void test_hostile_values(void **state)
 	expect_bad(TAG_PROCESS, "\x0a\0\0\0\0\0", 6, "process: field 10 ");
 	expect_bad(TAG_PROCESS, "\x0b", 1, "process: a field is cut short");
 	expect_bad(0, "", 0, "plan: field 0 is unknown");
-	expect_bad(44, "", 0, "plan: field 44 is unknown");
+	expect_bad(45, "", 0, "plan: field 45 is unknown");
 }
 
 static void test_too_many(void **state)

@@ -1,0 +1,43 @@
+/* One container's VM as the two files of the backend see it: hyperv.c (its life) and hyperv-verbs.c (what is asked of it while it runs). */
+#pragma once
+
+#include "isolation/hyperv-template.h"
+
+enum phase { PHASE_RESTORE, PHASE_BOOT, PHASE_START, PHASE_RUN, PHASE_END };
+
+struct hyperv {
+	struct isolate *isolate;
+	enum phase phase;
+	unsigned tries; /* of a boot */
+	struct vm vm;
+	struct vm_parts parts;
+	struct cards cards;
+	struct kernel kernel;
+	struct template_name template_name;
+	struct template template; /* what this VM is a clone of, if it is one */
+	bool build_template;      /* there was none of this shape */
+	bool committed;           /* the workload may have been executed */
+	char *root;
+	int uid_lock;
+	struct source *tick;
+	unsigned ticks;
+	uint64_t began_ms;    /* of this boot */
+	uint64_t ping_cpu_ms; /* QEMU's CPU time at the last PING */
+	bool paused, killed;
+	char reason[200]; /* why we ended the VM; empty: we did not */
+};
+
+/* ---- hyperv-verbs.c: slots of the table ---- */
+int hyperv_exec(struct isolate *i, int proc, const struct plan_process *process, struct err *e);
+int hyperv_signal(struct isolate *i, int proc, int sig, struct err *e);
+int hyperv_resize(struct isolate *i, int proc, unsigned rows, unsigned cols, struct err *e);
+int hyperv_pause(struct isolate *i, bool on, struct err *e);
+int hyperv_stats(struct isolate *i, isolate_stats_fn *fn, void *data, struct err *e);
+int hyperv_ps(struct isolate *i, isolate_ps_fn *fn, void *data, struct err *e);
+int hyperv_look(struct isolate *i, isolate_look_fn *fn, void *data, struct err *e);
+int hyperv_update(struct isolate *i, const struct plan *p, struct err *e);
+int hyperv_connect(struct isolate *i, const struct plan_interface *f, isolate_done_fn *fn, void *data, struct err *e);
+int hyperv_disconnect(
+	struct isolate *i, const struct plan_interface *f, isolate_done_fn *fn, void *data, struct err *e);
+pid_t hyperv_pid(const struct isolate *i);
+const char *hyperv_accel(const struct isolate *i);

@@ -1,0 +1,240 @@
+/* A template's file: written sparsely from a VM's memory, read back into a sealed memfd, and checked on the way. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "isolation/hyperv-template.h"
+
+#define MAGIC "CAISSONT"
+
+enum { PAGE = 4096, WINDOW = 4 << 20, STATE_MAX = 64 << 20, LANES = 4 };
+
+/* ---- the hash: of every page that is not zero, with its place; each step is a bijection, so one changed bit always shows ---- */
+
+struct hash {
+	uint64_t lane[LANES];
+};
+
+static void hash_init(struct hash *h)
+{
+	for (int i = 0; i < LANES; i++)
+		h->lane[i] = HASH_INIT + (uint64_t)i;
+}
+
+static void hash_words(struct hash *h, const uint64_t *p, size_t words)
+{
+	uint64_t a = h->lane[0], b = h->lane[1], c = h->lane[2], d = h->lane[3];
+	const uint64_t k = 0x9e3779b97f4a7c15u;
+
+	for (size_t i = 0; i < words; i += LANES) {
+		a = (a ^ p[i]) * k;
+		b = (b ^ p[i + 1]) * k;
+		c = (c ^ p[i + 2]) * k;
+		d = (d ^ p[i + 3]) * k;
+		a ^= a >> 32;
+		b ^= b >> 32;
+		c ^= c >> 32;
+		d ^= d >> 32;
+	}
+	*h = (struct hash){{a, b, c, d}};
+}
+
+static void hash_page(struct hash *h, uint64_t at, const void *page)
+{
+	const uint64_t place[LANES] = {at, at, at, at};
+
+	hash_words(h, place, LANES);
+	hash_words(h, page, PAGE / 8);
+}
+
+static uint64_t hash_end(const struct hash *h)
+{
+	return hash_add(HASH_INIT, h->lane, sizeof(h->lane));
+}
+
+static bool is_zero(const uint64_t *p)
+{
+	for (size_t i = 0; i < PAGE / 8; i++)
+		if (p[i])
+			return false;
+	return true;
+}
+
+/* ---- copying ---- */
+
+static int write_at(int fd, const char *p, size_t n, off_t at)
+{
+	while (n) {
+		ssize_t done = pwrite(fd, p, n, at);
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			return done < 0 ? -errno : -EIO;
+		p += done;
+		n -= (size_t)done;
+		at += done;
+	}
+	return 0;
+}
+
+/* The pages of one window of the source, runs of those that are not zero with one write. */
+static int copy_pages(const char *p, size_t n, int to, off_t at, struct hash *h)
+{
+	size_t run = 0;
+
+	for (size_t i = 0; i <= n; i += PAGE) {
+		bool zero = i == n || is_zero((const uint64_t *)(p + i));
+		if (!zero) {
+			hash_page(h, (uint64_t)at + i, p + i);
+			run += PAGE;
+			continue;
+		}
+		int r = run ? write_at(to, p + i - run, run, at + (off_t)(i - run)) : 0;
+		if (r < 0)
+			return r;
+		run = 0;
+	}
+	return 0;
+}
+
+/* The first `size` bytes, a multiple of pages, without its holes. */
+static int copy_data(int from, int to, off_t size, struct hash *h)
+{
+	off_t at = 0;
+
+	while (at < size && (at = lseek(from, at, SEEK_DATA)) >= 0 && at < size) {
+		off_t end = lseek(from, at, SEEK_HOLE);
+		if (end < 0)
+			return -errno;
+		at &= ~(off_t)(PAGE - 1);
+		end = (end + PAGE - 1) & ~(off_t)(PAGE - 1);
+		if (end > size)
+			end = size;
+		while (at < end) {
+			size_t n = (size_t)(end - at < WINDOW ? end - at : WINDOW);
+			char *p = mmap(NULL, n, PROT_READ, MAP_SHARED | MAP_POPULATE, from, at);
+			if (p == MAP_FAILED)
+				return -errno;
+			int r = copy_pages(p, n, to, at, h);
+			munmap(p, n);
+			if (r < 0)
+				return r;
+			at += (off_t)n;
+		}
+	}
+	return at < 0 && errno != ENXIO ? -errno : 0;
+}
+
+static void hash_state(struct hash *h, const void *state, size_t n)
+{
+	uint64_t v[LANES] = {n, hash_add(HASH_INIT, state, n)};
+
+	hash_words(h, v, LANES);
+}
+
+/* ---- the file ---- */
+
+static off_t total(const struct template_footer *f)
+{
+	return (off_t)(f->memory_len + f->state_len + sizeof(*f));
+}
+
+int template_footer(int fd, const char *name, struct template_footer *ret)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_size < (off_t)sizeof(*ret) ||
+		pread(fd, ret, sizeof(*ret), st.st_size - (off_t)sizeof(*ret)) != sizeof(*ret))
+		return -EBADMSG;
+	ret->name[sizeof(ret->name) - 1] = ret->release[sizeof(ret->release) - 1] = 0;
+	bool ok = !memcmp(ret->magic, MAGIC, sizeof(ret->magic)) && ret->format == TEMPLATE_FORMAT &&
+		ret->state_len <= STATE_MAX && ret->memory_len % PAGE == 0 && ret->memory_len <= (uint64_t)1 << 46 &&
+		total(ret) == st.st_size && (!name || !strcmp(ret->name, name));
+	return ok ? 0 : -EBADMSG;
+}
+
+static int write_all(int fd, int memory, const void *state, struct template_footer *f)
+{
+	struct hash h;
+
+	hash_init(&h);
+	if (ftruncate(fd, total(f)) < 0)
+		return -errno;
+	int r = copy_data(memory, fd, (off_t)f->memory_len, &h);
+	hash_state(&h, state, f->state_len);
+	f->hash = hash_end(&h);
+	if (r == 0)
+		r = write_at(fd, state, f->state_len, (off_t)f->memory_len);
+	return r < 0 ? r : write_at(fd, (const char *)f, sizeof(*f), (off_t)(f->memory_len + f->state_len));
+}
+
+int template_write(const char *path, int memory, const void *state, struct template_footer *f, struct err *e)
+{
+	_cleanup_free_ char *tmp = str_fmt("%s.new", path);
+
+	memcpy(f->magic, MAGIC, sizeof(f->magic));
+	f->format = TEMPLATE_FORMAT;
+	if (!tmp)
+		return err_nomem(e);
+	_cleanup_close_ int fd = open(tmp, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int r = fd < 0 ? -errno : write_all(fd, memory, state, f);
+	if (r == 0 && rename(tmp, path) < 0)
+		r = -errno;
+	if (r < 0) {
+		unlink(tmp);
+		return err_errno(e, r, "write the template %s", path);
+	}
+	return 0;
+}
+
+/* The whole file into the memfd, which nobody can change afterwards. */
+static int load(int file, int memfd, const struct template_footer *f)
+{
+	_cleanup_free_ char *state = malloc(f->state_len + 1);
+	struct hash h;
+
+	hash_init(&h);
+	if (!state)
+		return -ENOMEM;
+	if (ftruncate(memfd, total(f)) < 0)
+		return -errno;
+	int r = copy_data(file, memfd, (off_t)f->memory_len, &h);
+	if (r < 0)
+		return r;
+	if (pread(file, state, f->state_len, (off_t)f->memory_len) != (ssize_t)f->state_len)
+		return -EBADMSG;
+	hash_state(&h, state, f->state_len);
+	if (hash_end(&h) != f->hash)
+		return -EBADMSG;
+	r = write_at(memfd, state, f->state_len, (off_t)f->memory_len);
+	if (r == 0)
+		r = write_at(memfd, (const char *)f, sizeof(*f), (off_t)(f->memory_len + f->state_len));
+	if (r == 0 && fcntl(memfd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+		r = -errno;
+	return r;
+}
+
+int template_read(const char *path, const char *name, struct template_footer *ret, struct err *e)
+{
+	_cleanup_close_ int file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	_cleanup_close_ int memfd = -1;
+
+	if (file < 0)
+		return err_errno(e, errno, "open the template %s", path);
+	int r = template_footer(file, name, ret);
+	if (r == 0)
+		r = memfd = memfd_create("caisson-template", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (r >= 0)
+		r = load(file, memfd, ret);
+	if (r == -EBADMSG)
+		return err_set(e, EBADMSG, "the template %s is damaged", path);
+	return r < 0 ? err_errno(e, r, "read the template %s", path) : steal_fd(&memfd);
+}

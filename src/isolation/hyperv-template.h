@@ -1,0 +1,62 @@
+/*
+ * Templates: a utility VM that has booted is kept, and later starts are clones of it. The whole story: hyperv-template.c.
+ *
+ * A template belongs to one generation (kernel, initramfs with the agent, QEMU, command line) and one shape (acceleration, memory, CPUs, number of cards).
+ */
+#pragma once
+
+#include "isolation/hyperv-private.h"
+
+/* What a template is named by: "GENERATION-tcg-1024m-2c-1n". */
+struct template_name {
+	char generation[17];
+	char text[80];
+};
+/* *c: accel, memory_mib, cpus, tsc_khz, cards_len count. Its files are looked at, not opened. */
+int template_name(const struct isolation_host *h, const struct kernel *k, const struct vm_config *c,
+	struct template_name *ret, struct err *e);
+
+/*
+ * The file STATE/template/NAME, and the sealed memfd made of it: the guest's memory, then the state of the devices as QEMU writes it, then this.
+ * The hash is over both and catches what a disk or a crash does to a file; who can write there is trusted.
+ */
+struct template_footer {
+	char magic[8];
+	uint32_t format, zero;
+	uint64_t memory_len, state_len, hash;
+	uint64_t tsc_khz;
+	uint64_t built; /* seconds since 1970 */
+	char name[80];
+	char release[96]; /* of the guest's kernel */
+};
+enum { TEMPLATE_FORMAT = 1 };
+
+/* ---- hyperv-template-file.c ---- */
+/* Writes a template from the memory of a VM that has ended: into a new file, renamed when whole. */
+int template_write(const char *path, int memory, const void *state, struct template_footer *f, struct err *e);
+/* Reads it into a sealed memfd, which is returned: -ENOENT, -EBADMSG for one that is damaged. */
+int template_read(const char *path, const char *name, struct template_footer *ret, struct err *e);
+/* The footer of a memfd or of a file; -EBADMSG. */
+int template_footer(int fd, const char *name, struct template_footer *ret);
+
+/* ---- hyperv-template.c ---- */
+struct template
+{
+	int memory; /* the sealed memfd */
+	int holder; /* a connection to caisson-template, kept while the memory is used; -1: it could not be started */
+	struct template_footer footer;
+};
+#define TEMPLATE_NONE ((struct template){.memory = -1, .holder = -1})
+/* -ENOENT: there is none, or it was damaged and has been removed. */
+int template_open(const struct isolation_host *h, const struct template_name *n, struct template *ret, struct err *e);
+int template_open_state(const struct template *t); /* a descriptor of its own, placed where the devices' state begins */
+void template_close(struct template *t);
+bool template_any(
+	const struct isolation_host *h, const struct template_name *n); /* one of this generation, whatever its shape */
+char *template_path(const struct isolation_host *h, const char *name);  /* the caller frees */
+int template_remove(const struct isolation_host *h, const char *name, struct err *e);
+
+/* ---- hyperv-template-build.c ---- */
+/* Boots a VM as *c says (kernel and initrd open, no disks) and keeps it. 0 also if it is there already. wait: while another builds it, else -EBUSY. */
+int template_build(const struct isolation_host *h, const struct template_name *n, const struct vm_config *c, bool wait,
+	struct err *e);

@@ -1,0 +1,220 @@
+/* What is asked of a VM that runs: execs, signals, figures, cards, limits. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/proc.h"
+#include "isolation/hyperv-life.h"
+#include "proto/agent.h"
+#include "proto/look.h"
+
+int hyperv_exec(struct isolate *i, int proc, const struct plan_process *process, struct err *e)
+{
+	struct hyperv *h = i->backend;
+
+	return peer_exec(h->vm.peer, proc, process, e);
+}
+
+int hyperv_signal(struct isolate *i, int proc, int sig, struct err *e)
+{
+	struct hyperv *h = i->backend;
+	int r = peer_signal(h->vm.peer, proc, sig);
+
+	return r < 0 ? err_errno(e, r, "signal process %d of the container", proc) : 0;
+}
+
+int hyperv_resize(struct isolate *i, int proc, unsigned rows, unsigned cols, struct err *e)
+{
+	struct hyperv *h = i->backend;
+	int r = peer_resize(h->vm.peer, proc, rows, cols);
+
+	return r < 0 ? err_errno(e, r, "resize the terminal of process %d", proc) : 0;
+}
+
+/* By QEMU rather than the guest's freezer: a paused VM then costs no time at all, whatever its kernel does by itself. */
+int hyperv_pause(struct isolate *i, bool on, struct err *e)
+{
+	struct hyperv *h = i->backend;
+	int r = qmp_run(h->vm.qmp, on ? "stop" : "cont", NULL, -1, NULL, NULL);
+
+	if (r < 0)
+		return err_errno(e, r, "%s the VM", on ? "pause" : "unpause");
+	h->paused = on;
+	return 0;
+}
+
+struct asked {
+	struct hyperv *hyperv;
+	isolate_stats_fn *stats;
+	isolate_ps_fn *ps;
+	isolate_look_fn *look;
+	void *data;
+};
+
+static int ask(struct isolate *i, uint8_t op, peer_reply_fn *fn, struct asked init, struct err *e)
+{
+	struct hyperv *h = i->backend;
+	struct asked *a = malloc(sizeof(*a));
+
+	if (!a)
+		return err_nomem(e);
+	*a = init;
+	a->hyperv = h;
+	int r = h->paused ? err_set(e, EBUSY, "container %s is paused", i->plan->name)
+			  : peer_request(h->vm.peer, op, NULL, 0, fn, a, e);
+	if (r < 0)
+		free(a);
+	return r;
+}
+
+/* Resident memory of a process in bytes; 0 if it is gone. */
+static uint64_t resident(pid_t pid)
+{
+	char path[64], line[128];
+	unsigned long long pages = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/statm", pid);
+	if (pid > 0 && file_read_line(AT_FDCWD, path, line, sizeof(line)) >= 0)
+		sscanf(line, "%*u %llu", &pages);
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void on_stats(void *data, struct wire *w, const struct err *e)
+{
+	struct asked *a = data;
+	struct err bad = ERR_INIT;
+	struct isolate_stats s = {0};
+	const pid_t pids[] = {a->hyperv->vm.qemu, a->hyperv->vm.virtiofsd};
+
+	if (w) {
+		s.memory = wire_u64(w);
+		s.memory_limit = wire_u64(w);
+		s.cpu_ns = wire_u64(w);
+		s.pids = wire_u64(w);
+		for (size_t k = 0; k < 2; k++) {
+			uint64_t ms = 0;
+			s.host_memory += resident(pids[k]);
+			if (pids[k] > 0 && proc_cpu_ms(pids[k], &ms) == 0)
+				s.host_cpu_ns += ms * 1000000;
+		}
+		if (w->bad) {
+			err_set(&bad, EBADMSG, "the agent's figures make no sense");
+			e = &bad;
+		}
+	}
+	a->stats(a->data, e ? NULL : &s, e);
+	free(a);
+}
+
+int hyperv_stats(struct isolate *i, isolate_stats_fn *fn, void *data, struct err *e)
+{
+	return ask(i, AGENT_STATS, on_stats, (struct asked){.stats = fn, .data = data}, e);
+}
+
+/* The lines go to a terminal: control characters of a hostile guest, but for the tabs between fields, become '?'. */
+static void on_ps(void *data, struct wire *w, const struct err *e)
+{
+	struct asked *a = data;
+	_cleanup_strv_ char **lines = NULL;
+	struct err bad = ERR_INIT;
+	uint32_t n = w ? wire_u32(w) : 0;
+
+	for (uint32_t k = 0; k < n && !w->bad; k++) {
+		_cleanup_free_ char *line = wire_str(w);
+		for (char *c = line; c && *c; c++)
+			if (((unsigned char)*c < ' ' && *c != '\t') || *c == 127)
+				*c = '?';
+		if (line && strv_push(&lines, line) < 0)
+			w->bad = true;
+	}
+	if (w && w->bad) {
+		err_set(&bad, EBADMSG, "the agent's list of processes makes no sense");
+		e = &bad;
+	}
+	a->ps(a->data, e ? NULL : lines, e);
+	free(a);
+}
+
+int hyperv_ps(struct isolate *i, isolate_ps_fn *fn, void *data, struct err *e)
+{
+	return ask(i, AGENT_PS, on_ps, (struct asked){.ps = fn, .data = data}, e);
+}
+
+static void on_look(void *data, struct wire *w, const struct err *e)
+{
+	struct asked *a = data;
+	struct err bad = ERR_INIT;
+	struct look l = {0};
+
+	if (w && look_decode(&l, w, &bad) < 0)
+		e = &bad;
+	a->look(a->data, e ? NULL : &l, e);
+	look_done(&l);
+	free(a);
+}
+
+int hyperv_look(struct isolate *i, isolate_look_fn *fn, void *data, struct err *e)
+{
+	return ask(i, AGENT_LOOK, on_look, (struct asked){.look = fn, .data = data}, e);
+}
+
+static void on_updated(void *data, struct wire *w, const struct err *e)
+{
+	struct hyperv *h = data;
+
+	(void)w;
+	if (e)
+		isolate_report_notice(h->isolate, "update the limits in the VM: %s", e->msg);
+}
+
+int hyperv_update(struct isolate *i, const struct plan *p, struct err *e)
+{
+	struct hyperv *h = i->backend;
+	_cleanup_buf_ struct buf encoded = {0}, b = {0};
+	struct guest_plan g;
+
+	if (p->memory && vm_memory_mib(p->memory) > h->parts.config.memory_mib)
+		return err_set(e, EINVAL, "the VM of container %s has %llu MiB: a higher memory limit needs a restart",
+			i->plan->name, (unsigned long long)h->parts.config.memory_mib);
+	int r = guest_plan_make(p, &g, e);
+	if (r == 0 && (plan_encode(&g.plan, &encoded) < 0 || wire_add_bytes(&b, encoded.data, encoded.len) < 0))
+		r = err_nomem(e);
+	guest_plan_done(&g);
+	return r < 0 ? r : peer_request(h->vm.peer, AGENT_UPDATE, b.data, b.len, on_updated, h, e);
+}
+
+int hyperv_connect(struct isolate *i, const struct plan_interface *f, isolate_done_fn *fn, void *data, struct err *e)
+{
+	struct hyperv *h = i->backend;
+
+	if (h->paused)
+		return err_set(e, EBUSY, "container %s is paused", i->plan->name);
+	return cards_connect(&h->cards, h->vm.qmp, h->vm.peer, f, fn, data, e);
+}
+
+int hyperv_disconnect(struct isolate *i, const struct plan_interface *f, isolate_done_fn *fn, void *data, struct err *e)
+{
+	struct hyperv *h = i->backend;
+
+	if (h->paused)
+		return err_set(e, EBUSY, "container %s is paused", i->plan->name);
+	return cards_disconnect(&h->cards, h->vm.peer, f, fn, data, e);
+}
+
+pid_t hyperv_pid(const struct isolate *i)
+{
+	const struct hyperv *h = i->backend;
+
+	return h->vm.qemu;
+}
+
+const char *hyperv_accel(const struct isolate *i)
+{
+	const struct hyperv *h = i->backend;
+
+	return h->parts.config.accel ? h->parts.config.accel : "";
+}
