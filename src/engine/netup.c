@@ -395,8 +395,15 @@ int netup_start(
 int netup_rename(struct engine *g, const struct found *f, struct err *e)
 {
 	struct member m = {.engine = g, .found = f, .names = true};
+	_cleanup_buf_ struct buf elements = {0};
+	_cleanup_free_ char *path = NULL;
+	struct firewall fw = firewall_of(g, &path);
 
-	if (!f->running)
+	_cleanup_close_ int lock = network_lock(g, e);
+	if (lock < 0)
+		return lock;
+	/* it may have ended, or been removed, since it was found: its names have gone with its elements */
+	if (firewall_file_read(&fw, f->row.id, &elements) == -ENOENT)
 		return 0;
 	int r = engine_db(g, &m.db, e);
 	return r < 0 ? r : endpoints_of_container(m.db, f->row.id, on_member_endpoint, &m, e);

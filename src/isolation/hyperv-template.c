@@ -189,7 +189,20 @@ static int spawn_holder(const struct isolation_host *h, const struct template_na
 	return -r;
 }
 
-/* One for each name: the lock goes with the holder. It is a child of the first that needed it and outlives it. */
+/* By a process in between: it is to be nobody's child, as it is no process of a container's. */
+static int spawn_detached(const struct isolation_host *h, const struct template_name *n, const int fds[3])
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(-spawn_holder(h, n, fds));
+	if (pid < 0 || waitpid(pid, &status, 0) < 0)
+		return -errno;
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
+}
+
+/* One for each name: the lock goes with the holder. */
 static void start_holder(const struct isolation_host *h, int dir, const struct template_name *n, struct template *t)
 {
 	_cleanup_free_ char *lock_name = str_fmt("%s.lock", n->text), *name = str_fmt("%s.sock", n->text);
@@ -199,7 +212,7 @@ static void start_holder(const struct isolation_host *h, int dir, const struct t
 
 	if (sock < 0)
 		return;
-	int r = spawn_holder(h, n, (int[]){sock, t->memory, lock});
+	int r = spawn_detached(h, n, (int[]){sock, t->memory, lock});
 	close_fd(&sock);
 	if (r == 0)
 		r = ask_holder(dir, n, &mine);

@@ -44,6 +44,9 @@ int report_wait(int sock, int *ret_tty, pid_t *ret_pid, struct err *e)
 		int fd = -1;
 		size_t fds = 1;
 		ssize_t n = fd_recv(sock, &r, sizeof(r), &fd, &fds);
+		/* it ended without having read that its network is ready: told once, before what it has said */
+		if (n == -ECONNRESET)
+			continue;
 		if (n <= 0)
 			return n < 0 ? err_errno(e, (int)n, "hear from the container's process") : failed;
 		if (n == sizeof(r) && r.kind == REPORT_TTY && fds == 1 && *ret_tty < 0)
