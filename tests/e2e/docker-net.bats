@@ -117,14 +117,55 @@ ours() { "$1" -S DOCKER-USER 2> /dev/null | grep -c -- '--comment caisson' || tr
 	is "$(ours iptables-nft)" 6
 }
 
+blockers() { caisson doctor 2>&1 | grep 'other rules' || true; }
+
 @test "doctor names what else may block: another table's policy, a firewall's last rule" {
+	is "$(blockers | grep -v 'none that may block containers')" ''
 	nft 'table inet other { chain guard { type filter hook forward priority 0; policy drop; }; }'
 	nft 'table inet firewalld { chain filter_FORWARD { type filter hook forward priority 10; policy accept; ct state established accept; reject with icmpx admin-prohibited; }; }'
-	run caisson doctor
-	has "$output" 'table inet other, chain guard (hook forward) has the policy drop'
-	has "$output" 'table inet firewalld, chain filter_FORWARD (hook forward) ends in a rule that drops or rejects everything'
-	has "$output" 'firewall-cmd'
+	has "$(blockers)" 'table inet other, chain guard (hook forward): policy drop blocks what containers send out, what comes to containers'
+	has "$(blockers)" 'table inet firewalld, chain filter_FORWARD (hook forward): the rule with handle 3 in chain filter_FORWARD blocks what containers send out'
+	has "$(blockers)" 'firewall-cmd'
 	nft 'delete table inet other; delete table inet firewalld'
-	run caisson doctor
-	has "$output" 'none that may block containers'
+	has "$(blockers)" 'none that may block containers'
+}
+
+@test "doctor follows rules: a drop for our interfaces alone, and the accept that it advises" {
+	nft 'table inet other { chain user { iifname "caisson*" oifname != "caisson*" drop; }; chain guard { type filter hook forward priority 0; jump user; }; }'
+	has "$(blockers)" 'table inet other, chain guard (hook forward): the rule with handle 3 in chain user blocks what containers send out; '
+	nft 'insert rule inet other user iifname "caisson*" accept'
+	has "$(blockers)" 'none that may block containers'
+	nft 'flush chain inet other user; add rule inet other user ip saddr 10.0.0.5 drop; add rule inet other user iifname vmap { "other0" : drop }'
+	has "$(blockers)" 'none that may block containers'
+	nft 'add rule inet other user oifname { "lo", "caisson0" } reject'
+	has "$(blockers)" 'blocks what comes to containers'
+	nft 'delete table inet other'
+}
+
+@test "doctor reads what iptables put in: docker's chains, the administrator's rules in them" {
+	iptables-nft -I DOCKER-USER -i caisson+ -m conntrack --ctstate NEW -j DROP
+	has "$(blockers)" 'table ip filter, chain FORWARD (hook forward): -A DOCKER-USER -i caisson+ -m conntrack --ctstate NEW -j DROP blocks what containers send out'
+	iptables-nft -D DOCKER-USER -i caisson+ -m conntrack --ctstate NEW -j DROP
+	has "$(blockers)" 'none that may block containers'
+}
+
+@test "doctor reads the tables of the legacy iptables, and does not load them" {
+	[ -e /proc/net/ip_tables_names ] || skip 'the kernel has no legacy tables'
+	local before
+	before=$(cat /proc/net/ip_tables_names)
+	has "$(blockers)" 'none that may block containers'
+	is "$(cat /proc/net/ip_tables_names)" "$before"
+	if ! iptables-legacy -S > /dev/null 2>&1; then
+		skip 'iptables-legacy does not work here'
+	fi
+	iptables-legacy -P FORWARD DROP
+	has "$(blockers)" 'iptables-legacy: table filter, chain FORWARD (hook forward): policy drop blocks what containers send out'
+	iptables-legacy -A FORWARD -i caisson+ -j ACCEPT
+	iptables-legacy -A FORWARD -o caisson+ -j ACCEPT
+	has "$(blockers)" 'none that may block containers'
+	iptables-legacy -P FORWARD ACCEPT
+	iptables-legacy -I FORWARD -i caisson0 -j DROP
+	has "$(blockers)" ': -A FORWARD -i caisson0 -j DROP blocks what containers send out'
+	iptables-legacy -F
+	has "$(blockers)" 'none that may block containers'
 }
