@@ -168,6 +168,7 @@ struct agent {
 	uint64_t memory_guard;
 	uint64_t oom_kills; /* seen so far */
 	struct plan plan;
+	struct sandbox_spare *spare; /* a first process made before the snapshot */
 	struct sandbox sandbox;
 	struct process *processes;
 	int parking; /* the network namespace of the cards that are put by; -1: none yet */

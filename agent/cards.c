@@ -1,6 +1,7 @@
 /*
- * Network cards: those that are there from the start, and those that come and go while the container runs. The guest's first network namespace is the container's. A card that is disconnected
- * moves to a namespace of the agent's own, where the container does not see it, and back when it is used again.
+ * Network cards: those that are there from the start, and those that come and go while the container runs. The guest's first network namespace is
+ * the container's. A card that is disconnected moves to a namespace of the agent's own, where the container does not see it, and back when it is
+ * used again.
  */
 #include "agent/agent.h"
 

@@ -184,7 +184,7 @@ int process_start(struct agent *a, struct err *e)
 	int r = pipes_open(&pipes, &a->plan.process, e);
 	if (r == 0)
 		r = sandbox_start(&a->plan, &pipes.child, a->machine->init_path, a->plan.own_kernel ? &cards : NULL,
-			&a->sandbox, e);
+			&a->spare, &a->sandbox, e);
 	pipes_close_child(&pipes);
 	if (r < 0) {
 		pipes_done(&pipes);

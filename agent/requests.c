@@ -54,7 +54,7 @@ static int answer_prepare(struct agent *a, struct wire *w, struct buf *b, struct
 	(void)b;
 	for (size_t i = 0; r == 0 && i < sizeof(lists) / sizeof(*lists); i++)
 		r = a->machine->load(lists[i], e);
-	return r;
+	return r < 0 || a->spare ? r : sandbox_prepare(a->machine->init_path, &a->spare, e);
 }
 
 static int answer_freeze(struct agent *a, struct wire *w, struct buf *b, struct err *e)

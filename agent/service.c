@@ -300,6 +300,7 @@ int service_run(int port_fd, const struct machine *m, struct err *e)
 	if (r < 0)
 		agent_fail(&a, r, "serve the host");
 	process_free_all(&a);
+	sandbox_spare_free(&a.spare);
 	if (a.sandbox.pid > 0)
 		sandbox_done(&a.sandbox);
 	close_fd(&a.parking);

@@ -631,22 +631,3 @@ json_t *netup_elements_json(struct engine *g, const char *id)
 	_cleanup_strv_ char **lines = strv_split(elements.data ? elements.data : "", "\n");
 	return json_from_strv(lines);
 }
-
-/* ---- what a monitor does ---- */
-
-int engine_port_attach(const struct plan_interface *f, pid_t pid, const char *parked, int *ret_tap, struct err *e)
-{
-	if (pid)
-		return link_veth_add(f, pid, e);
-	return parked ? link_tap_reuse(f, parked, e) : link_tap_add(f, ret_tap, e);
-}
-
-int engine_port_detach(const char *port, bool park, struct err *e)
-{
-	return park ? link_tap_park(port, e) : link_port_remove(port, e);
-}
-
-void engine_port_drop(unsigned index)
-{
-	link_drop(index);
-}

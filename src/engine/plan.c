@@ -7,13 +7,6 @@
 #include "engine/engine-private.h"
 #include "sandbox/caps.h"
 
-/* As docker masks them. */
-static const char *const masked_paths[] = {"/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore",
-	"/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi",
-	"/sys/firmware", "/sys/devices/virtual/powercap", NULL};
-static const char *const readonly_paths[] = {
-	"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", NULL};
-
 static char *copy_str(const json_t *o, const char *key)
 {
 	const char *s = json_str(o, key);
@@ -213,12 +206,8 @@ static int plan_strings(const json_t *record, struct plan *p)
 	p->domainname = copy_str(config, "Domainname");
 	p->cpuset_cpus = copy_str(hc, "CpusetCpus");
 	p->cgroup_parent = copy_str(hc, "CgroupParent");
-	for (size_t i = 0; !p->privileged && masked_paths[i]; i++)
-		if (strv_push(&p->masked, masked_paths[i]) < 0)
-			return -ENOMEM;
-	for (size_t i = 0; !p->privileged && readonly_paths[i]; i++)
-		if (strv_push(&p->readonly_paths, readonly_paths[i]) < 0)
-			return -ENOMEM;
+	if (!p->privileged && plan_hide(p) < 0)
+		return -ENOMEM;
 	json_object_foreach(json_object_get(hc, "Sysctls"), key, v)
 		if (strv_pushf(&p->sysctls, "%s=%s", key, json_is_string(v) ? json_string_value(v) : "") < 0)
 			return -ENOMEM;
@@ -234,6 +223,7 @@ int engine_plan(struct engine *g, const json_t *record, struct plan *ret, struct
 		.privileged = json_flag(hc, "Privileged"),
 		.readonly_root = json_flag(hc, "ReadonlyRootfs"),
 		.init = json_flag(hc, "Init"),
+		.disposable = json_flag(hc, "AutoRemove"),
 		.fresh_boot = g->fresh_boot || json_flag(hc, "FreshBoot"),
 		.host_network = mode_is_host(hc, "NetworkMode"),
 		.host_pid = mode_is_host(hc, "PidMode"),

@@ -195,6 +195,15 @@ static void on_failed(void *data, int proc, const struct err *e)
 	report_not_started(h, e);
 }
 
+/* A disk that is about to be removed need not be clean; what a share was given and is not written yet must be. */
+static void end_vm(struct hyperv *h)
+{
+	if (h->isolate->plan->disposable && !share_needed(h->isolate->plan))
+		vm_kill(&h->vm);
+	else
+		peer_shutdown(h->vm.peer);
+}
+
 static void on_exited(void *data, int proc, int status, bool oom)
 {
 	struct hyperv *h = data;
@@ -203,7 +212,7 @@ static void on_exited(void *data, int proc, int status, bool oom)
 	if (proc == ISOLATE_MAIN) {
 		h->phase = PHASE_END;
 		source_remove(&h->tick);
-		peer_shutdown(h->vm.peer);
+		end_vm(h);
 	}
 	isolate_report_exited(h->isolate, proc, &x);
 }

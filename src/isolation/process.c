@@ -203,7 +203,7 @@ static int process_start(struct isolate *i, struct err *e)
 	_cleanup_free_ char *init = path_join(i->host->libexec_dir, "caisson-init");
 	int r = stdio_open(&i->plan->process, &s, e);
 	if (r == 0)
-		r = sandbox_start(i->plan, &s.child, init, &net, &p->sandbox, e);
+		r = sandbox_start(i->plan, &s.child, init, &net, NULL, &p->sandbox, e);
 	stdio_close_child(&s);
 	if (r == 0)
 		r = add_child(i, ISOLATE_MAIN, p->sandbox.pid, p->sandbox.pidfd, p->sandbox.tty, e);

@@ -164,6 +164,7 @@ static const struct field plan_fields[] = {
 	FIELD(plan, 42, T_STR, netns),
 	FIELD(plan, 43, T_64, netns_id),
 	FIELD(plan, 44, T_BOOL, fresh_boot),
+	FIELD(plan, 45, T_BOOL, disposable),
 };
 static const struct table plan_table = TABLE("plan", struct plan, plan_fields);
 

@@ -84,6 +84,7 @@ struct plan {
 	char *netns; /* /proc/PID/ns/net of another container, whose network namespace is joined; NULL: one of its own */
 	uint64_t netns_id; /* its inode number, as PID may have become another's */
 	bool fresh_boot;   /* hyperv: no clone of a template */
+	bool disposable;   /* removed when it ends (--rm): what it leaves on its disk need not be whole */
 	bool own_kernel; /* hyperv: the kernel is the container's alone, and its first network namespace the container's */
 	struct plan_interface *interfaces; /* beside loopback; none with host_network */
 	size_t interfaces_len;
@@ -124,6 +125,11 @@ struct plan {
 
 void plan_done(struct plan *p);
 void plan_process_done(struct plan_process *p);
+
+/* Adds the paths that docker hides, or makes read-only, in a container that is not privileged. */
+int plan_hide(struct plan *p);
+/* The plan of a container in a VM that asks for nothing special, without its root and its process. */
+int plan_ordinary(struct plan *ret);
 
 /* Grows the array by one zeroed element, which is returned; NULL: out of memory. */
 struct plan_mount *plan_add_mount(struct plan *p);

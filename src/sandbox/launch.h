@@ -10,7 +10,7 @@
 #include "plan/plan.h"
 #include "sandbox/sandbox.h"
 
-enum report_kind { REPORT_ERROR = 1, REPORT_TTY, REPORT_PID };
+enum report_kind { REPORT_ERROR = 1, REPORT_TTY, REPORT_PID, REPORT_READY };
 struct report {
 	int32_t kind;
 	int32_t pid;    /* REPORT_PID: in the caller's namespace */

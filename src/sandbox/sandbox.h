@@ -32,8 +32,8 @@ struct sandbox {
 };
 #define SANDBOX_INIT ((struct sandbox){.pid = -1, .pidfd = -1, .tty = -1})
 
-/* Who makes the links of the plan's interfaces, if it has any: called by sandbox_start while the container's process prepares its root; `pid` is in the network namespace
- * that they are to be in. The process goes on to the workload only after it has returned 0. */
+/* Who makes the links of the plan's interfaces, if it has any: called by sandbox_start while the container's process prepares its root; `pid` is in
+ * the network namespace that they are to be in. The process goes on to the workload only after it has returned 0. */
 struct sandbox_network {
 	int (*attach)(void *data, pid_t pid, struct err *e);
 	void *data;
@@ -51,15 +51,24 @@ struct sandbox_proc {
 int sandbox_check(const struct plan *p, struct err *e);
 
 /*
+ * Makes an ordinary container's first process, which waits for its plan. Only where the kernel is the container's alone and the caller sets its network
+ * up: inside the VM. Its maker's mounts become shared ones.
+ */
+struct sandbox_spare;
+int sandbox_prepare(const char *init_path, struct sandbox_spare **ret, struct err *e);
+void sandbox_spare_free(struct sandbox_spare **s); /* ends it if it was not used; *s becomes NULL */
+
+/*
  * Makes the container and execs its process. Returns once execve(2) has succeeded; on any failure nothing is
  * left. e->status is EXIT_NOT_FOUND or EXIT_NOT_EXECUTABLE where it was the command; the texts are those of
  * docker's runtime
  * (`exec: "nope": executable file not found in $PATH`).
  * init_path: the caisson-init program on this kernel, bound into the container when p->init.
  * net: may be NULL, then the plan's interfaces are there already or appear by themselves.
+ * spare: NULL, or what sandbox_prepare has made: it is used if it fits the plan, and gone in any case.
  */
 int sandbox_start(const struct plan *p, const struct sandbox_io *io, const char *init_path,
-	const struct sandbox_network *net, struct sandbox *ret, struct err *e);
+	const struct sandbox_network *net, struct sandbox_spare **spare, struct sandbox *ret, struct err *e);
 
 /* Runs one more process inside a running container, with the plan's cgroup, in all its namespaces. */
 int sandbox_exec(const struct sandbox *s, const struct plan *p, const struct plan_process *proc,

@@ -47,7 +47,8 @@ int setup_isolate(struct setup *s, struct err *e)
 
 	if (r < 0)
 		return err_errno(e, r, "make the mounts private");
-	return s->chrooted ? 0 : leave_initramfs(e);
+	/* the agent has left its guest's */
+	return s->chrooted || s->plan->own_kernel ? 0 : leave_initramfs(e);
 }
 
 /* The kernel takes one layer at a time since 6.8, without the limit of one page on all of them. -ENOTSUP: it

@@ -86,8 +86,8 @@ int setup_system(struct setup *s, struct err *e)
 	if (r < 0)
 		return r;
 	unsigned ro = p->privileged ? 0 : MOUNT_ATTR_RDONLY;
-	_cleanup_close_ int sys = attach_plain(s, "/sys", mount_new("sysfs", "/sys", NULL, SAFE | ro, e), e);
-	return sys < 0 ? sys : setup_cgroups(s, e);
+	s->sys = attach_plain(s, "/sys", mount_new("sysfs", "/sys", NULL, SAFE | ro, e), e);
+	return s->sys < 0 ? s->sys : setup_cgroups(s, e);
 }
 
 /* A place for masks: an empty read-only tmpfs, the same for all of them. */
@@ -160,4 +160,41 @@ int setup_masks(struct setup *s, struct err *e)
 	}
 	close_fd(&m.dir);
 	return r;
+}
+
+/* A small root of its own over a directory that this process does not need. */
+int setup_scaffold(struct setup *s, struct err *e)
+{
+	static const char *const options[] = {"mode=755", "size=64k", NULL}, *const dirs[] = {"proc", "sys", "dev"};
+
+	s->root = mount_new("tmpfs", "the scaffold", options, SAFE, e);
+	if (s->root < 0)
+		return s->root;
+	if (move_mount(s->root, "", AT_FDCWD, "/run", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return err_errno(e, errno, "mount the scaffold");
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(*dirs); i++)
+		if (mkdirat(s->root, dirs[i], 0755) < 0)
+			return err_errno(e, errno, "make the scaffold");
+	int r = setup_system(s, e);
+	if (r == 0)
+		r = setup_masks(s, e);
+	s->scaffold = r == 0;
+	close_fd(&s->root);
+	return r;
+}
+
+int setup_adopt(struct setup *s, struct err *e)
+{
+	const struct {
+		const char *path;
+		int mount;
+	} all[] = {{"/proc", s->proc}, {"/dev", s->dev}, {"/sys", s->sys}};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+		_cleanup_close_ int target = mount_target_plain(s->root, all[i].path, e);
+		int r = target < 0 ? target : mount_attach(all[i].mount, target);
+		if (r < 0)
+			return e->code ? r : err_errno(e, r, "mount %s", all[i].path);
+	}
+	return 0;
 }

@@ -5,6 +5,7 @@
  *   setup_isolate   every mount becomes private: from here on nothing leaks
  *   setup_root      overlay or directory, attached over "/" where no path look-up of ours sees it
  *   setup_system    /proc /dev /sys and what is below them
+ *   setup_adopt     takes them from the scaffold that setup_scaffold has put them on (spare.c)
  *   setup_binds     the plan's own mounts, and the files of the network
  *   setup_masks     hidden and read-only paths
  *   setup_pivot     the root becomes "/", the host's mounts are let go
@@ -25,11 +26,12 @@ struct setup {
 	const struct plan *plan;
 	const struct cgroup *cgroup;
 	const char *init_path;
-	int root;      /* the new root's mount, attached */
-	bool chrooted; /* the caller's "/" is not that of its mount namespace */
-	int proc, dev; /* the mounts in it */
-	int *binds;    /* detached sources, as plan->mounts; -1 for others */
-	int init;      /* the init program, as a read-only mount */
+	int root;           /* the new root's mount, attached */
+	bool chrooted;      /* the caller's "/" is not that of its mount namespace */
+	int proc, dev, sys; /* the mounts in it */
+	bool scaffold;      /* they stand somewhere else, until there is a root */
+	int *binds;         /* detached sources, as plan->mounts; -1 for others */
+	int init;           /* the init program, as a read-only mount */
 	int cgroups[CGROUP_HIERARCHIES_MAX];
 	bool wait_network;   /* the caller makes the links of the plan's interfaces and then says so */
 	bool network_set_up; /* and sets them up */
@@ -40,6 +42,8 @@ int setup_sources(struct setup *s, struct err *e);
 int setup_isolate(struct setup *s, struct err *e);
 int setup_root(struct setup *s, struct err *e);
 int setup_system(struct setup *s, struct err *e);
+int setup_scaffold(struct setup *s, struct err *e);
+int setup_adopt(struct setup *s, struct err *e);
 int setup_binds(struct setup *s, struct err *e);
 int setup_masks(struct setup *s, struct err *e);
 int setup_pivot(struct setup *s, struct err *e);

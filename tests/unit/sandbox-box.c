@@ -132,7 +132,7 @@ int run_plan(struct box *b)
 	b->err = ERR_INIT;
 	int r = sandbox_check(&b->plan, &b->err);
 	if (r == 0)
-		r = sandbox_start(&b->plan, &io, TEST_INIT, NULL, &s, &b->err);
+		r = sandbox_start(&b->plan, &io, TEST_INIT, NULL, NULL, &s, &b->err);
 	close(p[1]);
 	if (r == 0) {
 		read_all(s.tty >= 0 ? s.tty : p[0], b->out, sizeof(b->out));
@@ -169,7 +169,7 @@ void start(struct box *b, const char *script, struct sandbox *s)
 	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
 	struct sandbox_io io = {null, p[1], null};
 	set_command(&b->plan.process, script);
-	if (sandbox_start(&b->plan, &io, TEST_INIT, NULL, s, &b->err) < 0)
+	if (sandbox_start(&b->plan, &io, TEST_INIT, NULL, NULL, s, &b->err) < 0)
 		fail_msg("%s", b->err.msg);
 	close(p[1]);
 	assert_true(read(p[0], text, sizeof(text)) >= 2);

@@ -93,6 +93,7 @@ static void fill(struct plan *p)
 		.host_cgroupns = true,
 		.own_kernel = true,
 		.fresh_boot = true,
+		.disposable = true,
 		.lower = list("lower"),
 		.upper = text("upper"),
 		.work = text("work"),
@@ -243,6 +244,7 @@ static void same_numbers(const struct plan *a, const struct plan *b)
 	SAME(assert_int_equal, host_cgroupns);
 	SAME(assert_int_equal, own_kernel);
 	SAME(assert_int_equal, fresh_boot);
+	SAME(assert_int_equal, disposable);
 	SAME(assert_int_equal, shm_size);
 	SAME(assert_int_equal, memory);
 	SAME(assert_int_equal, memory_swap);
@@ -369,7 +371,7 @@ static void test_cut(void **state)
 		accepted += r == 0;
 		plan_done(&p);
 	}
-	assert_int_equal(accepted, 44); /* before each of the fields */
+	assert_int_equal(accepted, 45); /* before each of the fields */
 }
 
 static uint64_t next_random(uint64_t *x)
@@ -450,7 +452,7 @@ static void test_hostile_values(void **state)
 	expect_bad(TAG_PROCESS, "\x0a\0\0\0\0\0", 6, "process: field 10 ");
 	expect_bad(TAG_PROCESS, "\x0b", 1, "process: a field is cut short");
 	expect_bad(0, "", 0, "plan: field 0 is unknown");
-	expect_bad(45, "", 0, "plan: field 45 is unknown");
+	expect_bad(46, "", 0, "plan: field 46 is unknown");
 }
 
 static void test_too_many(void **state)

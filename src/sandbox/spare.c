@@ -1,0 +1,179 @@
+/*
+ * A container's first process made before there is a container: what takes long and is the same for all of them is done when nobody waits.
+ *
+ * It has its namespaces and its cgroup, and /proc, /sys, /dev and the masks stand on a scaffold, from where they are moved into the root when there is one.
+ * Until then its mounts are slaves of its maker's: what the maker mounts for the plan is seen here too.
+ */
+#include "sandbox/spare.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "base/fd.h"
+#include "base/proc.h"
+#include "base/str.h"
+#include "sandbox/first.h"
+#include "sandbox/namespace.h"
+
+enum { PLAN_BYTES_MAX = 128 * 1024, STDIO = 3 };
+
+/* ---- in the process ---- */
+
+static int prepare(struct setup *s, struct err *e)
+{
+	int r = first_enter(s, e);
+
+	if (r == 0 && mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+		r = err_errno(e, errno, "make the mounts slaves");
+	return r == 0 ? setup_scaffold(s, e) : r;
+}
+
+static int wait_for_plan(int sock, struct plan *p, struct sandbox_io *io, struct err *e)
+{
+	_cleanup_free_ char *bytes = malloc(PLAN_BYTES_MAX);
+	int fds[STDIO] = {-1, -1, -1};
+	size_t nfds = STDIO;
+
+	if (!bytes)
+		return err_nomem(e);
+	ssize_t n = fd_recv(sock, bytes, PLAN_BYTES_MAX, fds, &nfds);
+	if (n <= 0)
+		return err_set(e, EPIPE, "no plan came");
+	*io = (struct sandbox_io){fds[0], fds[1], fds[2]};
+	return plan_decode(p, bytes, (size_t)n, e);
+}
+
+static _Noreturn void run(const struct plan *ordinary, const struct cgroup *cg, const char *init_path, int sock)
+{
+	struct setup s = {
+		.plan = ordinary, .cgroup = cg, .init_path = init_path, .root = -1, .proc = -1, .dev = -1, .sys = -1};
+	struct plan p = {0};
+	struct sandbox_io io = {-1, -1, -1};
+	struct launch l = {.plan = &p, .process = &p.process, .io = &io, .tty = -1, .sock = sock};
+	struct err mistake = ERR_INIT;
+	int r = prepare(&s, &mistake);
+
+	if (r == 0)
+		r = report_send(sock, REPORT_READY, 0, NULL, -1);
+	if (r == 0)
+		r = wait_for_plan(sock, &p, &io, &mistake);
+	if (r == 0) {
+		s.plan = &p;
+		s.wait_network = s.network_set_up = true;
+		l.init = p.init;
+		first_finish(&s, &l, &mistake);
+	}
+	first_die(sock, &mistake);
+}
+
+/* ---- its maker ---- */
+
+static int wait_ready(int sock, struct err *e)
+{
+	struct report r;
+	size_t none = 0;
+	ssize_t n = fd_recv(sock, &r, sizeof(r), NULL, &none);
+
+	if (n == sizeof(r) && r.kind == REPORT_READY)
+		return 0;
+	if (n == sizeof(r) && r.kind == REPORT_ERROR && e) {
+		*e = r.err;
+		e->msg[sizeof(e->msg) - 1] = 0;
+	} else {
+		err_set(e, EIO, "the process made ahead of its container has ended");
+	}
+	return -EIO;
+}
+
+int sandbox_prepare(const char *init_path, struct sandbox_spare **ret, struct err *e)
+{
+	_cleanup_(sandbox_spare_free) struct sandbox_spare *s = calloc(1, sizeof(*s));
+	int sock[2];
+
+	if (!s)
+		return err_nomem(e);
+	s->pidfd = s->sock = -1;
+	int r = plan_ordinary(&s->plan);
+	if (r < 0)
+		return err_errno(e, r, "the plan of an ordinary container");
+	/* its own become slaves of these */
+	if (mount(NULL, "/", NULL, MS_REC | MS_SHARED, NULL) < 0)
+		return err_errno(e, errno, "share the mounts");
+	r = cgroup_create(&s->plan, &s->cgroup, e);
+	if (r < 0)
+		return r;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock) < 0)
+		return err_errno(e, errno, "make a socket pair");
+	s->sock = sock[0];
+	s->pid = namespace_fork(namespace_flags(&s->plan), s->cgroup.v2 ? s->cgroup.dir[0].fd : -1, false, &s->pidfd);
+	if (s->pid == 0)
+		run(&s->plan, &s->cgroup, init_path, sock[1]);
+	close(sock[1]);
+	if (s->pid < 0)
+		return err_errno(e, s->pid, "make the namespaces of a process made ahead");
+	r = wait_ready(s->sock, e);
+	if (r == 0)
+		*ret = steal_ptr(s);
+	return r;
+}
+
+void sandbox_spare_free(struct sandbox_spare **s)
+{
+	struct sandbox_spare *x = *s;
+
+	*s = NULL;
+	if (!x)
+		return;
+	if (x->pid > 0) {
+		pidfd_signal(x->pidfd, SIGKILL);
+		while (waitpid(x->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+		cgroup_remove(&x->cgroup);
+	}
+	close_fd(&x->pidfd);
+	close_fd(&x->sock);
+	cgroup_done(&x->cgroup);
+	plan_done(&x->plan);
+	free(x);
+}
+
+static bool same_list(char *const *a, char *const *b)
+{
+	size_t i = 0;
+
+	if (!a || !b)
+		return strv_len(a) == strv_len(b);
+	while (a[i] && b[i] && !strcmp(a[i], b[i]))
+		i++;
+	return !a[i] && !b[i];
+}
+
+bool spare_fits(const struct sandbox_spare *s, const struct plan *p)
+{
+	const struct plan *o = &s->plan;
+
+	return namespace_flags(p) == namespace_flags(o) && p->privileged == o->privileged &&
+		p->host_cgroupns == o->host_cgroupns && p->host_network == o->host_network && !p->netns &&
+		!p->devices_len && p->shm_size == o->shm_size && same_list(p->masked, o->masked) &&
+		same_list(p->readonly_paths, o->readonly_paths);
+}
+
+int spare_go(struct sandbox_spare *s, const struct plan *p, const struct sandbox_io *io, struct err *e)
+{
+	_cleanup_buf_ struct buf b = {0};
+	int r = plan_encode(p, &b);
+
+	if (r == 0)
+		r = cgroup_limit(&s->cgroup, p, e);
+	if (r < 0)
+		return e->code ? r : err_errno(e, r, "encode the plan");
+	if (b.len > PLAN_BYTES_MAX)
+		return err_set(e, E2BIG, "the plan is too long");
+	r = fd_send(s->sock, b.data, b.len, (int[]){io->in, io->out, io->err}, p->process.tty ? 0 : STDIO);
+	return r < 0 ? err_errno(e, r, "hand the plan over") : 0;
+}
