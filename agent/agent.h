@@ -132,6 +132,8 @@ struct start {
 	char *tag;
 };
 
+/* Before a snapshot: the disk is mounted, and has the directories of an empty container. */
+int machine_ahead(struct err *e);
 /* Clock, entropy, file systems. Any failure is the failure of the start. */
 int machine_prepare(const struct start *s, struct err *e);
 /* The memory that the container may use when the plan sets no limit, so that the guest's kernel and the agent
@@ -151,6 +153,7 @@ int boot_open_port(int *ret_fd, struct err *e);
 
 /* What differs between the guest and a test of the service on an ordinary machine. */
 struct machine {
+	int (*ahead)(struct err *e);
 	int (*prepare)(const struct start *s, struct err *e);
 	uint64_t (*memory)(void);
 	int (*load)(const char *list, struct err *e); /* boot_modules */

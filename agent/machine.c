@@ -52,17 +52,40 @@ static int mount_one(
 	return 0;
 }
 
-/* The upper directory is the container's "/": a new one has the mode and owner of the image's. */
-static int make_layers(struct err *e)
+static int mount_disk(const char *device, struct err *e)
 {
-	struct stat st;
+	int r = mount_one(device, AGENT_DISK, "ext4", 0, "discard,noinit_itable", e);
 
-	if (mkdir(AGENT_DISK "/work", 0700) < 0 && errno != EEXIST)
-		return err_errno(e, errno, "make the container's work directory");
-	if (mkdir(AGENT_DISK "/upper", 0755) < 0)
-		return errno == EEXIST ? 0 : err_errno(e, errno, "make the container's upper directory");
-	if (stat(AGENT_IMAGE, &st) < 0 || chown(AGENT_DISK "/upper", st.st_uid, st.st_gid) < 0 ||
-		chmod(AGENT_DISK "/upper", st.st_mode & 07777) < 0)
+	if (r == 0 && mkdir(AGENT_DISK "/work", 0700) < 0 && errno != EEXIST)
+		r = err_errno(e, errno, "make the container's work directory");
+	return r;
+}
+
+int machine_ahead(struct err *e)
+{
+	int r = mount_disk("/dev/vdb", e);
+
+	if (r == 0 && mkdir(AGENT_DISK "/upper", 0755) < 0)
+		r = err_errno(e, errno, "make the container's upper directory");
+	sync();
+	return r;
+}
+
+/* The upper directory is the container's "/": a new one has the mode and owner of the image's. */
+static int make_upper(bool is_new, struct err *e)
+{
+	struct stat st, up;
+
+	if (mkdir(AGENT_DISK "/upper", 0755) == 0)
+		is_new = true;
+	else if (errno != EEXIST)
+		return err_errno(e, errno, "make the container's upper directory");
+	if (!is_new)
+		return 0;
+	if (stat(AGENT_IMAGE, &st) < 0 || stat(AGENT_DISK "/upper", &up) < 0 ||
+		((st.st_uid != up.st_uid || st.st_gid != up.st_gid) &&
+			chown(AGENT_DISK "/upper", st.st_uid, st.st_gid) < 0) ||
+		(st.st_mode != up.st_mode && chmod(AGENT_DISK "/upper", st.st_mode & 07777) < 0))
 		return err_errno(e, errno, "prepare the container's upper directory");
 	return 0;
 }
@@ -87,10 +110,10 @@ int machine_prepare(const struct start *s, struct err *e)
 		r = raise_limits(e);
 	if (r == 0)
 		r = mount_one("/dev/vda", AGENT_IMAGE, "erofs", MS_RDONLY, NULL, e);
+	if (r == 0 && !(s->flags & AGENT_DISK_MOUNTED))
+		r = mount_disk(s->flags & AGENT_DISK_SECOND ? "/dev/vdc" : "/dev/vdb", e);
 	if (r == 0)
-		r = mount_one("/dev/vdb", AGENT_DISK, "ext4", 0, "discard,noinit_itable", e);
-	if (r == 0)
-		r = make_layers(e);
+		r = make_upper(s->flags & AGENT_DISK_MOUNTED, e);
 	if (r < 0 || !(s->flags & AGENT_HAS_SHARE))
 		return r;
 	r = boot_modules("share", e);

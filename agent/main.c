@@ -14,6 +14,7 @@ static bool booted_by_kernel(void)
 int main(void)
 {
 	static const struct machine machine = {
+		.ahead = machine_ahead,
 		.prepare = machine_prepare,
 		.memory = machine_memory,
 		.load = boot_modules,

@@ -54,6 +54,8 @@ static int answer_prepare(struct agent *a, struct wire *w, struct buf *b, struct
 	(void)b;
 	for (size_t i = 0; r == 0 && i < sizeof(lists) / sizeof(*lists); i++)
 		r = a->machine->load(lists[i], e);
+	if (r == 0)
+		r = a->machine->ahead(e);
 	return r < 0 || a->spare ? r : sandbox_prepare(a->machine->init_path, &a->spare, e);
 }
 

@@ -119,6 +119,7 @@ static bool probe_with(const struct isolation_host *h, const struct kernel *k, i
 		.image = -1,
 		.disk = -1,
 		.ram = -1,
+		.scratch = -1,
 		.agent = theirs[0],
 		.qmp = theirs[1],
 		.console = theirs[2],

@@ -32,6 +32,17 @@ static int make_file_system(const char *path, uint64_t size, struct err *e)
 	return r;
 }
 
+/* ext4's superblock is 1 KiB into the disk; it has when it was last mounted at 0x2c (kernel: filesystems/ext4/super.rst). */
+bool hyperv_disk_is_new(int fd)
+{
+	enum { SUPER_AT = 1024, MTIME_AT = 0x2c };
+	uint32_t mounted = 1;
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && st.st_size == (off_t)HYPERV_DISK_DEFAULT_GIB << 30 &&
+		pread(fd, &mounted, sizeof(mounted), SUPER_AT + MTIME_AT) == sizeof(mounted) && !mounted;
+}
+
 /* An open descriptor of the empty file system of this size, made under a lock by the first that asks. */
 static int open_template(const struct isolation_host *h, uint64_t size, struct err *e)
 {

@@ -70,9 +70,10 @@ struct vm_config {
 	uint64_t memory_mib;
 	unsigned cpus;
 	uint64_t tsc_khz;
-	int kernel, initrd, image, disk; /* image, disk: -1 for none; in a template, for a placeholder */
+	int kernel, initrd, image, disk; /* image, disk: -1 for none; with `ram`, for a placeholder */
 	int ram; /* the file that is the guest's memory: a template's, or (clone) mapped privately; -1: memory of its own */
-	bool clone; /* a saved machine's state is to come by QMP */
+	int scratch; /* with `ram`: the disk that was mounted before the snapshot, or a copy of it; -1: a placeholder */
+	bool clone;  /* a saved machine's state is to come by QMP */
 	int agent, qmp, console;
 	int share;                /* connected to virtiofsd, or -1 */
 	const struct card *cards; /* those that are there from the start */
@@ -83,7 +84,7 @@ uint64_t vm_memory_mib(uint64_t limit);
 unsigned vm_cpus(uint64_t nanocpus, unsigned host_cpus);
 #define VM_SHARE_TAG "caisson"
 /* argv for QEMU; descriptors named in it are those of fds[] as confine_spawn numbers them: fds[k] becomes CONFINE_FD + k. */
-enum { CONFINE_FD = 10, VM_FDS_MAX = 9 + VM_CARDS_MAX };
+enum { CONFINE_FD = 10, VM_FDS_MAX = 10 + VM_CARDS_MAX };
 /* A card that is plugged into slot `slot` of a running VM: what device_add is given; netdev is "net<number>". */
 char *vm_card_arguments(unsigned slot, unsigned number, const char *mac);
 int vm_argv(const struct vm_config *c, char ***ret, int *fds, size_t *ret_nfds);
@@ -192,7 +193,7 @@ int peer_new(struct loop *l, int fd, const struct peer_events *ev, void *data,
 void peer_free(struct peer *p);
 void peer_greeted(
 	struct peer *p); /* the agent is that of a clone, whose greeting was heard when its template was built */
-int peer_start(struct peer *p, const struct plan *plan, bool share, struct err *e);
+int peer_start(struct peer *p, const struct plan *plan, uint32_t flags, struct err *e); /* flags: of AGENT_START */
 int peer_exec(struct peer *p, int proc, const struct plan_process *process, struct err *e);
 int peer_signal(struct peer *p, int proc, int sig);
 int peer_resize(struct peer *p, int proc, unsigned rows, unsigned cols);

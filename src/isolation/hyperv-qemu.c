@@ -202,6 +202,8 @@ int vm_argv(const struct vm_config *c, char ***ret, int *fds, size_t *ret_nfds)
 	add(&a, "-device");
 	add(&a, "virtserialport,chardev=agent,name=" AGENT_PORT);
 	add_disk(&a, c, c->image, "image", true);
+	if (c->ram >= 0)
+		add_disk(&a, c, c->scratch, "scratch", false);
 	add_disk(&a, c, c->disk, "disk", false);
 	add_cards(&a, c);
 	if (c->share >= 0) {

@@ -30,7 +30,7 @@ static int add_process(struct peer *p, int proc, const struct plan_process *proc
 	return 0;
 }
 
-int peer_start(struct peer *p, const struct plan *plan, bool share, struct err *e)
+int peer_start(struct peer *p, const struct plan *plan, uint32_t flags, struct err *e)
 {
 	_cleanup_buf_ struct buf b = {0}, encoded = {0};
 	uint8_t entropy[64];
@@ -43,9 +43,9 @@ int peer_start(struct peer *p, const struct plan *plan, bool share, struct err *
 	if (r >= 0)
 		r = wire_add_bytes(&b, entropy, sizeof(entropy));
 	if (r >= 0)
-		r = wire_add_u32(&b, share ? AGENT_HAS_SHARE : 0);
+		r = wire_add_u32(&b, flags);
 	if (r >= 0)
-		r = wire_add_str(&b, share ? VM_SHARE_TAG : "");
+		r = wire_add_str(&b, flags & AGENT_HAS_SHARE ? VM_SHARE_TAG : "");
 	if (r >= 0)
 		r = wire_add_bytes(&b, encoded.data, encoded.len);
 	if (r < 0)

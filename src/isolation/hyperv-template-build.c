@@ -231,7 +231,8 @@ static int run(struct build *b, const struct vm_parts *parts, struct err *e)
 static int boot_and_save(const struct isolation_host *h, struct vm_parts *parts, const char *path,
 	const struct template_name *n, int dir, struct err *e)
 {
-	_cleanup_close_ int ram = memfd_create("template", MFD_CLOEXEC);
+	_cleanup_close_ int ram = memfd_create("template", MFD_CLOEXEC), disk = -1;
+	_cleanup_free_ char *disk_path = str_fmt("%s.build/disk", path);
 	struct build b = {.isolate = {.host = h, .container_dir = dir},
 		.plan = {.name = (char *)"template"},
 		.state_fd = -1,
@@ -246,14 +247,19 @@ static int boot_and_save(const struct isolation_host *h, struct vm_parts *parts,
 	int r = loop_new(&b.isolate.loop);
 	if (r < 0)
 		return err_errno(e, r, "epoll");
+	r = disk_path ? hyperv_disk_create(h, disk_path, 0, e) : err_nomem(e);
+	if (r == 0 && (disk = open(disk_path, O_RDWR | O_CLOEXEC)) < 0)
+		r = err_errno(e, errno, "open %s", disk_path);
 	parts->config.ram = ram;
-	r = run(&b, parts, e);
+	parts->config.scratch = disk;
+	if (r == 0)
+		r = run(&b, parts, e);
 	loop_free(b.isolate.loop);
 	if (r == 0) {
 		f.state_len = b.state.len;
 		snprintf(f.name, sizeof(f.name), "%s", n->text);
 		snprintf(f.release, sizeof(f.release), "%s", b.release);
-		r = template_write(path, ram, b.state.data, &f, e);
+		r = template_write(path, ram, b.state.data, disk, &f, e);
 	}
 	buf_done(&b.state);
 	return r;
@@ -306,6 +312,7 @@ int template_build(const struct isolation_host *h, const struct template_name *n
 		return err_errno(e, r, "lock %s", lock_path);
 	if (access(path, F_OK) == 0)
 		return 0;
+	rm_rf(AT_FDCWD, work); /* of a builder that was killed */
 	r = mkdir_p(AT_FDCWD, work, 0700);
 	if (r == 0 && (dir = open(work, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
 		r = -errno;

@@ -176,20 +176,68 @@ static int write_all(int fd, int memory, const void *state, struct template_foot
 	return r < 0 ? r : write_at(fd, (const char *)f, sizeof(*f), (off_t)(f->memory_len + f->state_len));
 }
 
-int template_write(const char *path, int memory, const void *state, struct template_footer *f, struct err *e)
+static char *beside(const char *path, const char *suffix)
 {
-	_cleanup_free_ char *tmp = str_fmt("%s.new", path);
+	return str_fmt("%s%s", path, suffix);
+}
+
+static int copy_disk(int from, const char *path, uint64_t len, uint64_t *ret_hash)
+{
+	_cleanup_free_ char *tmp = beside(path, ".new");
+	_cleanup_close_ int fd = tmp ? open(tmp, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
+	struct hash h;
+
+	hash_init(&h);
+	if (!tmp)
+		return -ENOMEM;
+	int r = fd < 0 || ftruncate(fd, (off_t)len) < 0 ? -errno : copy_data(from, fd, (off_t)len, &h);
+	if (r == 0 && *ret_hash && *ret_hash != hash_end(&h))
+		r = -EBADMSG;
+	*ret_hash = hash_end(&h);
+	if (r == 0 && rename(tmp, path) < 0)
+		r = -errno;
+	if (r < 0)
+		unlink(tmp);
+	return r;
+}
+
+int template_copy_disk(const char *from, const char *path, const struct template_footer *f, struct err *e)
+{
+	_cleanup_close_ int fd = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	uint64_t hash = f->disk_hash;
+	struct stat st;
+	int r = fd < 0 || fstat(fd, &st) < 0 ? -errno : (uint64_t)st.st_size != f->disk_len ? -EBADMSG : 0;
+
+	if (r == 0)
+		r = copy_disk(fd, path, f->disk_len, &hash);
+	if (r == -EBADMSG)
+		return err_set(e, EBADMSG, "the template's disk %s is damaged", from);
+	return r < 0 ? err_errno(e, r, "make the disk %s", path) : 0;
+}
+
+int template_write(const char *path, int memory, const void *state, int disk, struct template_footer *f, struct err *e)
+{
+	_cleanup_free_ char *tmp = beside(path, ".new"), *disk_path = str_fmt(TEMPLATE_DISK, path);
+	struct stat st;
 
 	memcpy(f->magic, MAGIC, sizeof(f->magic));
 	f->format = TEMPLATE_FORMAT;
-	if (!tmp)
+	if (!tmp || !disk_path)
 		return err_nomem(e);
+	/* the disk first: there is a template once its memory is there */
+	int r = fstat(disk, &st) < 0 ? -errno : 0;
+	f->disk_len = (uint64_t)st.st_size;
+	if (r == 0)
+		r = copy_disk(disk, disk_path, f->disk_len, &f->disk_hash);
+	if (r < 0)
+		return err_errno(e, r, "write the template's disk %s", disk_path);
 	_cleanup_close_ int fd = open(tmp, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	int r = fd < 0 ? -errno : write_all(fd, memory, state, f);
+	r = fd < 0 ? -errno : write_all(fd, memory, state, f);
 	if (r == 0 && rename(tmp, path) < 0)
 		r = -errno;
 	if (r < 0) {
 		unlink(tmp);
+		unlink(disk_path);
 		return err_errno(e, r, "write the template %s", path);
 	}
 	return 0;

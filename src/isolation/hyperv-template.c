@@ -61,6 +61,7 @@ static int mix_file(uint64_t *hash, const char *path)
 static int mix_arguments(uint64_t *hash, const struct vm_config *c)
 {
 	struct vm_config plain = {.name = "template",
+		.scratch = -1,
 		.accel = c->accel,
 		.memory_mib = 256,
 		.cpus = 1,
@@ -251,6 +252,14 @@ int template_open(const struct isolation_host *h, const struct template_name *n,
 	return 0;
 }
 
+int template_make_disk(const struct isolation_host *h, const struct template *t, const char *path, struct err *e)
+{
+	_cleanup_free_ char *mine = template_path(h, t->footer.name);
+	_cleanup_free_ char *disk = mine ? str_fmt(TEMPLATE_DISK, mine) : NULL;
+
+	return disk ? template_copy_disk(disk, path, &t->footer, e) : err_nomem(e);
+}
+
 int template_open_state(const struct template *t)
 {
 	char path[32];
@@ -278,6 +287,9 @@ int template_remove(const struct isolation_host *h, const char *name, struct err
 		return err_nomem(e);
 	if (unlink(path) < 0)
 		return err_errno(e, errno, "remove the template %s", name);
+	_cleanup_free_ char *disk = str_fmt(TEMPLATE_DISK, path);
+	if (disk)
+		unlink(disk);
 	_cleanup_close_ int dir = open_run_dir(h);
 	_cleanup_close_ int sock = dir < 0 ? -1 : unix_connect(dir, sock_name);
 	if (sock >= 0)

@@ -24,16 +24,20 @@ struct template_footer {
 	char magic[8];
 	uint32_t format, zero;
 	uint64_t memory_len, state_len, hash;
+	uint64_t disk_len, disk_hash; /* of NAME.disk, the scratch disk as the guest has it mounted */
 	uint64_t tsc_khz;
 	uint64_t built; /* seconds since 1970 */
 	char name[80];
 	char release[96]; /* of the guest's kernel */
 };
 enum { TEMPLATE_FORMAT = 1 };
+#define TEMPLATE_DISK "%s.disk"
 
 /* ---- hyperv-template-file.c ---- */
-/* Writes a template from the memory of a VM that has ended: into a new file, renamed when whole. */
-int template_write(const char *path, int memory, const void *state, struct template_footer *f, struct err *e);
+/* Writes a template from the memory and the scratch disk of a VM that has ended: into new files, renamed when whole. */
+int template_write(const char *path, int memory, const void *state, int disk, struct template_footer *f, struct err *e);
+/* Makes `path` a copy of the scratch disk, by rename. -EBADMSG: it is damaged. */
+int template_copy_disk(const char *from, const char *path, const struct template_footer *f, struct err *e);
 /* Reads it into a sealed memfd, which is returned: -ENOENT, -EBADMSG for one that is damaged. */
 int template_read(const char *path, const char *name, struct template_footer *ret, struct err *e);
 /* The footer of a memfd or of a file; -EBADMSG. */
@@ -49,6 +53,8 @@ struct template
 #define TEMPLATE_NONE ((struct template){.memory = -1, .holder = -1})
 /* -ENOENT: there is none, or it was damaged and has been removed. */
 int template_open(const struct isolation_host *h, const struct template_name *n, struct template *ret, struct err *e);
+/* The container's disk becomes a copy of the one that the template's guest has mounted. */
+int template_make_disk(const struct isolation_host *h, const struct template *t, const char *path, struct err *e);
 int template_open_state(const struct template *t); /* a descriptor of its own, placed where the devices' state begins */
 void template_close(struct template *t);
 bool template_any(

@@ -40,6 +40,7 @@
 #include "base/path.h"
 #include "base/proc.h"
 #include "isolation/hyperv-life.h"
+#include "proto/agent.h"
 
 enum {
 	TRIES = 2,
@@ -77,13 +78,16 @@ static void report_not_started(struct hyperv *h, const struct err *e)
 /* One that could not even be restored is no use to others either. */
 static void leave_template(struct hyperv *h)
 {
+	struct vm_config *c = &h->parts.config;
 	struct err none;
 
 	if (h->template.memory >= 0 && h->phase == PHASE_RESTORE)
 		template_remove(h->isolate->host, h->template_name.text, &none);
 	template_close(&h->template);
-	h->parts.config.ram = -1;
-	h->parts.config.clone = false;
+	if (c->scratch >= 0)
+		c->disk = steal_fd(&c->scratch);
+	c->ram = -1;
+	c->clone = false;
 }
 
 static void retry_or_fail(struct hyperv *h, const char *why)
@@ -131,6 +135,14 @@ static void on_vm_ended(void *data)
 
 /* ---- what the agent says ---- */
 
+static uint32_t start_flags(const struct hyperv *h)
+{
+	const struct vm_config *c = &h->parts.config;
+	uint32_t flags = share_needed(h->isolate->plan) ? AGENT_HAS_SHARE : 0;
+
+	return !c->clone ? flags : flags | (c->scratch >= 0 ? AGENT_DISK_MOUNTED : AGENT_DISK_SECOND);
+}
+
 static void send_start(struct hyperv *h, const char *release)
 {
 	struct guest_plan g;
@@ -139,7 +151,7 @@ static void send_start(struct hyperv *h, const char *release)
 	log_trace("vm", "guest kernel %s after %llu ms", release, (unsigned long long)(clock_mono_ms() - h->began_ms));
 	int r = guest_plan_make(h->isolate->plan, &g, &e);
 	if (r == 0)
-		r = peer_start(h->vm.peer, &g.plan, share_needed(h->isolate->plan), &e);
+		r = peer_start(h->vm.peer, &g.plan, start_flags(h), &e);
 	guest_plan_done(&g);
 	h->phase = PHASE_START;
 	proc_cpu_ms(h->vm.qemu, &h->ping_cpu_ms);
@@ -404,6 +416,23 @@ static int find_template(struct hyperv *h, struct err *e)
 	return r;
 }
 
+/* A container that has written nothing yet gets the disk that the template's guest has mounted. */
+static int use_its_disk(struct hyperv *h, struct err *e)
+{
+	struct vm_config *c = &h->parts.config;
+	int r = template_make_disk(h->isolate->host, &h->template, h->isolate->plan->disk, e);
+
+	if (r == -EBADMSG) {
+		template_remove(h->isolate->host, h->template_name.text, e);
+		return -ENOENT;
+	}
+	if (r == 0)
+		r = open_file(h->isolate->plan->disk, O_RDWR, "disk", &c->scratch, e);
+	if (r == 0)
+		close_fd(&c->disk);
+	return r;
+}
+
 /* Without one the VM boots, whatever the reason. */
 static void choose_template(struct hyperv *h)
 {
@@ -426,6 +455,10 @@ static void choose_template(struct hyperv *h)
 		if (r == 0)
 			r = find_template(h, &e);
 	}
+	if (r == 0 && hyperv_disk_is_new(c->disk))
+		r = use_its_disk(h, &e);
+	if (r < 0)
+		template_close(&h->template);
 	if (r < 0 && r != -ENOENT)
 		isolate_report_notice(h->isolate, "no template, the VM boots: %s", e.msg);
 	c->clone = r == 0;
@@ -443,8 +476,8 @@ static int hyperv_start(struct isolate *i, struct err *e)
 	h->isolate = i;
 	h->uid_lock = -1;
 	h->vm = (struct vm){.qemu_fd = -1, .virtiofsd_fd = -1, .console_fd = -1, .output_fd = -1, .console.file = -1};
-	h->parts.config =
-		(struct vm_config){.kernel = -1, .initrd = -1, .image = -1, .disk = -1, .ram = -1, .share = -1};
+	h->parts.config = (struct vm_config){
+		.kernel = -1, .initrd = -1, .image = -1, .disk = -1, .ram = -1, .scratch = -1, .share = -1};
 	h->template = TEMPLATE_NONE;
 	int r = kernel_find(i->host, &h->kernel, e);
 	if (r == 0)
@@ -540,6 +573,7 @@ static void hyperv_destroy(struct isolate *i)
 	close_fd(&h->parts.config.initrd);
 	close_fd(&h->parts.config.image);
 	close_fd(&h->parts.config.disk);
+	close_fd(&h->parts.config.scratch);
 	cards_close(&h->cards);
 	template_close(&h->template);
 	close_fd(&h->uid_lock);

@@ -37,6 +37,8 @@ enum { HYPERV_DISK_DEFAULT_GIB = 10 };
 /* Makes an empty sparse ext4 disk of `size` bytes (0: the default) at `path`, mode 0600. -EEXIST. */
 int hyperv_disk_create(const struct isolation_host *h, const char *path, uint64_t size, struct err *e);
 
+bool hyperv_disk_is_new(int fd); /* of the default size, and never mounted */
+
 struct hyperv_need {
 	const char *what; /* "qemu", "guest kernel", ... */
 	bool ok;

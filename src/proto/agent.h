@@ -64,8 +64,11 @@ enum agent_op {
  * AGENT_START: u64 real time in ns since 1970, bytes entropy (64, from the host's getrandom), u32 flags, str share tag, bytes plan.
  * The plan's paths are those of the guest: the image (/dev/vda, EROFS) is mounted on AGENT_IMAGE, the container's disk (/dev/vdb, ext4) on
  * AGENT_DISK, the share (virtiofs) on AGENT_SHARE.
+ *
+ * PREPARE mounts /dev/vdb on AGENT_DISK, an empty file system. A clone may have a copy of it as its container's disk, or (a disk that was used before) its
+ * container's disk as /dev/vdc, which is then mounted over it.
  */
-enum { AGENT_HAS_SHARE = 1 };
+enum { AGENT_HAS_SHARE = 1, AGENT_DISK_MOUNTED = 2, AGENT_DISK_SECOND = 4 };
 /* A network card that is there from the start has this hardware address, with its number, until START gives it the plan's: a snapshot is taken before. */
 #define AGENT_CARD_MAC "02:ca:15:50:00:%02x"
 #define AGENT_IMAGE    "/image"

@@ -60,6 +60,7 @@ static void test_argv(void **state)
 		.image = 32,
 		.disk = 33,
 		.ram = -1,
+		.scratch = -1,
 		.agent = 34,
 		.qmp = 35,
 		.console = 36,
