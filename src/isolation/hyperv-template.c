@@ -61,12 +61,12 @@ static int mix_file(uint64_t *hash, const char *path)
 static int mix_arguments(uint64_t *hash, const struct vm_config *c)
 {
 	struct vm_config plain = {.name = "template",
-		.scratch = -1,
 		.accel = c->accel,
 		.memory_mib = 256,
 		.cpus = 1,
 		.image = -1,
 		.disk = -1,
+		.scratch = -1,
 		.share = -1};
 	_cleanup_strv_ char **argv = NULL;
 	int fds[VM_FDS_MAX];

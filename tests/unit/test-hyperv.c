@@ -75,7 +75,7 @@ static void test_argv(void **state)
 	for (int i = 0; i < VM_CARDS_MAX; i++)
 		cards[i] = (struct card){.mac = "02:42:0a:c8:00:02", .tap = 38 + i};
 	assert_int_equal(vm_argv(&c, &v, fds, &n), 0);
-	assert_int_equal(n, VM_FDS_MAX - 1);
+	assert_int_equal(n, VM_FDS_MAX - 2);
 	for (int fd = 30; fd < 38 + VM_CARDS_MAX; fd++) {
 		bool found = false;
 		for (size_t k = 0; k < n; k++)
@@ -95,10 +95,50 @@ static void test_argv(void **state)
 	c.accel = "kvm";
 	c.share = -1;
 	assert_int_equal(vm_argv(&c, &kvm, fds, &n), 0);
-	assert_int_equal(n, VM_FDS_MAX - 2);
+	assert_int_equal(n, VM_FDS_MAX - 3);
 	assert_false(has_pair(kvm, "-append", "tsc_early_khz"));
 	assert_false(has_pair(kvm, "-device", "vhost-user-fs-device"));
 	assert_true(has_pair(kvm, "-object", "share=off"));
+}
+
+/* The three commands of a template's life have the same devices in the same order; what stands behind them differs. */
+static void test_template_argv(void **state)
+{
+	struct card card = {.mac = "02:ca:15:50:00:00", .tap = 40};
+	struct vm_config c = {.name = "x",
+		.accel = "tcg",
+		.memory_mib = 1024,
+		.cpus = 2,
+		.kernel = 30,
+		.initrd = 31,
+		.image = -1,
+		.disk = -1,
+		.scratch = 33,
+		.ram = 37,
+		.share = -1,
+		.cards = &card,
+		.cards_len = 1};
+	_cleanup_strv_ char **built = NULL, **clone = NULL;
+	_cleanup_buf_ struct buf a = {0}, b = {0};
+	int fds[VM_FDS_MAX];
+	size_t n;
+
+	(void)state;
+	assert_int_equal(vm_argv(&c, &built, fds, &n), 0);
+	assert_true(has_pair(built, "-object", "share=on,mem-path=/proc/self/fd/"));
+	assert_true(has_pair(built, "-blockdev", "driver=null-co,node-name=image,read-only=on"));
+	assert_false(strv_has(built, "-incoming"));
+	c.image = 32;
+	c.clone = true;
+	assert_int_equal(vm_argv(&c, &clone, fds, &n), 0);
+	assert_true(has_pair(clone, "-object", "share=off,mem-path=/proc/self/fd/"));
+	assert_true(has_pair(clone, "-incoming", "defer"));
+	assert_true(has_pair(clone, "-blockdev", "driver=raw,node-name=image,read-only=on"));
+	for (int k = 0; k < 2; k++)
+		for (char **v = k ? clone : built; v[0] && v[1]; v++)
+			if (!strcmp(v[0], "-device"))
+				buf_addf(k ? &a : &b, "%s\n", v[1]);
+	assert_string_equal(a.data, b.data);
 }
 
 static void test_virtiofsd_versions(void **state)
@@ -505,6 +545,7 @@ int main(void)
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_cpus),
 		cmocka_unit_test(test_argv),
+		cmocka_unit_test(test_template_argv),
 		cmocka_unit_test(test_virtiofsd_versions),
 		cmocka_unit_test(test_cpio),
 		cmocka_unit_test(test_modules),
