@@ -112,13 +112,16 @@ static int mix_file(uint64_t *hash, const char *path)
 	return 0;
 }
 
-/* Beside a kernel of ours, below the state directory for one of the user's. */
+/*
+ * Beside a kernel of ours, below the state directory for one of the user's. The name says what it is made of and not where that lies: a kernel that is
+ * reached by two paths has one initramfs, and one generation of templates.
+ */
 char *initrd_path(const struct isolation_host *h, const struct kernel *k, struct err *e)
 {
 	_cleanup_free_ char *agent = path_join(h->libexec_dir, "caisson-agent");
 	_cleanup_free_ char *init = path_join(h->libexec_dir, "caisson-init");
 	_cleanup_free_ char *dir = h->kernel ? path_join(h->state_dir, "cache") : strdup(k->dir);
-	uint64_t hash = hash_add(HASH_INIT, k->path, strlen(k->path)) + FORMAT;
+	uint64_t hash = HASH_INIT + FORMAT;
 	char *name = NULL;
 
 	if (!agent || !init || !dir) {

@@ -91,7 +91,8 @@ int template_name(const struct isolation_host *h, const struct kernel *k, const 
 	_cleanup_free_ char *initrd = initrd_path(h, k, e);
 	if (!initrd)
 		return -e->code;
-	hash = hash_add(hash, initrd, strlen(initrd)); /* made of the kernel, the agent and its modules */
+	const char *made_of = path_base(initrd); /* the kernel, the agent and its modules */
+	hash = hash_add(hash, made_of, strlen(made_of));
 	r = mix_file(&hash, qemu);
 	if (r == 0)
 		r = mix_arguments(&hash, c);
