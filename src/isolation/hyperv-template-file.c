@@ -53,6 +53,21 @@ static void hash_page(struct hash *h, uint64_t at, const void *page)
 	hash_words(h, page, PAGE / 8);
 }
 
+static void hash_state(struct hash *h, const void *state, size_t n)
+{
+	uint64_t v[LANES] = {n, hash_add(HASH_INIT, state, n)};
+
+	hash_words(h, v, LANES);
+}
+
+static void hash_footer(struct hash *h, const struct template_footer *f)
+{
+	struct template_footer plain = *f;
+
+	plain.hash = 0;
+	hash_words(h, (uint64_t[LANES]){hash_add(HASH_INIT, &plain, sizeof(plain))}, LANES);
+}
+
 static uint64_t hash_end(const struct hash *h)
 {
 	return hash_add(HASH_INIT, h->lane, sizeof(h->lane));
@@ -83,7 +98,7 @@ static int write_at(int fd, const char *p, size_t n, off_t at)
 	return 0;
 }
 
-/* The pages of one window of the source, runs of those that are not zero with one write. */
+/* The pages of one window of the source, runs of those that are not zero with one write; to -1: they are only looked at. */
 static int copy_pages(const char *p, size_t n, int to, off_t at, struct hash *h)
 {
 	size_t run = 0;
@@ -95,7 +110,7 @@ static int copy_pages(const char *p, size_t n, int to, off_t at, struct hash *h)
 			run += PAGE;
 			continue;
 		}
-		int r = run ? write_at(to, p + i - run, run, at + (off_t)(i - run)) : 0;
+		int r = run && to >= 0 ? write_at(to, p + i - run, run, at + (off_t)(i - run)) : 0;
 		if (r < 0)
 			return r;
 		run = 0;
@@ -131,13 +146,6 @@ static int copy_data(int from, int to, off_t size, struct hash *h)
 	return at < 0 && errno != ENXIO ? -errno : 0;
 }
 
-static void hash_state(struct hash *h, const void *state, size_t n)
-{
-	uint64_t v[LANES] = {n, hash_add(HASH_INIT, state, n)};
-
-	hash_words(h, v, LANES);
-}
-
 /* ---- the file ---- */
 
 static off_t total(const struct template_footer *f)
@@ -154,8 +162,8 @@ int template_footer(int fd, const char *name, struct template_footer *ret)
 	if (st.st_size < (off_t)sizeof(*ret) ||
 		pread(fd, ret, sizeof(*ret), st.st_size - (off_t)sizeof(*ret)) != sizeof(*ret))
 		return -EBADMSG;
-	ret->name[sizeof(ret->name) - 1] = ret->release[sizeof(ret->release) - 1] = 0;
 	bool ok = !memcmp(ret->magic, MAGIC, sizeof(ret->magic)) && ret->format == TEMPLATE_FORMAT &&
+		!ret->name[sizeof(ret->name) - 1] && !ret->release[sizeof(ret->release) - 1] &&
 		ret->state_len <= STATE_MAX && ret->memory_len % PAGE == 0 && ret->memory_len <= (uint64_t)1 << 46 &&
 		total(ret) == st.st_size && (!name || !strcmp(ret->name, name));
 	return ok ? 0 : -EBADMSG;
@@ -170,6 +178,7 @@ static int write_all(int fd, int memory, const void *state, struct template_foot
 		return -errno;
 	int r = copy_data(memory, fd, (off_t)f->memory_len, &h);
 	hash_state(&h, state, f->state_len);
+	hash_footer(&h, f);
 	f->hash = hash_end(&h);
 	if (r == 0)
 		r = write_at(fd, state, f->state_len, (off_t)f->memory_len);
@@ -243,8 +252,8 @@ int template_write(const char *path, int memory, const void *state, int disk, st
 	return 0;
 }
 
-/* The whole file into the memfd, which nobody can change afterwards. */
-static int load(int file, int memfd, const struct template_footer *f)
+/* The whole file, checked, into the memfd (-1: nowhere). */
+static int copy_all(int file, int memfd, const struct template_footer *f)
 {
 	_cleanup_free_ char *state = malloc(f->state_len + 1);
 	struct hash h;
@@ -252,19 +261,34 @@ static int load(int file, int memfd, const struct template_footer *f)
 	hash_init(&h);
 	if (!state)
 		return -ENOMEM;
-	if (ftruncate(memfd, total(f)) < 0)
-		return -errno;
 	int r = copy_data(file, memfd, (off_t)f->memory_len, &h);
 	if (r < 0)
 		return r;
 	if (pread(file, state, f->state_len, (off_t)f->memory_len) != (ssize_t)f->state_len)
 		return -EBADMSG;
 	hash_state(&h, state, f->state_len);
+	hash_footer(&h, f);
 	if (hash_end(&h) != f->hash)
 		return -EBADMSG;
-	r = write_at(memfd, state, f->state_len, (off_t)f->memory_len);
-	if (r == 0)
+	if (memfd >= 0)
+		r = write_at(memfd, state, f->state_len, (off_t)f->memory_len);
+	if (r == 0 && memfd >= 0)
 		r = write_at(memfd, (const char *)f, sizeof(*f), (off_t)(f->memory_len + f->state_len));
+	return r;
+}
+
+int template_check(int file, const char *name, struct template_footer *ret)
+{
+	int r = template_footer(file, name, ret);
+
+	return r < 0 ? r : copy_all(file, -1, ret);
+}
+
+/* Nobody can change it afterwards. */
+static int load(int file, int memfd, const struct template_footer *f)
+{
+	int r = ftruncate(memfd, total(f)) < 0 ? -errno : copy_all(file, memfd, f);
+
 	if (r == 0 && fcntl(memfd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		r = -errno;
 	return r;

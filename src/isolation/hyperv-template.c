@@ -234,8 +234,9 @@ int template_open(const struct isolation_host *h, const struct template_name *n,
 	*ret = TEMPLATE_NONE;
 	if (!path)
 		return err_nomem(e);
-	if (access(path, F_OK) < 0) /* a holder of one that was removed does not count */
-		return err_errno(e, errno, "the template %s", n->text);
+	/* when it was last used; a holder of one that was removed does not count */
+	if (utimensat(AT_FDCWD, path, NULL, 0) < 0 && errno == ENOENT)
+		return err_set(e, ENOENT, "there is no template %s", n->text);
 	if (dir >= 0 && ask_holder(dir, n, ret) == 0)
 		return 0;
 	int fd = template_read(path, n->text, &ret->footer, e);
@@ -247,7 +248,6 @@ int template_open(const struct isolation_host *h, const struct template_name *n,
 	if (fd < 0)
 		return fd;
 	ret->memory = fd;
-	utimensat(AT_FDCWD, path, NULL, 0); /* when it was last used, for pruning */
 	if (dir >= 0)
 		start_holder(h, dir, n, ret);
 	return 0;

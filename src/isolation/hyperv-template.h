@@ -18,7 +18,7 @@ int template_name(const struct isolation_host *h, const struct kernel *k, const 
 
 /*
  * The file STATE/template/NAME, and the sealed memfd made of it: the guest's memory, then the state of the devices as QEMU writes it, then this.
- * The hash is over both and catches what a disk or a crash does to a file; who can write there is trusted.
+ * The hash is over all three and catches what a disk or a crash does to a file; who can write there is trusted.
  */
 struct template_footer {
 	char magic[8];
@@ -30,7 +30,7 @@ struct template_footer {
 	char name[80];
 	char release[96]; /* of the guest's kernel */
 };
-enum { TEMPLATE_FORMAT = 1 };
+enum { TEMPLATE_FORMAT = 2 };
 #define TEMPLATE_DISK "%s.disk"
 
 /* ---- hyperv-template-file.c ---- */
@@ -40,7 +40,9 @@ int template_write(const char *path, int memory, const void *state, int disk, st
 int template_copy_disk(const char *from, const char *path, const struct template_footer *f, struct err *e);
 /* Reads it into a sealed memfd, which is returned: -ENOENT, -EBADMSG for one that is damaged. */
 int template_read(const char *path, const char *name, struct template_footer *ret, struct err *e);
-/* The footer of a memfd or of a file; -EBADMSG. */
+/* Reads it to its end and keeps nothing; -EBADMSG for one that is damaged. name: NULL for any. */
+int template_check(int file, const char *name, struct template_footer *ret);
+/* The footer alone of a memfd or of a file; -EBADMSG. */
 int template_footer(int fd, const char *name, struct template_footer *ret);
 
 /* ---- hyperv-template.c ---- */
