@@ -234,6 +234,12 @@ struct vm_parts {
 	uid_t uid;
 	struct vm_config config; /* all but agent, qmp, console, share */
 };
+/*
+ * Fills in what a VM for a workload with these limits (0: none) is made of: accel, memory_mib, cpus, tsc_khz, and the descriptors kernel and initrd, which
+ * are the caller's also if it fails. *ret_notice: as accel_choose.
+ */
+int vm_prepare(const struct isolation_host *h, const struct kernel *k, uint64_t memory, uint64_t nanocpus,
+	struct vm_config *c, const char **ret_notice, struct err *e);
 struct vm_events {
 	void (*ended)(
 		void *data); /* QEMU, or the virtiofsd it cannot live without, has ended; both are collected by vm_stop */

@@ -1,6 +1,7 @@
 /* One boot of a utility VM: QEMU and virtiofsd started, watched and ended; why it ended. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,6 +101,32 @@ void vm_sweep(int container_dir)
 		poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, SWEEP_MS);
 	}
 	unlinkat(container_dir, PIDS_FILE, 0);
+}
+
+/* ---- what it is made of ---- */
+
+static unsigned host_cpus(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+}
+
+int vm_prepare(const struct isolation_host *h, const struct kernel *k, uint64_t memory, uint64_t nanocpus,
+	struct vm_config *c, const char **ret_notice, struct err *e)
+{
+	int r = accel_choose(h, k, &c->accel, ret_notice, e);
+
+	if (r < 0)
+		return r;
+	c->memory_mib = vm_memory_mib(memory);
+	c->cpus = vm_cpus(nanocpus, host_cpus());
+	c->tsc_khz = accel_tsc_khz(h);
+	c->kernel = open(k->path, O_RDONLY | O_CLOEXEC);
+	if (c->kernel < 0)
+		return err_errno(e, errno, "guest kernel %s", k->path);
+	c->initrd = initrd_open(h, k, e);
+	return c->initrd < 0 ? c->initrd : 0;
 }
 
 /* ---- start ---- */

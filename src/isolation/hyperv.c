@@ -24,7 +24,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -329,37 +328,20 @@ static int open_file(const char *path, int flags, const char *what, int *ret, st
 	return *ret < 0 ? err_errno(e, errno, "%s %s", what, path ? path : "") : 0;
 }
 
-static unsigned host_cpus(void)
-{
-	cpu_set_t set;
-
-	return sched_getaffinity(0, sizeof(set), &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
-}
-
 static int prepare_config(struct hyperv *h, const struct kernel *k, struct err *e)
 {
-	const struct isolate *i = h->isolate;
+	const struct plan *p = h->isolate->plan;
 	struct vm_config *c = &h->parts.config;
 	const char *notice;
 
-	int r = accel_choose(i->host, k, &c->accel, &notice, e);
+	int r = vm_prepare(h->isolate->host, k, p->memory, p->nanocpus, c, &notice, e);
 	if (r < 0)
 		return r;
 	if (notice)
 		isolate_report_notice(h->isolate, "%s", notice);
-	c->name = i->plan->name;
-	c->memory_mib = vm_memory_mib(i->plan->memory);
-	c->cpus = vm_cpus(i->plan->nanocpus, host_cpus());
-	c->tsc_khz = accel_tsc_khz(i->host);
-	r = open_file(k->path, O_RDONLY, "guest kernel", &c->kernel, e);
-	if (r == 0)
-		r = open_file(i->plan->image_erofs, O_RDONLY, "image", &c->image, e);
-	if (r == 0)
-		r = open_file(i->plan->disk, O_RDWR, "disk", &c->disk, e);
-	if (r < 0)
-		return r;
-	c->initrd = initrd_open(i->host, k, e);
-	return c->initrd < 0 ? c->initrd : 0;
+	c->name = p->name;
+	r = open_file(p->image_erofs, O_RDONLY, "image", &c->image, e);
+	return r == 0 ? open_file(p->disk, O_RDWR, "disk", &c->disk, e) : r;
 }
 
 /* ---- templates ---- */
