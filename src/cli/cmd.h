@@ -44,6 +44,7 @@ extern const struct command cmd_attach, cmd_audit, cmd_create, cmd_doctor, cmd_e
 extern const struct command cmd_container_inspect, cmd_kernel_ls, cmd_kernel_update, cmd_kill, cmd_logs;
 extern const struct command cmd_network_connect, cmd_network_create, cmd_network_disconnect, cmd_network_inspect,
 	cmd_network_ls, cmd_network_prune, cmd_network_reload, cmd_network_rm;
+extern const struct command cmd_template_build, cmd_template_ls, cmd_template_rm;
 extern const struct command cmd_port, cmd_ps, cmd_pull, cmd_rename, cmd_rm;
 extern const struct command cmd_rmi, cmd_run, cmd_start, cmd_stats, cmd_stop, cmd_top, cmd_version, cmd_volume_create,
 	cmd_volume_inspect;

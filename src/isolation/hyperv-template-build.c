@@ -318,5 +318,7 @@ int template_build(const struct isolation_host *h, const struct template_name *n
 		r = -errno;
 	r = r < 0 ? err_errno(e, r, "make %s", work) : build_locked(h, n, c, path, dir, e);
 	rm_rf(AT_FDCWD, work);
+	if (r == 0)
+		template_prune(h, n->generation);
 	return r;
 }

@@ -210,12 +210,23 @@ static int copy_disk(int from, const char *path, uint64_t len, uint64_t *ret_has
 	return r;
 }
 
+int template_check_disk(int fd, const struct template_footer *f, bool whole)
+{
+	struct hash h;
+	struct stat st;
+
+	hash_init(&h);
+	if (fd < 0 || fstat(fd, &st) < 0 || (uint64_t)st.st_size != f->disk_len)
+		return -EBADMSG;
+	int r = whole ? copy_data(fd, -1, st.st_size, &h) : 0;
+	return r < 0 ? r : whole && hash_end(&h) != f->disk_hash ? -EBADMSG : 0;
+}
+
 int template_copy_disk(const char *from, const char *path, const struct template_footer *f, struct err *e)
 {
 	_cleanup_close_ int fd = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	uint64_t hash = f->disk_hash;
-	struct stat st;
-	int r = fd < 0 || fstat(fd, &st) < 0 ? -errno : (uint64_t)st.st_size != f->disk_len ? -EBADMSG : 0;
+	int r = template_check_disk(fd, f, false);
 
 	if (r == 0)
 		r = copy_disk(fd, path, f->disk_len, &hash);

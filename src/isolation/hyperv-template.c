@@ -109,6 +109,11 @@ char *template_path(const struct isolation_host *h, const char *name)
 	return str_fmt("%s/template%s%s", h->state_dir, *name ? "/" : "", name);
 }
 
+bool template_is_name(const char *s)
+{
+	return *s && !strpbrk(s, "./") && strlen(s) < sizeof(((struct template_name *)0)->text);
+}
+
 bool template_any(const struct isolation_host *h, const struct template_name *n)
 {
 	_cleanup_free_ char *path = template_path(h, "");
@@ -116,7 +121,7 @@ bool template_any(const struct isolation_host *h, const struct template_name *n)
 	size_t len = strlen(n->generation);
 
 	for (struct dirent *e; d && (e = readdir(d));)
-		if (!strncmp(e->d_name, n->generation, len) && !strchr(e->d_name, '.'))
+		if (!strncmp(e->d_name, n->generation, len) && template_is_name(e->d_name))
 			return true;
 	return false;
 }
@@ -286,8 +291,11 @@ int template_remove(const struct isolation_host *h, const char *name, struct err
 
 	if (!path || !sock_name)
 		return err_nomem(e);
-	if (unlink(path) < 0)
-		return err_errno(e, errno, "remove the template %s", name);
+	int r = !template_is_name(name) ? -ENOENT : unlink(path) < 0 ? -errno : 0;
+	if (r == -ENOENT)
+		return err_set(e, ENOENT, "No such template: %s", name);
+	if (r < 0)
+		return err_errno(e, r, "remove the template %s", name);
 	_cleanup_free_ char *disk = str_fmt(TEMPLATE_DISK, path);
 	if (disk)
 		unlink(disk);

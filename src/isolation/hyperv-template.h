@@ -42,6 +42,8 @@ int template_copy_disk(const char *from, const char *path, const struct template
 int template_read(const char *path, const char *name, struct template_footer *ret, struct err *e);
 /* Reads it to its end and keeps nothing; -EBADMSG for one that is damaged. name: NULL for any. */
 int template_check(int file, const char *name, struct template_footer *ret);
+/* The same of its scratch disk; not whole: its length. fd: -1 if there is none. */
+int template_check_disk(int fd, const struct template_footer *f, bool whole);
 /* The footer alone of a memfd or of a file; -EBADMSG. */
 int template_footer(int fd, const char *name, struct template_footer *ret);
 
@@ -62,7 +64,15 @@ void template_close(struct template *t);
 bool template_any(
 	const struct isolation_host *h, const struct template_name *n); /* one of this generation, whatever its shape */
 char *template_path(const struct isolation_host *h, const char *name);  /* the caller frees */
-int template_remove(const struct isolation_host *h, const char *name, struct err *e);
+/* Everything else in the directory has a dot: NAME.lock, NAME.new, NAME.build. */
+bool template_is_name(const char *s);
+
+/* ---- hyperv-template-list.c ---- */
+/*
+ * Removes what is left of builders and holders that were killed; and templates of other generations that nobody has used for a day. generation: NULL for
+ * the first alone.
+ */
+void template_prune(const struct isolation_host *h, const char *generation);
 
 /* ---- hyperv-template-build.c ---- */
 /* Boots a VM as *c says (kernel and initrd open, no disks) and keeps it. 0 also if it is there already. wait: while another builds it, else -EBUSY. */

@@ -6,6 +6,7 @@
  *   cache/disk-SIZE.ext4                                 empty file systems, copied for each container
  *   vmm-root/HASH/                                       the read-only root that QEMU runs in
  *   cache/accel                                          whether KVM boots a guest here
+ *   template/NAME                                        virtual machines that have booted (hyperv-template.c)
  */
 #pragma once
 
@@ -51,3 +52,31 @@ bool hyperv_doctor(const struct isolation_host *h, hyperv_need_fn *fn, void *dat
 
 /* "kvm" or "tcg" where that is known without booting a guest, else "". */
 const char *hyperv_accel_known(const struct isolation_host *h);
+
+/* ---- templates ---- */
+
+struct template_info {
+	char name[80], generation[17];
+	char kernel[96]; /* its release */
+	char accel[8];
+	uint64_t memory_mib, size; /* size: of the file, on its disk, in bytes */
+	unsigned cpus, cards;
+	int64_t built, used; /* seconds since 1970 */
+	bool damaged;        /* then name, size, used and held are all that is known */
+	bool held;           /* a caisson-template has its memory */
+};
+/* The last used first; *ret is the caller's. whole: files are read to their end, which finds all damage, else their last bytes only. */
+int template_list(const struct isolation_host *h, bool whole, struct template_info **ret, size_t *ret_len);
+
+/* That of a container with these limits (0: none) and, or not, a network. */
+struct template_shape {
+	uint64_t memory, nanocpus;
+	bool card;
+};
+/* Builds the template of a shape; ret_name is "" if it was there. May probe KVM. */
+int template_make(const struct isolation_host *h, const struct template_shape *s, hyperv_notice_fn *notice, void *data,
+	char ret_name[80], struct err *e);
+/* -ENOENT. Machines that were cloned from it go on. */
+int template_remove(const struct isolation_host *h, const char *name, struct err *e);
+/* Removes what builders that were killed have left. */
+void template_tidy(const struct isolation_host *h);
