@@ -74,6 +74,8 @@ static int count_containers(struct engine *g, struct counts *c, struct err *e)
 /* What the acceleration is and promises; "" while it is not known without a boot. */
 static void add_hyperv(struct engine *g, json_t *o)
 {
+	_cleanup_free_ struct template_info *templates = NULL;
+	size_t count = 0;
 	struct kernel kernel;
 	struct err none;
 	const char *accel = hyperv_accel_known(&g->host);
@@ -88,6 +90,8 @@ static void add_hyperv(struct engine *g, json_t *o)
 	json_object_set_new(o, "AccelerationSetting", json_string(g->accel));
 	json_object_set_new(
 		o, "GuestKernel", json_string(kernel_find(&g->host, &kernel, &none) == 0 ? kernel.version : ""));
+	template_list(&g->host, false, &templates, &count);
+	json_object_set_new(o, "Templates", json_integer((json_int_t)count));
 }
 
 int engine_info(struct engine *g, json_t **ret, struct err *e)

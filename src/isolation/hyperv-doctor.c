@@ -57,6 +57,26 @@ static void look_kvm(struct doctor *d, const struct isolation_host *h)
 			"/dev/kvm opens; whether a guest boots with it is tried at the first start");
 }
 
+static void look_templates(struct doctor *d, const struct isolation_host *h)
+{
+	_cleanup_free_ struct template_info *v = NULL;
+	size_t n, damaged = 0;
+	char text[160];
+
+	int r = template_list(h, false, &v, &n);
+	for (size_t i = 0; r == 0 && i < n; i++)
+		damaged += v[i].damaged;
+	if (r < 0)
+		snprintf(text, sizeof(text), "cannot be read: %s", strerror(-r));
+	else if (damaged)
+		snprintf(text, sizeof(text), "%zu, %zu of them damaged: see 'caisson template ls'", n, damaged);
+	else if (n)
+		snprintf(text, sizeof(text), "%zu, which virtual machines are cloned from", n);
+	else
+		snprintf(text, sizeof(text), "none yet: the first start makes one, or 'caisson template build'");
+	tell(d, "templates", r == 0 && !damaged, false, text);
+}
+
 static void look_program(struct doctor *d, const char *name, const char *package)
 {
 	char path[1024], text[1200];
@@ -86,5 +106,6 @@ bool hyperv_doctor(const struct isolation_host *h, hyperv_need_fn *fn, void *dat
 	ok = agent && access(agent, R_OK) == 0;
 	tell(&d, "agent", ok, true, ok ? agent : "caisson-agent is not installed: run 'make install'");
 	look_kvm(&d, h);
+	look_templates(&d, h);
 	return d.ok;
 }

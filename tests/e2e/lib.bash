@@ -13,7 +13,7 @@ e2e_setup_file() {
 	printf 'isolation = %s\naccel = tcg\ntemplate-linger = 5\n' "$MODE" > "$CAISSON_CONFIG"
 	# what is expensive to make and never written again
 	if [ "$MODE" = hyperv ]; then
-		mkdir -p "$E2E_FIXTURES/root/cache" "$E2E_FIXTURES/root/template"
+		mkdir -p "$E2E_FIXTURES/root/cache"
 		ln -s "$E2E_FIXTURES/root/kernel" "$E2E_FIXTURES/root/cache" "$E2E_FIXTURES/root/template" "$CAISSON_ROOT/"
 	fi
 	caisson pull -q "$IMAGE" > /dev/null
