@@ -23,6 +23,7 @@ struct hyperv {
 	unsigned ticks;
 	uint64_t began_ms;    /* of this boot */
 	uint64_t ping_cpu_ms; /* QEMU's CPU time at the last PING */
+	struct vm_rest rest;  /* while the agent starts the workload */
 	bool paused, killed;
 	char reason[200]; /* why we ended the VM; empty: we did not */
 };

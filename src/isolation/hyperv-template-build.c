@@ -15,13 +15,14 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/path.h"
 #include "isolation/hyperv-template.h"
 #include "proto/agent.h"
 
-enum { BUILD_MS = 180000, SETTLE_MS = 300, STATE_MAX = 16 << 20 };
+enum { BUILD_MS = 180000, TICK_MS = 1000, SETTLE_MS = 300, STATE_MAX = 16 << 20 };
 
 struct build {
 	struct isolate isolate; /* of no container: what vm_start needs */
@@ -29,7 +30,9 @@ struct build {
 	struct vm vm;
 	char release[96];
 	int state_fd; /* our end of the pipe that QEMU writes the devices' state to */
-	struct source *state_watch, *deadline;
+	struct source *state_watch, *tick;
+	uint64_t began_ms;
+	struct vm_rest rest;
 	struct buf state;
 	bool saved;
 	struct err *e;
@@ -162,12 +165,13 @@ static void on_ended(void *data)
 	stop(data, EIO, "the VM has ended");
 }
 
-static void on_deadline(void *data)
+static void on_tick(void *data)
 {
 	struct build *b = data;
 
-	b->deadline = NULL;
-	stop(b, ETIMEDOUT, "the guest does not boot");
+	b->tick = loop_add_timer(b->isolate.loop, TICK_MS, on_tick, b);
+	if (clock_mono_ms() - b->began_ms > BUILD_MS || vm_rests(&b->vm, &b->rest))
+		stop(b, ETIMEDOUT, "the guest hangs");
 }
 
 /* No process was asked for, so none of these comes: the peer refuses them. */
@@ -216,12 +220,13 @@ static int run(struct build *b, const struct vm_parts *parts, struct err *e)
 
 	if (r < 0)
 		return r;
-	b->deadline = loop_add_timer(b->isolate.loop, BUILD_MS, on_deadline, b);
+	b->began_ms = clock_mono_ms();
+	b->tick = loop_add_timer(b->isolate.loop, TICK_MS, on_tick, b);
 	r = loop_run(b->isolate.loop);
 	peer_free(steal_ptr(b->vm.peer));
 	vm_stop(&b->vm, NULL, 0);
 	source_remove(&b->state_watch);
-	source_remove(&b->deadline);
+	source_remove(&b->tick);
 	close_fd(&b->state_fd);
 	if (r < 0)
 		err_errno(e, r, "build the template");

@@ -17,8 +17,8 @@
  * RUN      streams flow; PING every 2 s. An agent that lets 5 s of the VM's CPU time go by without a PONG is dead.
  * END      the workload has ended, or the VM: reported. The agent is told to shut down, so that the disk is clean; destroy waits for that.
  *
- * Deadlines are in QEMU's own CPU time (a busy host only makes them later), and generous ones in real time. One that is missed before COMMITTED, or an end
- * of QEMU: once more, by a boot.
+ * Deadlines are in QEMU's own CPU time (a busy host only makes them later), and generous ones in real time, one of them for a guest that sleeps. One that
+ * is missed before COMMITTED, or an end of QEMU: once more, by a boot.
  *
  * Whatever happens, QEMU's end comes through on_vm_ended, which tells why. Nothing the guest can do ends with more than its VM's death.
  */
@@ -153,6 +153,7 @@ static void send_start(struct hyperv *h, const char *release)
 		r = peer_start(h->vm.peer, &g.plan, start_flags(h), &e);
 	guest_plan_done(&g);
 	h->phase = PHASE_START;
+	h->rest = (struct vm_rest){0};
 	proc_cpu_ms(h->vm.qemu, &h->ping_cpu_ms);
 	if (r < 0)
 		give_up(h, e.msg);
@@ -274,7 +275,7 @@ static void check_silent(struct hyperv *h, uint64_t cpu)
 						 : START_CPU_MS;
 
 	if (!peer_answered(h->vm.peer)) {
-		if (cpu - h->ping_cpu_ms > limit)
+		if (cpu - h->ping_cpu_ms > limit || (h->phase == PHASE_START && vm_rests(&h->vm, &h->rest)))
 			give_up(h, "the guest's agent does not answer");
 	} else if (h->ticks % 2 == 0) {
 		h->ping_cpu_ms = cpu;
