@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -50,18 +51,24 @@ static void look_idle(struct holder *h)
 		h->idle = loop_add_timer(h->loop, (uint64_t)h->linger_s * 1000, on_idle, h);
 }
 
-/* Nothing is expected but its end, and TEMPLATE_QUIT. */
+/* Nothing is expected but its end (false then), and TEMPLATE_QUIT. */
+static bool listen_to(struct holder *h, int fd)
+{
+	char c = 0;
+	ssize_t n = recv(fd, &c, 1, MSG_DONTWAIT);
+
+	if (n == 1 && c == TEMPLATE_QUIT)
+		loop_stop(h->loop);
+	return n < 0 && (errno == EAGAIN || errno == EINTR);
+}
+
 static void on_user(void *data, int fd, uint32_t events)
 {
 	struct user *u = data;
 	struct holder *h = u->holder;
-	char c = 0;
-	ssize_t n = recv(fd, &c, 1, MSG_DONTWAIT);
 
 	(void)events;
-	if (n == 1 && c == TEMPLATE_QUIT)
-		loop_stop(h->loop);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	if (listen_to(h, fd))
 		return;
 	source_remove(&u->source);
 	close_fd(&u->fd);
@@ -79,8 +86,12 @@ static void on_connection(void *data, int fd, uint32_t events)
 	_cleanup_free_ struct user *u = malloc(sizeof(*u));
 
 	(void)events;
-	if (c < 0 || !u || fd_send(c, &byte, 1, &memory, 1) < 0)
+	if (c < 0 || !u)
 		return;
+	if (fd_send(c, &byte, 1, &memory, 1) < 0) {
+		listen_to(h, c); /* who says TEMPLATE_QUIT may have gone already */
+		return;
+	}
 	*u = (struct user){.holder = h, .fd = c};
 	u->source = loop_add_fd(h->loop, c, EPOLLIN, on_user, u);
 	if (!u->source)
