@@ -1,15 +1,16 @@
 # The few commands of the README. The build itself is meson's; see meson.build.
-#   make demo | check | build | install | bench | clean
+#   make demo | check | build | kernel | install | bench | clean
 prefix ?= /usr/local
 DESTDIR ?=
 BUILD ?= build
 
-.PHONY: help deps build demo check install bench clean
+.PHONY: help deps build demo check kernel install bench clean
 
 help:
 	@echo 'make demo      install what is needed, build, and show one image in both modes'
 	@echo 'make check     run every test'
 	@echo 'make build     build into $(BUILD)/'
+	@echo 'make kernel    build a smaller kernel for virtual machines, some minutes (CAISSON_ROOT is honoured)'
 	@echo 'make install   install (DESTDIR and prefix are honoured)'
 	@echo 'make bench     measure beside podman, docker, crun and runc'
 	@echo 'make clean     remove what was built'
@@ -30,6 +31,9 @@ demo: build
 
 check:
 	@tools/check
+
+kernel:
+	@tools/build-kernel
 
 install: build
 	@meson configure $(BUILD) -Dprefix=$(prefix)

@@ -34,6 +34,7 @@ static const struct {
 	{"  Setting", "AccelerationSetting", false},
 	{"  Promise", "AccelerationPromise", false},
 	{" Guest Kernel", "GuestKernel", false},
+	{"  Origin", "GuestKernelOrigin", false},
 	{" Templates", "Templates", false},
 	{" Kernel Version", "KernelVersion", false},
 	{" Operating System", "OperatingSystem", false},

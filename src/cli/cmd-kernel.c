@@ -11,8 +11,8 @@ static const struct opt ls_options[] = {
 	{0},
 };
 
-static const struct format_column columns[] = {{"Version", "VERSION"}, {"Used", "USED"}, {0}};
-static const struct format_list kernel_list = {"{{.Version}}\t{{.Used}}", "{{.Version}}", columns};
+static const struct format_column columns[] = {{"Version", "VERSION"}, {"Origin", "ORIGIN"}, {"Used", "USED"}, {0}};
+static const struct format_list kernel_list = {"{{.Version}}\t{{.Origin}}\t{{.Used}}", "{{.Version}}", columns};
 
 static int ls(struct cli *c, struct opts *o, struct err *e)
 {
@@ -25,8 +25,8 @@ static int ls(struct cli *c, struct opts *o, struct err *e)
 	if (r < 0)
 		return r;
 	json_array_foreach(list, i, k) {
-		json_t *row = json_pack("{s:O, s:s}", "Version", json_object_get(k, "Version"), "Used",
-			json_flag(k, "Used") ? "yes" : "");
+		json_t *row = json_pack("{s:O, s:O, s:s}", "Version", json_object_get(k, "Version"), "Origin",
+			json_object_get(k, "Origin"), "Used", json_flag(k, "Used") ? "yes" : "");
 		if (json_array_append_new(rows, row) < 0)
 			return err_nomem(e);
 	}
@@ -36,7 +36,7 @@ static int ls(struct cli *c, struct opts *o, struct err *e)
 const struct command cmd_kernel_ls = {
 	.name = "ls",
 	.synopsis = "[OPTIONS]",
-	.summary = "List the guest kernels that are unpacked",
+	.summary = "List the guest kernels that are there",
 	.options = {ls_options},
 	.run = ls,
 };

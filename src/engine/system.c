@@ -88,8 +88,10 @@ static void add_hyperv(struct engine *g, json_t *o)
 	json_object_set_new(o, "Acceleration", json_string(accel));
 	json_object_set_new(o, "AccelerationPromise", json_string(promise));
 	json_object_set_new(o, "AccelerationSetting", json_string(g->accel));
-	json_object_set_new(
-		o, "GuestKernel", json_string(kernel_find(&g->host, &kernel, &none) == 0 ? kernel.version : ""));
+	bool found = kernel_find(&g->host, &kernel, &none) == 0;
+	json_object_set_new(o, "GuestKernel", json_string(found ? kernel.version : ""));
+	if (found)
+		json_object_set_new(o, "GuestKernelOrigin", json_string(kernel.origin));
 	template_list(&g->host, false, &templates, &count);
 	json_object_set_new(o, "Templates", json_integer((json_int_t)count));
 }
@@ -273,7 +275,9 @@ int engine_kernel_list(struct engine *g, json_t **ret, struct err *e)
 		return err_errno(e, r, "list the guest kernels in %s/kernel", g->root);
 	*ret = json_array();
 	strv_foreach(s, versions)
-		json_array_append_new(
-			*ret, json_pack("{s:s, s:b}", "Version", s, "Used", any && !strcmp(used.version, s)));
+		json_array_append_new(*ret,
+			json_pack("{s:s, s:s, s:b}", "Version", s, "Origin",
+				kernel_is_built(s) ? "built here" : "distribution", "Used",
+				any && !strcmp(used.version, s)));
 	return 0;
 }

@@ -28,16 +28,20 @@ static void look_kernel(struct doctor *d, const struct isolation_host *h)
 {
 	struct err e = ERR_INIT;
 	struct kernel k;
-	char newest[128], text[400];
+	char newest[160], text[400];
 
 	if (kernel_find(h, &k, &e) < 0) {
 		tell(d, "guest kernel", false, true, e.msg);
 		return;
 	}
-	tell(d, "guest kernel", true, true, k.version);
-	if (h->kernel || kernel_candidate(newest, sizeof(newest), &e) < 0 || !strcmp(newest, k.version))
+	snprintf(text, sizeof(text), "%.100s, %s", k.version, k.origin);
+	tell(d, "guest kernel", true, true, text);
+	bool built = kernel_is_built(k.version);
+	if (h->kernel || kernel_candidate(built, newest, sizeof(newest), &e) < 0 || !strcmp(newest, k.version))
 		return;
-	snprintf(text, sizeof(text), "%.100s is installed from apt's list as %.100s: run 'caisson kernel update'",
+	snprintf(text, sizeof(text),
+		built ? "%.100s was built, and apt's source would give %.100s: run 'make kernel'"
+		      : "%.100s is installed from apt's list as %.100s: run 'caisson kernel update'",
 		k.version, newest);
 	tell(d, "guest kernel is current", false, false, text);
 }

@@ -1,4 +1,7 @@
-/* Guest kernels: the distribution's cloud kernel, fetched as a package and unpacked beside the project's data, with the modules a utility VM needs. */
+/*
+ * Guest kernels: the distribution's cloud kernel, fetched as a package and unpacked beside the project's data with the modules a utility VM needs; and
+ * the smaller one that `make kernel` (tools/build-kernel) puts there, which has no modules.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +18,10 @@
 #include "isolation/hyperv-private.h"
 
 #define KERNEL_PACKAGE "linux-image-cloud-amd64"
+#define KERNEL_PREFIX  "linux-image-"
+#define SOURCE_PACKAGE "linux-source"
+#define SOURCE_PREFIX  "linux-source-"
+#define BUILT_SUFFIX   "-caisson" /* the version of a kernel that was built here: its source package's, and this */
 
 static const char no_kernel[] = "no guest kernel: run 'caisson kernel update'";
 
@@ -24,9 +31,19 @@ static int open_dir(const char *path, DIR **ret)
 	return *ret ? 0 : -errno;
 }
 
-static int newer_first(const void *a, const void *b)
+bool kernel_is_built(const char *version)
 {
-	return strverscmp(*(char *const *)b, *(char *const *)a);
+	return str_ends(version, BUILT_SUFFIX);
+}
+
+/* A kernel that was built here goes first: whoever built it wants it used. */
+static int preferred_first(const void *a, const void *b)
+{
+	const char *x = *(char *const *)a, *y = *(char *const *)b;
+
+	if (kernel_is_built(x) != kernel_is_built(y))
+		return kernel_is_built(x) ? -1 : 1;
+	return strverscmp(y, x);
 }
 
 int kernel_list(const struct isolation_host *h, char ***ret)
@@ -48,13 +65,15 @@ int kernel_list(const struct isolation_host *h, char ***ret)
 			return -ENOMEM;
 	}
 	if (v)
-		qsort(v, strv_len(v), sizeof(*v), newer_first);
+		qsort(v, strv_len(v), sizeof(*v), preferred_first);
 	*ret = steal_ptr(v);
 	return 0;
 }
 
-static int fill(struct kernel *k, const char *dir, const char *image, const char *version, struct err *e)
+static int fill(
+	struct kernel *k, const char *dir, const char *image, const char *version, const char *origin, struct err *e)
 {
+	k->origin = origin;
 	if (snprintf(k->dir, sizeof(k->dir), "%s", dir) >= (int)sizeof(k->dir) ||
 		snprintf(k->path, sizeof(k->path), "%s", image) >= (int)sizeof(k->path) ||
 		snprintf(k->version, sizeof(k->version), "%s", version) >= (int)sizeof(k->version))
@@ -71,7 +90,7 @@ static int find_own(const struct isolation_host *h, struct kernel *ret, struct e
 		return err_nomem(e);
 	if (access(h->kernel, R_OK) < 0)
 		return err_errno(e, errno, "guest kernel %s", h->kernel);
-	return fill(ret, *dir ? dir : ".", h->kernel, path_base(h->kernel), e);
+	return fill(ret, *dir ? dir : ".", h->kernel, path_base(h->kernel), "set in the configuration", e);
 }
 
 int kernel_find(const struct isolation_host *h, struct kernel *ret, struct err *e)
@@ -87,7 +106,8 @@ int kernel_find(const struct isolation_host *h, struct kernel *ret, struct err *
 		return err_set(e, ENOENT, "%s", no_kernel);
 	_cleanup_free_ char *dir = str_fmt("%s/kernel/%s", h->state_dir, v[0]);
 	_cleanup_free_ char *image = dir ? path_join(dir, "vmlinuz") : NULL;
-	return image ? fill(ret, dir, image, v[0], e) : err_nomem(e);
+	const char *origin = kernel_is_built(v[0]) ? "built here by 'make kernel'" : "the distribution's";
+	return image ? fill(ret, dir, image, v[0], origin, e) : err_nomem(e);
 }
 
 /* ---- fetching ---- */
@@ -110,33 +130,51 @@ static int run(char *const argv[], struct buf *out, struct err *e)
 	return 0;
 }
 
-/* The real package behind the meta package: the first "Depends: linux-image-..." of apt-cache. */
-static int real_package(char *ret, size_t size, struct err *e)
+/* The first word of what apt's candidate of a package has after `key`, which begins with a line feed. */
+static int package_word(const char *package, const char *key, char *ret, size_t size, struct err *e)
 {
 	_cleanup_buf_ struct buf out = {0};
-	int r = run((char *[]){(char *)"apt-cache", (char *)"depends", (char *)KERNEL_PACKAGE, NULL}, &out, e);
-	const char *p = r == 0 && out.data ? strstr(out.data, "Depends: linux-image-") : NULL;
+	int r = run((char *[]){(char *)"apt-cache", (char *)"show", (char *)"--no-all-versions", (char *)package, NULL},
+		&out, e);
+	const char *p = r == 0 && out.data ? strstr(out.data, key) : NULL;
 
 	if (r < 0 && r != -EIO)
 		return err_wrap(e, "guest kernel: this host has no apt; set 'kernel =' in the configuration");
 	if (!p)
-		return err_set(e, ENOENT, "package %s is unknown: run 'apt-get update'", KERNEL_PACKAGE);
-	p += strlen("Depends: ");
-	size_t n = strcspn(p, " \n");
+		return err_set(e, ENOENT, "package %s is unknown: run 'apt-get update'", package);
+	p += strlen(key);
+	size_t n = strcspn(p, " ,\n");
 	if (n >= size)
-		return err_set(e, ENAMETOOLONG, "package %s: its name is too long", KERNEL_PACKAGE);
+		return err_set(e, ENAMETOOLONG, "package %s: %.*s... is too long", package, 32, p);
 	snprintf(ret, size, "%.*s", (int)n, p);
 	return 0;
 }
 
-int kernel_candidate(char *ret, size_t size, struct err *e)
+/* The real package behind a meta package: its one dependency. */
+static int real_package(const char *meta, const char *prefix, char *ret, size_t size, struct err *e)
 {
-	char package[256];
-	int r = real_package(package, sizeof(package), e);
+	int r = package_word(meta, "\nDepends: ", ret, size, e);
 
-	if (r == 0)
-		snprintf(ret, size, "%s", package + strlen("linux-image-"));
+	if (r == 0 && strncmp(ret, prefix, strlen(prefix)) != 0)
+		r = err_set(e, ENOENT, "package %s: depends on %s, not on a %s...", meta, ret, prefix);
 	return r;
+}
+
+int kernel_candidate(bool built, char *ret, size_t size, struct err *e)
+{
+	char package[256], version[128];
+	int r = built ? real_package(SOURCE_PACKAGE, SOURCE_PREFIX, package, sizeof(package), e)
+		      : real_package(KERNEL_PACKAGE, KERNEL_PREFIX, package, sizeof(package), e);
+
+	if (r == 0 && built)
+		r = package_word(package, "\nVersion: ", version, sizeof(version), e);
+	if (r < 0)
+		return r;
+	if (built)
+		snprintf(ret, size, "%s" BUILT_SUFFIX, version);
+	else
+		snprintf(ret, size, "%s", package + strlen(KERNEL_PREFIX));
+	return 0;
 }
 
 /* The name of the one entry of a folder that ends in `suffix`. */
@@ -198,7 +236,7 @@ static int keep_needed(const char *x, const char *version, const char *keep, str
 static int fetch_into(const struct isolation_host *h, const char *tmp, const char *package, hyperv_notice_fn *notice,
 	void *data, struct err *e)
 {
-	const char *version = package + strlen("linux-image-");
+	const char *version = package + strlen(KERNEL_PREFIX);
 	_cleanup_free_ char *x = path_join(tmp, "x");
 	_cleanup_free_ char *keep = path_join(tmp, "keep");
 	_cleanup_free_ char *final = str_fmt("%s/kernel/%s", h->state_dir, version);
@@ -235,7 +273,7 @@ int kernel_update(const struct isolation_host *h, hyperv_notice_fn *notice, void
 
 	if (!dir || !tmp)
 		return err_nomem(e);
-	int r = real_package(package, sizeof(package), e);
+	int r = real_package(KERNEL_PACKAGE, KERNEL_PREFIX, package, sizeof(package), e);
 	if (r < 0)
 		return r;
 	r = mkdir_p(AT_FDCWD, dir, 0755);

@@ -3,6 +3,7 @@
  *
  * Everything is below host->state_dir:
  *   kernel/VERSION/{vmlinuz,modules/,initrd-HASH.img}   guest kernels, unpacked from the distribution's packages, never installed
+ *   kernel/VERSION-caisson/...                           one that `make kernel` built, VERSION being that of the source's package
  *   cache/disk-SIZE.ext4                                 empty file systems, copied for each container
  *   vmm-root/HASH/                                       the read-only root that QEMU runs in
  *   cache/accel                                          whether KVM boots a guest here
@@ -20,19 +21,22 @@
 typedef void hyperv_notice_fn(void *data, const char *text);
 
 struct kernel {
-	char version[128]; /* "6.1.0-56-cloud-amd64", or the file's name for a kernel of the user's */
-	char path[2048];   /* of the kernel's image */
-	char dir[2048];    /* where its modules/ and initrd-*.img are */
+	char version
+		[128]; /* "6.1.0-56-cloud-amd64", "6.1.192-2-caisson", or the file's name for a kernel of the user's */
+	const char *origin; /* in words, static */
+	char path[2048];    /* of the kernel's image */
+	char dir[2048];     /* where its modules/ and initrd-*.img are */
 };
 
-/* host->kernel, or the newest that was unpacked. -ENOENT: "no guest kernel: run 'caisson kernel update'". */
+/* host->kernel, or the first of kernel_list. -ENOENT: "no guest kernel: run 'caisson kernel update'". */
 int kernel_find(const struct isolation_host *h, struct kernel *ret, struct err *e);
-/* The versions that were unpacked, newest first; *ret is the caller's. */
+/* The versions there are: what was built here before what was unpacked, the newest first; *ret is the caller's. */
 int kernel_list(const struct isolation_host *h, char ***ret);
+bool kernel_is_built(const char *version); /* by `make kernel` */
 /* Fetches the distribution's newest cloud kernel with apt-get and unpacks it. 0 also if it is there already. */
 int kernel_update(const struct isolation_host *h, hyperv_notice_fn *notice, void *data, struct err *e);
-/* The version that apt would fetch, without fetching it; asks apt's cache, no network. */
-int kernel_candidate(char *ret, size_t size, struct err *e);
+/* The version that apt would fetch, or `make kernel` build, without doing it; asks apt's cache, no network. */
+int kernel_candidate(bool built, char *ret, size_t size, struct err *e);
 
 enum { HYPERV_DISK_DEFAULT_GIB = 10 };
 /* Makes an empty sparse ext4 disk of `size` bytes (0: the default) at `path`, mode 0600. -EEXIST. */

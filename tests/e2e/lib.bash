@@ -1,4 +1,5 @@
 # Helpers of the end-to-end tests. tests/e2e/run-cases sets MODE (process or hyperv), CAISSON, E2E_FIXTURES and E2E_REGISTRY.
+# E2E_KERNEL_ROOT, if set, is a state directory (of `make kernel`, for example) whose guest kernels are used in place of the fixtures'.
 #
 # Every file has a Caisson of its own (root, run directory, configuration) whose configured isolation is $MODE, so that a case says nothing
 # of the mode unless it must. A case that a mode cannot do says so: skip_in hyperv "why".
@@ -14,7 +15,7 @@ e2e_setup_file() {
 	# what is expensive to make and never written again
 	if [ "$MODE" = hyperv ]; then
 		mkdir -p "$E2E_FIXTURES/root/cache"
-		ln -s "$E2E_FIXTURES/root/kernel" "$E2E_FIXTURES/root/cache" "$E2E_FIXTURES/root/template" "$CAISSON_ROOT/"
+		ln -s "${E2E_KERNEL_ROOT:-$E2E_FIXTURES/root}/kernel" "$E2E_FIXTURES/root/cache" "$E2E_FIXTURES/root/template" "$CAISSON_ROOT/"
 	fi
 	caisson pull -q "$IMAGE" > /dev/null
 }

@@ -51,6 +51,28 @@ load lib
 	rm "$CAISSON_ROOT/kernel"
 }
 
+@test "a kernel that was built here goes first, and info, doctor and kernel ls say so" {
+	local version
+	for version in 6.1.0-99-cloud-amd64 0.1-1-caisson; do
+		mkdir -p "$CAISSON_ROOT/kernel/$version"
+		echo image > "$CAISSON_ROOT/kernel/$version/vmlinuz"
+	done
+	run -0 --separate-stderr caisson kernel ls
+	matches "${lines[1]}" '^0\.1-1-caisson +built here +yes'
+	matches "${lines[2]}" '^6\.1\.0-99-cloud-amd64 +distribution'
+	run -0 --separate-stderr caisson info
+	has "$output" 'Guest Kernel: 0.1-1-caisson'
+	has "$output" "Origin: built here by 'make kernel'"
+	run --separate-stderr caisson doctor
+	has "$output" "guest kernel: 0.1-1-caisson, built here by 'make kernel'"
+	if apt-cache show linux-source > /dev/null 2>&1; then
+		has "$output" "run 'make kernel'"
+	fi
+	rm -r "$CAISSON_ROOT/kernel/0.1-1-caisson"
+	is "$(caisson info --format '{{.GuestKernel}}, {{.GuestKernelOrigin}}')" "6.1.0-99-cloud-amd64, the distribution's"
+	rm -r "$CAISSON_ROOT/kernel"
+}
+
 @test "debugging traces one area" {
 	run -0 --separate-stderr env CAISSON_DEBUG=image "$CAISSON" images
 	hasnt "$stderr" proto:

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "base/fd.h"
+#include "base/path.h"
 #include "isolation/hyperv-private.h"
 #include "proto/agent.h"
 
@@ -152,6 +153,56 @@ static void test_virtiofsd_versions(void **state)
 	assert_int_equal(share_argv("/v", "--shared-dir <SHARED_DIR>", "/s", 5, &new), 0);
 	assert_true(strv_has(new, "--shared-dir=/s"));
 	assert_false(strv_has(new, "-o"));
+}
+
+static void add_kernel(const char *dir, const char *version, bool image)
+{
+	_cleanup_free_ char *path = str_fmt("%s/kernel/%s/vmlinuz", dir, version);
+
+	assert_non_null(path);
+	*strrchr(path, '/') = 0;
+	assert_int_equal(mkdir_p(AT_FDCWD, path, 0755), 0);
+	path[strlen(path)] = '/';
+	if (image)
+		assert_int_equal(file_replace(AT_FDCWD, path, "x", 1, 0644), 0);
+}
+
+/* One that was built here before all others, a newer one before an older, and no folder without an image. */
+static void test_kernel_choice(void **state)
+{
+	char dir[] = "/tmp/caisson-kernels.XXXXXX";
+	struct isolation_host h = {.state_dir = dir};
+	_cleanup_strv_ char **v = NULL;
+	struct err e = ERR_INIT;
+	struct kernel k;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(kernel_find(&h, &k, &e), -ENOENT);
+	add_kernel(dir, "6.1.0-9-cloud-amd64", true);
+	add_kernel(dir, "6.12.0-56-cloud-amd64", true);
+	assert_int_equal(kernel_find(&h, &k, &e), 0);
+	assert_string_equal(k.version, "6.12.0-56-cloud-amd64");
+	assert_string_equal(k.origin, "the distribution's");
+	add_kernel(dir, "6.1.192-2-caisson", true);
+	add_kernel(dir, "6.1.192-10-caisson", true);
+	add_kernel(dir, "6.1.200-1-caisson", false);
+	add_kernel(dir, ".fetch", true);
+	assert_int_equal(kernel_list(&h, &v), 0);
+	assert_int_equal(strv_len(v), 4);
+	assert_string_equal(v[0], "6.1.192-10-caisson");
+	assert_string_equal(v[1], "6.1.192-2-caisson");
+	assert_string_equal(v[2], "6.12.0-56-cloud-amd64");
+	assert_string_equal(v[3], "6.1.0-9-cloud-amd64");
+	assert_int_equal(kernel_find(&h, &k, &e), 0);
+	assert_string_equal(k.version, v[0]);
+	assert_string_equal(k.origin, "built here by 'make kernel'");
+	_cleanup_free_ char *own = str_fmt("%s/kernel/%s/vmlinuz", dir, v[3]);
+	h.kernel = own;
+	assert_int_equal(kernel_find(&h, &k, &e), 0);
+	assert_string_equal(k.path, own);
+	assert_string_equal(k.origin, "set in the configuration");
+	rm_rf(AT_FDCWD, dir);
 }
 
 static void test_cpio(void **state)
@@ -547,6 +598,7 @@ int main(void)
 		cmocka_unit_test(test_argv),
 		cmocka_unit_test(test_template_argv),
 		cmocka_unit_test(test_virtiofsd_versions),
+		cmocka_unit_test(test_kernel_choice),
 		cmocka_unit_test(test_cpio),
 		cmocka_unit_test(test_modules),
 		cmocka_unit_test(test_signature),

@@ -38,15 +38,16 @@ static void run(const char *command)
 	}
 }
 
-/* The kernel of this host's installation, or one that the tests keep for themselves. */
+/* The kernel of E2E_KERNEL_ROOT (see tests/e2e/lib.bash) or of this host's installation, or one that the tests keep for themselves. */
 static void find_kernel(void)
 {
 	static char path[2100];
 	struct isolation_host own = vm_host;
 	struct err e = ERR_INIT;
 	struct kernel k;
+	const char *root = getenv("E2E_KERNEL_ROOT");
 
-	own.state_dir = "/var/lib/caisson";
+	own.state_dir = root ? root : "/var/lib/caisson";
 	if (kernel_find(&own, &k, &e) < 0) {
 		own.state_dir = "/var/tmp/caisson-test";
 		if (kernel_update(&own, NULL, NULL, &e) < 0 || kernel_find(&own, &k, &e) < 0)
