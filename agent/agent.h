@@ -84,6 +84,12 @@ void stream_resume(struct stream *s);
 
 enum { STREAMS = 3 };
 
+/* Both ends of a process's stdio; ends that do not exist are -1. */
+struct pipes {
+	struct sandbox_io child;
+	int own[STREAMS];
+};
+
 struct process {
 	struct process *next;
 	struct agent *agent;
@@ -94,9 +100,12 @@ struct process {
 	bool exited;
 	int tty; /* master of its terminal, for its size; or -1 */
 	struct stream streams[STREAMS];
+	struct pipes pipes; /* until it runs */
 };
 
-int process_start(struct agent *a, struct err *e); /* the workload, from a->plan */
+/* The workload, from a->plan, in two steps: what can be done before there is a root, with the plan also as bytes; and the rest. */
+int process_begin(struct agent *a, const void *plan, size_t n, struct err *e);
+int process_start(struct agent *a, struct err *e);
 int process_exec(struct agent *a, uint32_t id, const struct plan_process *p, struct err *e);
 struct process *process_find(struct agent *a, uint32_t id);
 int process_signal(struct process *p, int sig);
@@ -106,6 +115,7 @@ int process_resize(struct process *p, uint32_t rows, uint32_t cols);
 void process_reap(struct agent *a);
 /* Frees the processes that have exited and whose streams have ended. */
 void process_sweep(struct agent *a);
+void process_hold_mounts(struct agent *a);
 void process_free_all(struct agent *a);
 
 /* -- requests.c -- */
@@ -172,6 +182,8 @@ struct agent {
 	uint64_t oom_kills; /* seen so far */
 	struct plan plan;
 	struct sandbox_spare *spare; /* a first process made before the snapshot */
+	struct process *beginning;   /* the workload, until it runs */
+	int mounts; /* the container's mount namespace, held so that its end does not come before EXITED; -1 */
 	struct sandbox sandbox;
 	struct process *processes;
 	int parking; /* the network namespace of the cards that are put by; -1: none yet */

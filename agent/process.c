@@ -8,6 +8,7 @@
 #include "agent/agent.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,12 +21,6 @@
 #include "base/fd.h"
 #include "base/proc.h"
 #include "sandbox/network.h"
-
-/* Both ends of a process's stdio; ends that do not exist are -1. */
-struct pipes {
-	struct sandbox_io child;
-	int own[STREAMS];
-};
 
 static void pipes_close_child(struct pipes *p)
 {
@@ -88,6 +83,7 @@ static void process_free(struct process *p)
 	for (int i = 0; i < STREAMS; i++)
 		stream_close(&p->streams[i]);
 	source_remove(&p->watch);
+	pipes_done(&p->pipes);
 	close_fd(&p->pidfd);
 	close_fd(&p->tty);
 	free(p);
@@ -99,7 +95,12 @@ static struct process *process_new(struct agent *a, uint32_t id)
 
 	if (!p)
 		return NULL;
-	*p = (struct process){.agent = a, .id = id, .pid = -1, .pidfd = -1, .tty = -1};
+	*p = (struct process){.agent = a,
+		.id = id,
+		.pid = -1,
+		.pidfd = -1,
+		.tty = -1,
+		.pipes = {.child = {-1, -1, -1}, .own = {-1, -1, -1}}};
 	for (int i = 0; i < STREAMS; i++)
 		p->streams[i] = (struct stream){.process = p, .fd = -1};
 	return p;
@@ -120,8 +121,9 @@ static int open_terminal(struct process *p)
 	return 0;
 }
 
-static int open_streams(struct process *p, struct pipes *pipes)
+static int open_streams(struct process *p)
 {
+	struct pipes *pipes = &p->pipes;
 	int r = p->tty >= 0 ? open_terminal(p) : 0;
 
 	for (int i = 0; i < STREAMS && r == 0; i++)
@@ -133,13 +135,13 @@ static int open_streams(struct process *p, struct pipes *pipes)
 }
 
 /* Tells the host and takes the process into the list. A process that cannot be served must not run. */
-static int process_add(struct process *p, struct pipes *pipes, struct err *e)
+static int process_add(struct process *p, struct err *e)
 {
 	_cleanup_buf_ struct buf b = {0};
 	struct agent *a = p->agent;
-	int r = open_streams(p, pipes);
+	int r = open_streams(p);
 
-	pipes_done(pipes);
+	pipes_done(&p->pipes);
 	if (r == 0)
 		r = wire_add_u32(&b, p->id);
 	if (r == 0)
@@ -173,51 +175,64 @@ static int attach_cards(void *data, pid_t pid, struct err *e)
 	return r;
 }
 
-int process_start(struct agent *a, struct err *e)
+int process_begin(struct agent *a, const void *plan, size_t n, struct err *e)
 {
-	const struct sandbox_network cards = {.attach = attach_cards, .data = a, .sets_up = true};
-	struct process *p = process_new(a, 0);
-	struct pipes pipes;
+	struct process *p = a->beginning = process_new(a, 0);
 
 	if (!p)
 		return err_nomem(e);
-	int r = pipes_open(&pipes, &a->plan.process, e);
-	if (r == 0)
-		r = sandbox_start(&a->plan, &pipes.child, a->machine->init_path, a->plan.own_kernel ? &cards : NULL,
-			&a->spare, &a->sandbox, e);
-	pipes_close_child(&pipes);
+	int r = pipes_open(&p->pipes, &a->plan.process, e);
+	return r == 0 && a->spare ? sandbox_spare_plan(a->spare, &a->plan, plan, n, &p->pipes.child, e) : r;
+}
+
+int process_start(struct agent *a, struct err *e)
+{
+	const struct sandbox_network cards = {.attach = attach_cards, .data = a, .sets_up = true};
+	struct process *p = steal_ptr(a->beginning);
+
+	int r = sandbox_start(&a->plan, &p->pipes.child, a->machine->init_path, a->plan.own_kernel ? &cards : NULL,
+		&a->spare, &a->sandbox, e);
+	pipes_close_child(&p->pipes);
 	if (r < 0) {
-		pipes_done(&pipes);
 		process_free(p);
 		return r;
 	}
 	p->pid = a->sandbox.pid;
 	p->pidfd = fcntl(a->sandbox.pidfd, F_DUPFD_CLOEXEC, 3);
 	p->tty = steal_fd(&a->sandbox.tty);
-	return process_add(p, &pipes, e);
+	return process_add(p, e);
 }
 
 int process_exec(struct agent *a, uint32_t id, const struct plan_process *process, struct err *e)
 {
 	struct process *p = process_new(a, id);
 	struct sandbox_proc child = {.pid = -1, .pidfd = -1, .tty = -1};
-	struct pipes pipes;
 
 	if (!p)
 		return err_nomem(e);
-	int r = pipes_open(&pipes, process, e);
+	int r = pipes_open(&p->pipes, process, e);
 	if (r == 0)
-		r = sandbox_exec(&a->sandbox, &a->plan, process, &pipes.child, &child, e);
-	pipes_close_child(&pipes);
+		r = sandbox_exec(&a->sandbox, &a->plan, process, &p->pipes.child, &child, e);
+	pipes_close_child(&p->pipes);
 	if (r < 0) {
-		pipes_done(&pipes);
 		process_free(p);
 		return r;
 	}
 	p->pid = child.pid;
 	p->pidfd = child.pidfd;
 	p->tty = child.tty;
-	return process_add(p, &pipes, e);
+	return process_add(p, e);
+}
+
+/* The kernel takes the root apart, and writes its disk, before it tells that the last process in it has ended: not while somebody holds the namespace. */
+void process_hold_mounts(struct agent *a)
+{
+	char path[64];
+
+	if (a->mounts >= 0 || a->sandbox.pid <= 0)
+		return;
+	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", a->sandbox.pid);
+	a->mounts = open(path, O_RDONLY | O_CLOEXEC);
 }
 
 struct process *process_find(struct agent *a, uint32_t id)
@@ -308,6 +323,8 @@ void process_sweep(struct agent *a)
 
 void process_free_all(struct agent *a)
 {
+	if (a->beginning)
+		process_free(steal_ptr(a->beginning));
 	while (a->processes) {
 		struct process *p = a->processes;
 		a->processes = p->next;

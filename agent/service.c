@@ -53,10 +53,12 @@ static int send_hello(struct agent *a)
 	return r < 0 ? r : port_control(&a->port, AGENT_HELLO, 0, &b);
 }
 
-static int start(struct agent *a, const struct start *s, struct err *e)
+static int start(struct agent *a, const struct start *s, const void *plan, size_t n, struct err *e)
 {
-	int r = a->machine->prepare(s, e);
+	int r = process_begin(a, plan, n, e);
 
+	if (r == 0)
+		r = a->machine->prepare(s, e);
 	if (r < 0)
 		return r;
 	a->memory_guard = a->machine->memory();
@@ -80,7 +82,7 @@ static int on_start(struct agent *a, struct wire *w)
 		a->start_seen = true;
 		int failed = plan_decode(&a->plan, plan, plan_len, &e);
 		if (failed == 0)
-			failed = start(a, &s, &e);
+			failed = start(a, &s, plan, plan_len, &e);
 		if (failed < 0)
 			send_failed(a, 0, &e);
 	}
@@ -251,6 +253,7 @@ static int round_of_events(struct agent *a)
 	process_sweep(a);
 	if (r == 0)
 		r = port_flush(&a->port);
+	process_hold_mounts(a);
 	resume_outputs(a);
 	return r;
 }
@@ -294,13 +297,14 @@ static int serve(struct agent *a)
 
 int service_run(int port_fd, const struct machine *m, struct err *e)
 {
-	struct agent a = {.machine = m, .port.fd = port_fd, .sandbox = SANDBOX_INIT, .parking = -1};
+	struct agent a = {.machine = m, .port.fd = port_fd, .sandbox = SANDBOX_INIT, .parking = -1, .mounts = -1};
 	int r = serve(&a);
 
 	if (r < 0)
 		agent_fail(&a, r, "serve the host");
 	process_free_all(&a);
 	sandbox_spare_free(&a.spare);
+	close_fd(&a.mounts);
 	if (a.sandbox.pid > 0)
 		sandbox_done(&a.sandbox);
 	close_fd(&a.parking);

@@ -62,15 +62,14 @@ static int finish_root(const struct setup *s, struct err *e)
 	return r < 0 ? err_errno(e, r, "make the root read-only") : 0;
 }
 
-/* The caller says in one byte that the links are there; if it cannot make them it kills this process. */
-static int wait_for_network(int sock, struct err *e)
+int first_wait(int sock, const char *what, struct err *e)
 {
 	char go;
 	ssize_t n;
 
 	while ((n = recv(sock, &go, 1, 0)) < 0 && errno == EINTR)
 		;
-	return n == 1 ? 0 : err_set(e, EIO, "the container's network was not made");
+	return n == 1 ? 0 : err_set(e, EIO, "the container's %s was not made", what);
 }
 
 int first_enter(struct setup *s, struct err *e)
@@ -90,6 +89,18 @@ int first_enter(struct setup *s, struct err *e)
 	return r == 0 && !p->host_network ? namespace_loopback_up(e) : r;
 }
 
+static int make_files(struct setup *s, struct err *e)
+{
+	const struct plan *p = s->plan;
+
+	for (size_t i = 0; i < SETUP_FILES; i++)
+		s->file[i] = s->file_mount[i] = -1;
+	if (!p->resolv_conf && !p->hosts && !p->hostname_file)
+		return 0;
+	int r = setup_files(s, e);
+	return r == 0 ? setup_write_files(s, e) : r;
+}
+
 /* The root and what is mounted in it. */
 static int make_root(struct setup *s, struct launch *l, struct err *e)
 {
@@ -97,6 +108,8 @@ static int make_root(struct setup *s, struct launch *l, struct err *e)
 
 	if (r == 0)
 		r = setup_isolate(s, e);
+	if (r == 0 && !s->scaffold)
+		r = make_files(s, e);
 	if (r == 0)
 		r = setup_root(s, e);
 	if (r == 0)
@@ -111,12 +124,12 @@ int first_finish(struct setup *s, struct launch *l, struct err *e)
 	const struct plan *p = s->plan;
 	int r = first_oom_score(p, e);
 
-	if (r == 0)
+	if (r == 0 && !s->scaffold)
 		r = namespace_set_names(p, e);
 	if (r == 0)
 		r = make_root(s, l, e);
 	if (r == 0 && s->wait_network)
-		r = wait_for_network(l->sock, e);
+		r = first_wait(l->sock, "network", e);
 	if (r == 0 && !p->host_network && !p->netns && !s->network_set_up)
 		r = network_setup(p, e);
 	if (r == 0)

@@ -95,11 +95,10 @@ static int begin(const struct plan *p, const struct sandbox_io *io, const char *
 }
 
 /* One that was made ahead, with all that it has. */
-static int take(
-	struct sandbox_spare **spare, const struct plan *p, const struct sandbox_io *io, struct begun *b, struct err *e)
+static int take(struct sandbox_spare **spare, const struct plan *p, struct begun *b, struct err *e)
 {
 	struct sandbox_spare *s = *spare;
-	int r = spare_go(s, p, io, e);
+	int r = spare_go(s, p, e);
 
 	if (r == 0) {
 		*b = (struct begun){
@@ -142,12 +141,12 @@ int sandbox_start(const struct plan *p, const struct sandbox_io *io, const char 
 	const struct sandbox_network *net, struct sandbox_spare **spare, struct sandbox *ret, struct err *e)
 {
 	_cleanup_(cleanup_begun) struct begun b = {.pidfd = -1, .sock = -1, .cgroup = CGROUP_INIT};
-	bool ahead = spare && *spare && net && net->sets_up && spare_fits(*spare, p);
+	bool ahead = spare && *spare && (*spare)->given;
 	int tty = -1;
 
 	if (spare && *spare && !ahead)
 		sandbox_spare_free(spare);
-	int r = ahead ? take(spare, p, io, &b, e) : begin(p, io, init_path, net, &b, e);
+	int r = ahead ? take(spare, p, &b, e) : begin(p, io, init_path, net, &b, e);
 	if (r == 0)
 		r = see_through(&b, net, &tty, e);
 	if (r < 0) {

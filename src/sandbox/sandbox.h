@@ -56,6 +56,10 @@ int sandbox_check(const struct plan *p, struct err *e);
  */
 struct sandbox_spare;
 int sandbox_prepare(const char *init_path, struct sandbox_spare **ret, struct err *e);
+/* Hands it its plan, also as `bytes`, and the ends of its stdio, if it fits; else it is not used. sandbox_start, with the same, is to follow, once what
+ * the root is made of is mounted, and with a `net` that sets up. */
+int sandbox_spare_plan(struct sandbox_spare *s, const struct plan *p, const void *bytes, size_t n,
+	const struct sandbox_io *io, struct err *e);
 void sandbox_spare_free(struct sandbox_spare **s); /* ends it if it was not used; *s becomes NULL */
 
 /*
@@ -65,7 +69,7 @@ void sandbox_spare_free(struct sandbox_spare **s); /* ends it if it was not used
  * (`exec: "nope": executable file not found in $PATH`).
  * init_path: the caisson-init program on this kernel, bound into the container when p->init.
  * net: may be NULL, then the plan's interfaces are there already or appear by themselves.
- * spare: NULL, or what sandbox_prepare has made: it is used if it fits the plan, and gone in any case.
+ * spare: NULL, or what sandbox_prepare has made: it is used if it was given the plan, and gone in any case.
  */
 int sandbox_start(const struct plan *p, const struct sandbox_io *io, const char *init_path,
 	const struct sandbox_network *net, struct sandbox_spare **spare, struct sandbox *ret, struct err *e);

@@ -9,7 +9,7 @@
 #include "sandbox/mount.h"
 #include "sandbox/setup.h"
 
-static const char *const file_names[3] = {"resolv.conf", "hosts", "hostname"};
+static const char *const file_names[SETUP_FILES] = {"resolv.conf", "hosts", "hostname"};
 
 static uint64_t propagation_of(const struct plan_mount *m, bool *ret_recursive)
 {
@@ -81,39 +81,43 @@ int setup_sources(struct setup *s, struct err *e)
 }
 
 /*
- * Writes the files into a tmpfs that nobody else sees, and takes each as a mount. A file can only be taken
- * from a mount that is attached: the tmpfs goes over "/" for that long. It must be gone before the pivot, or
- * the old root would stay behind it.
+ * Makes the files in a tmpfs that nobody else sees, and takes each as a mount. A file can only be taken from a
+ * mount that is attached: the tmpfs goes over "/" for that long. It must be gone before the pivot, or the old
+ * root would stay behind it.
  */
 int setup_files(struct setup *s, struct err *e)
 {
 	static const char *const options[] = {"mode=755", "size=4m", "nr_inodes=8", NULL};
-	const char *content[3] = {s->plan->resolv_conf, s->plan->hosts, s->plan->hostname_file};
-
-	for (size_t i = 0; i < 3; i++)
-		s->files[i] = -1;
-	if (!content[0] && !content[1] && !content[2])
-		return 0;
 	_cleanup_close_ int dir =
 		mount_new("tmpfs", "the container's files", options, MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID, e);
+
 	if (dir < 0)
 		return dir;
 	if (move_mount(dir, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return err_errno(e, errno, "attach a mount");
-	for (size_t i = 0; i < 3; i++) {
-		if (!content[i])
-			continue;
-		_cleanup_close_ int fd = openat(dir, file_names[i], O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-		int r = fd < 0 ? -errno : fd_write_all(fd, content[i], strlen(content[i]));
-		if (r == 0) {
-			s->files[i] = mount_clone(dir, file_names[i], false);
-			r = s->files[i] < 0 ? s->files[i] : 0;
-		}
-		if (r < 0)
-			return err_errno(e, r, "write the container's /etc/%s", file_names[i]);
+	for (size_t i = 0; i < SETUP_FILES; i++) {
+		s->file[i] = openat(dir, file_names[i], O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+		s->file_mount[i] = s->file[i] < 0 ? -errno : mount_clone(dir, file_names[i], false);
+		if (s->file_mount[i] < 0)
+			return err_errno(e, s->file_mount[i], "make the container's /etc/%s", file_names[i]);
 	}
 	if (fchdir(dir) < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
 		return err_errno(e, errno, "let go of the container's files");
+	return 0;
+}
+
+int setup_write_files(struct setup *s, struct err *e)
+{
+	const char *content[SETUP_FILES] = {s->plan->resolv_conf, s->plan->hosts, s->plan->hostname_file};
+
+	for (size_t i = 0; i < SETUP_FILES; i++) {
+		int r = content[i] ? fd_write_all(s->file[i], content[i], strlen(content[i])) : 0;
+		if (r < 0)
+			return err_errno(e, r, "write the container's /etc/%s", file_names[i]);
+		close_fd(&s->file[i]);
+		if (!content[i])
+			close_fd(&s->file_mount[i]);
+	}
 	return 0;
 }
 
@@ -198,15 +202,15 @@ static int attach_files(struct setup *s, struct err *e)
 {
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < 3; i++) {
+	for (size_t i = 0; r == 0 && i < SETUP_FILES; i++) {
 		const struct plan *p = s->plan;
-		bool taken = s->files[i] < 0;
+		bool taken = s->file_mount[i] < 0;
 		char path[32];
 		snprintf(path, sizeof(path), "/etc/%s", file_names[i]);
 		for (size_t k = 0; k < p->mounts_len; k++)
 			taken |= !strcmp(p->mounts[k].target, path);
 		if (!taken)
-			r = attach_file(s, s->files[i], path, e);
+			r = attach_file(s, s->file_mount[i], path, e);
 	}
 	return r;
 }

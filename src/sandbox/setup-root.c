@@ -4,6 +4,7 @@
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <sys/vfs.h>
 
 #include "base/mountns.h"
@@ -51,12 +52,23 @@ int setup_isolate(struct setup *s, struct err *e)
 	return s->chrooted || s->plan->own_kernel ? 0 : leave_initramfs(e);
 }
 
+static bool takes_layers(void)
+{
+	unsigned major = 0, minor = 0;
+	struct utsname u;
+
+	return uname(&u) == 0 && sscanf(u.release, "%u.%u", &major, &minor) == 2 &&
+		(major > 6 || (major == 6 && minor >= 8));
+}
+
 /* The kernel takes one layer at a time since 6.8, without the limit of one page on all of them. -ENOTSUP: it
  * does not. */
 static int overlay_by_layers(const struct plan *p, struct err *e)
 {
-	_cleanup_close_ int fs = fsopen("overlay", FSOPEN_CLOEXEC);
+	_cleanup_close_ int fs = takes_layers() ? fsopen("overlay", FSOPEN_CLOEXEC) : -ENOTSUP;
 
+	if (fs == -ENOTSUP)
+		return fs;
 	if (fs < 0)
 		return err_errno(e, errno, "mount the root: overlayfs");
 	strv_foreach(layer, p->lower) {
@@ -173,10 +185,7 @@ int setup_overlay(const struct plan *p, struct err *e)
 int setup_root(struct setup *s, struct err *e)
 {
 	const struct plan *p = s->plan;
-	int r = setup_files(s, e);
 
-	if (r < 0)
-		return r;
 	if (strv_len(p->lower)) {
 		s->root = setup_overlay(p, e);
 		if (s->root < 0)
@@ -185,7 +194,7 @@ int setup_root(struct setup *s, struct err *e)
 		s->root = mount_clone(AT_FDCWD, p->rootfs, true);
 		if (s->root < 0)
 			return err_errno(e, s->root, "root directory %s", p->rootfs);
-		r = mount_change(s->root, 0, MS_PRIVATE, true);
+		int r = mount_change(s->root, 0, MS_PRIVATE, true);
 		if (r < 0)
 			return err_errno(e, r, "root directory %s: make its mounts private", p->rootfs);
 	} else {

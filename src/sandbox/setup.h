@@ -22,6 +22,8 @@
 /* Where docker has its init inside containers. */
 #define SETUP_INIT_PATH "/sbin/docker-init"
 
+enum { SETUP_FILES = 3 };
+
 struct setup {
 	const struct plan *plan;
 	const struct cgroup *cgroup;
@@ -33,9 +35,10 @@ struct setup {
 	int *binds;         /* detached sources, as plan->mounts; -1 for others */
 	int init;           /* the init program, as a read-only mount */
 	int cgroups[CGROUP_HIERARCHIES_MAX];
-	bool wait_network;   /* the caller makes the links of the plan's interfaces and then says so */
-	bool network_set_up; /* and sets them up */
-	int files[3];        /* resolv.conf, hosts, hostname: detached mounts of files in memory */
+	bool wait_network;           /* the caller makes the links of the plan's interfaces and then says so */
+	bool network_set_up;         /* and sets them up */
+	int file[SETUP_FILES];       /* resolv.conf, hosts, hostname: open for writing */
+	int file_mount[SETUP_FILES]; /* and as detached mounts of files in memory; -1: the plan has no such file */
 };
 
 int setup_sources(struct setup *s, struct err *e);
@@ -48,7 +51,8 @@ int setup_binds(struct setup *s, struct err *e);
 int setup_masks(struct setup *s, struct err *e);
 int setup_pivot(struct setup *s, struct err *e);
 
-int setup_files(struct setup *s, struct err *e);        /* for setup_sources: files with the plan's contents */
+int setup_files(struct setup *s, struct err *e);        /* empty */
+int setup_write_files(struct setup *s, struct err *e);  /* with the plan's contents */
 int setup_dev(struct setup *s, struct err *e);          /* for setup_system */
 int setup_cgroups(struct setup *s, struct err *e);      /* for setup_system */
 int setup_overlay(const struct plan *p, struct err *e); /* for setup_root: the mount */

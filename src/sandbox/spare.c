@@ -1,7 +1,8 @@
 /*
  * A container's first process made before there is a container: what takes long and is the same for all of them is done when nobody waits.
  *
- * It has its namespaces and its cgroup, and /proc, /sys, /dev and the masks stand on a scaffold, from where they are moved into the root when there is one.
+ * It has its namespaces and its cgroup; /proc, /sys, /dev and the masks stand on a scaffold, from where they are moved into the root when there is one; the
+ * files of the network are there and empty. It gets its plan as soon as that is known, and word when what the root is made of is mounted.
  * Until then its mounts are slaves of its maker's: what the maker mounts for the plan is seen here too.
  */
 #include "sandbox/spare.h"
@@ -30,7 +31,9 @@ static int prepare(struct setup *s, struct err *e)
 
 	if (r == 0 && mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
 		r = err_errno(e, errno, "make the mounts slaves");
-	return r == 0 ? setup_scaffold(s, e) : r;
+	if (r == 0)
+		r = setup_scaffold(s, e);
+	return r == 0 ? setup_files(s, e) : r;
 }
 
 static int wait_for_plan(int sock, struct plan *p, struct sandbox_io *io, struct err *e)
@@ -66,8 +69,14 @@ static _Noreturn void run(const struct plan *ordinary, const struct cgroup *cg, 
 		s.plan = &p;
 		s.wait_network = s.network_set_up = true;
 		l.init = p.init;
-		first_finish(&s, &l, &mistake);
+		r = setup_write_files(&s, &mistake);
 	}
+	if (r == 0)
+		r = namespace_set_names(&p, &mistake);
+	if (r == 0)
+		r = first_wait(sock, "root", &mistake);
+	if (r == 0)
+		first_finish(&s, &l, &mistake);
 	first_die(sock, &mistake);
 }
 
@@ -153,7 +162,8 @@ static bool same_list(char *const *a, char *const *b)
 	return !a[i] && !b[i];
 }
 
-bool spare_fits(const struct sandbox_spare *s, const struct plan *p)
+/* Whether what was prepared is just what this plan wants. */
+static bool fits(const struct sandbox_spare *s, const struct plan *p)
 {
 	const struct plan *o = &s->plan;
 
@@ -163,17 +173,21 @@ bool spare_fits(const struct sandbox_spare *s, const struct plan *p)
 		same_list(p->readonly_paths, o->readonly_paths);
 }
 
-int spare_go(struct sandbox_spare *s, const struct plan *p, const struct sandbox_io *io, struct err *e)
+int sandbox_spare_plan(struct sandbox_spare *s, const struct plan *p, const void *bytes, size_t n,
+	const struct sandbox_io *io, struct err *e)
 {
-	_cleanup_buf_ struct buf b = {0};
-	int r = plan_encode(p, &b);
+	if (!fits(s, p) || n > PLAN_BYTES_MAX)
+		return 0;
+	int r = fd_send(s->sock, bytes, n, (int[]){io->in, io->out, io->err}, p->process.tty ? 0 : STDIO);
+	s->given = r >= 0;
+	return r < 0 ? err_errno(e, r, "hand the plan over") : 0;
+}
+
+int spare_go(struct sandbox_spare *s, const struct plan *p, struct err *e)
+{
+	int r = cgroup_limit(&s->cgroup, p, e);
 
 	if (r == 0)
-		r = cgroup_limit(&s->cgroup, p, e);
-	if (r < 0)
-		return e->code ? r : err_errno(e, r, "encode the plan");
-	if (b.len > PLAN_BYTES_MAX)
-		return err_set(e, E2BIG, "the plan is too long");
-	r = fd_send(s->sock, b.data, b.len, (int[]){io->in, io->out, io->err}, p->process.tty ? 0 : STDIO);
-	return r < 0 ? err_errno(e, r, "hand the plan over") : 0;
+		send(s->sock, "r", 1, MSG_NOSIGNAL); /* one that has ended has left word why */
+	return r;
 }

@@ -9,9 +9,8 @@ struct sandbox_spare {
 	struct cgroup cgroup;
 	pid_t pid;
 	int pidfd, sock;
+	bool given; /* it has the container's plan */
 };
 
-/* Whether what was prepared is just what this plan wants. */
-bool spare_fits(const struct sandbox_spare *s, const struct plan *p);
-/* Hands it the plan and the ends of its stdio: it goes on to the workload. */
-int spare_go(struct sandbox_spare *s, const struct plan *p, const struct sandbox_io *io, struct err *e);
+/* What the root is made of is there: it goes on. */
+int spare_go(struct sandbox_spare *s, const struct plan *p, struct err *e);
