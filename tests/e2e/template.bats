@@ -480,6 +480,16 @@ print(len(seen))' "$BATS_TEST_TMPDIR/done" > "$BATS_TEST_TMPDIR/builders" &
 	is "$(sha256sum < "$TEMPLATES/$NAME")" "$file"
 }
 
+@test "audit: what clones share is told and does not count" {
+	put_whole
+	caisson run -d --name one "$IMAGE" sleep 1000 > /dev/null
+	caisson run -d --name two "$IMAGE" sleep 1000 > /dev/null
+	run -0 --separate-stderr caisson audit --require no-shared-memory one
+	has "$output" 'its template'
+	run -0 --separate-stderr caisson audit --format json one
+	matches "$output" '[0-9]+ kB of the template that its virtual machine was cloned from are shared with other clones'
+}
+
 @test "holder and directory: for root only" {
 	put_whole
 	caisson run -d --name user "$IMAGE" sleep 1000 > /dev/null
