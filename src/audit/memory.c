@@ -4,6 +4,8 @@
  *
  * A file below an overlay has the overlay's device, which each container has of its own: there the layer that holds it is looked up, as the pages are that
  * file's. What a virtual machine monitor runs and reads (its program, libraries, boot files) is not the container's memory; it is told, and does not count.
+ * Nor does the template that a virtual machine was cloned from: memory from before there was a container, which nobody can change. That is looked at, not
+ * believed: the mapping is private, and its file a memfd with all seals. Pages that the machine has written are its own and nobody else's.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,10 +23,11 @@ enum { SMAPS_MAX = 64 << 20, LAYERS_MAX = 512 };
 
 struct mapping {
 	uint64_t dev, ino;
-	uint64_t resident_kb;
-	bool shared; /* MAP_SHARED */
+	uint64_t resident_kb; /* of the file's pages: those that were copied when they were written are not */
+	bool shared;          /* MAP_SHARED */
 	bool writable;
-	bool program; /* what a virtual machine monitor runs or reads */
+	bool program;  /* what a virtual machine monitor runs or reads */
+	bool template; /* a virtual machine's memory as it was before there was a container */
 	char path[256];
 	const struct audit_other *other; /* NULL: the target's */
 };
@@ -102,6 +105,22 @@ static bool in_root(int dir, const struct mapping *m)
 	return fd >= 0 && fstat(fd, &st) == 0 && st.st_ino == m->ino;
 }
 
+/* Whether the mapping that this header is of is one of a file that nobody can change. */
+static bool is_sealed(int dir, const char *line, const struct mapping *m)
+{
+	enum { SEALS = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW };
+	unsigned long long from, to;
+	char path[64];
+	struct stat st;
+
+	if (sscanf(line, "%llx-%llx", &from, &to) != 2)
+		return false;
+	snprintf(path, sizeof(path), "map_files/%llx-%llx", from, to);
+	_cleanup_close_ int fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
+	return fd >= 0 && fstat(fd, &st) == 0 && st.st_ino == m->ino && st.st_dev == m->dev &&
+		(fcntl(fd, F_GET_SEALS) & SEALS) == SEALS;
+}
+
 /* "00400000-00401000 r--p 00000000 00:44 10974496      /bin/busybox"; false: no line of that kind, or of no file. */
 static bool parse_header(const char *line, struct mapping *m)
 {
@@ -147,9 +166,11 @@ static struct mapping *begin(
 	if (mounts)
 		resolve_overlay(mounts, &m);
 	m.program = vm && !m.shared && (!m.writable || in_root(dir, &m));
+	m.template = vm && !m.shared && !m.program && is_sealed(dir, line, &m);
 	at = find_mapping(l, from, &m);
 	if (at) {
 		at->program = at->program && m.program;
+		at->template = at->template && m.template;
 		return at;
 	}
 	at = add(l);
@@ -182,6 +203,8 @@ static void read_process(
 				m->other = other;
 		} else if (m && sscanf(line, "Rss: %llu", &kb) == 1) {
 			m->resident_kb += kb;
+		} else if (m && !m->shared && sscanf(line, "Anonymous: %llu", &kb) == 1) {
+			m->resident_kb -= kb < m->resident_kb ? kb : m->resident_kb;
 		}
 	}
 }
@@ -193,13 +216,17 @@ struct memory {
 	size_t own, others; /* processes */
 	size_t told;        /* of its own, those whose merged pages the kernel tells */
 	unsigned long long merged_kb;
-	uint64_t shared_kb, program_kb;
+	uint64_t shared_kb, program_kb, template_kb;
 };
 
 static void note_shared(struct finding *f, const struct mapping *m, const struct mapping *o, struct memory *sum)
 {
 	if (m->program) {
 		sum->program_kb += m->resident_kb;
+		return;
+	}
+	if (m->template) {
+		sum->template_kb += m->resident_kb;
 		return;
 	}
 	finding_note(f, "%s (%u:%u %llu): %llu kB resident, %s, also mapped by container %s",
@@ -237,9 +264,10 @@ static void match(struct finding *f, struct memory *sum)
 		struct mapping *most = &l->v[i];
 		size_t k = i;
 		for (; k < l->len && same_file(&l->v[k], &l->v[i]) && !l->v[k].other; k++) {
-			bool program = most->program && l->v[k].program;
+			bool program = most->program && l->v[k].program, template = most->template && l->v[k].template;
 			most = l->v[k].resident_kb > most->resident_kb ? &l->v[k] : most;
 			most->program = program;
+			most->template = template;
 		}
 		if (k > i && k < l->len && same_file(&l->v[k], &l->v[i]))
 			note_shared(f, most, &l->v[k], sum);
@@ -291,6 +319,12 @@ static void note_scope(struct finding *f, const struct memory *m)
 			"%llu kB of its virtual machine monitor's program, libraries and boot files are shared with "
 			"others",
 			(unsigned long long)m->program_kb);
+	if (m->template_kb)
+		finding_note(f,
+			"%llu kB of the template that its virtual machine was cloned from are shared with other "
+			"clones: "
+			"nobody can change them, and what it writes is its own",
+			(unsigned long long)m->template_kb);
 	if (m->told)
 		finding_note(f, "KSM has merged %llu kB of it", m->merged_kb);
 	else
@@ -317,7 +351,10 @@ void measure_memory(struct audit *a, struct finding *f)
 	} else if (m.all.unread) {
 		finding_unknown(f, "the mappings of %zu processes could not be read", m.all.unread);
 	} else {
-		finding_value(f, "none%s", m.program_kb ? ", save what its virtual machine monitor runs" : "");
+		finding_value(f, "none%s%s", m.program_kb ? ", save what its virtual machine monitor runs" : "",
+			!m.template_kb         ? ""
+				: m.program_kb ? " and its template"
+					       : ", save its template");
 		f->result = FINDING_HOLDS;
 	}
 	f->failed = f->failed || m.all.failed;

@@ -252,13 +252,13 @@ int vm_save(struct vm *vm, int to, qmp_fn *done, void *data);
 /* The state is read from `from`, and the VM runs: resumed is called. What cannot be read ends QEMU. */
 int vm_restore(struct vm *vm, int from, void (*resumed)(void *data), void *data);
 /*
- * Called every second or so while an answer is waited for: true once the VM has used next to no CPU time for half a minute, as one does whose kernel has
- * lost its timer (Linux says "APIC frequency too slow" if a busy host halts an emulated CPU while it is measured).
+ * Called every second or so while an answer is waited for: true once the VM has used next to no CPU time for so long, as one does whose kernel has lost its
+ * timer (Linux says "APIC frequency too slow" if a busy host halts an emulated CPU while it is measured).
  */
 struct vm_rest {
 	uint64_t since_ms, cpu_ms;
 };
-bool vm_rests(const struct vm *vm, struct vm_rest *r);
+bool vm_rests(const struct vm *vm, struct vm_rest *r, uint64_t ms);
 void vm_kill(struct vm *vm);
 /* Collects what is left of both processes (killing them) and writes why the VM ended into ret, as far as it can be told. */
 void vm_stop(struct vm *vm, char *ret, size_t size);

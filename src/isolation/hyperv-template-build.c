@@ -22,7 +22,7 @@
 #include "isolation/hyperv-template.h"
 #include "proto/agent.h"
 
-enum { BUILD_MS = 180000, TICK_MS = 1000, SETTLE_MS = 300, STATE_MAX = 16 << 20 };
+enum { BUILD_MS = 180000, TICK_MS = 1000, REST_MS = 10000, TRIES = 3, SETTLE_MS = 300, STATE_MAX = 16 << 20 };
 
 struct build {
 	struct isolate isolate; /* of no container: what vm_start needs */
@@ -170,7 +170,7 @@ static void on_tick(void *data)
 	struct build *b = data;
 
 	b->tick = loop_add_timer(b->isolate.loop, TICK_MS, on_tick, b);
-	if (clock_mono_ms() - b->began_ms > BUILD_MS || vm_rests(&b->vm, &b->rest))
+	if (clock_mono_ms() - b->began_ms > BUILD_MS || vm_rests(&b->vm, &b->rest, REST_MS))
 		stop(b, ETIMEDOUT, "the guest hangs");
 }
 
@@ -299,6 +299,21 @@ static int build_locked(const struct isolation_host *h, const struct template_na
 	return r;
 }
 
+/* A guest that hangs once boots the next time. */
+static int build_with_patience(const struct isolation_host *h, const struct template_name *n, const struct vm_config *c,
+	const char *path, int dir, struct err *e)
+{
+	int r = build_locked(h, n, c, path, dir, e);
+
+	for (int i = 1; r == -ETIMEDOUT && i < TRIES; i++) {
+		log_trace("vm", "%s: once more", e->msg);
+		*e = ERR_INIT;
+		unlinkat(dir, "disk", 0);
+		r = build_locked(h, n, c, path, dir, e);
+	}
+	return r;
+}
+
 int template_build(const struct isolation_host *h, const struct template_name *n, const struct vm_config *c, bool wait,
 	struct err *e)
 {
@@ -321,7 +336,7 @@ int template_build(const struct isolation_host *h, const struct template_name *n
 	r = mkdir_p(AT_FDCWD, work, 0700);
 	if (r == 0 && (dir = open(work, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
 		r = -errno;
-	r = r < 0 ? err_errno(e, r, "make %s", work) : build_locked(h, n, c, path, dir, e);
+	r = r < 0 ? err_errno(e, r, "make %s", work) : build_with_patience(h, n, c, path, dir, e);
 	rm_rf(AT_FDCWD, work);
 	if (r == 0)
 		template_prune(h, n->generation);

@@ -21,7 +21,7 @@
 
 #define PIDS_FILE "vm.pids"
 
-enum { OUTPUT_MAX = 4096, SWEEP_MS = 5000, REST_MS = 30000, REST_CPU_MS = 30 };
+enum { OUTPUT_MAX = 4096, SWEEP_MS = 5000, REST_CPU_MS = 30 };
 
 /* Everything that is there to be read. false: the other end is closed. */
 static bool read_console(struct vm *vm)
@@ -309,7 +309,7 @@ int vm_restore(struct vm *vm, int from, void (*resumed)(void *data), void *data)
 
 /* ---- end ---- */
 
-bool vm_rests(const struct vm *vm, struct vm_rest *r)
+bool vm_rests(const struct vm *vm, struct vm_rest *r, uint64_t ms)
 {
 	uint64_t cpu, now = clock_mono_ms();
 
@@ -317,7 +317,7 @@ bool vm_rests(const struct vm *vm, struct vm_rest *r)
 		return false;
 	if (!r->since_ms || cpu - r->cpu_ms > REST_CPU_MS)
 		*r = (struct vm_rest){now, cpu};
-	return now - r->since_ms > REST_MS;
+	return now - r->since_ms > ms;
 }
 
 void vm_kill(struct vm *vm)

@@ -49,6 +49,7 @@ enum {
 	BOOT_WALL_MS = 180000,
 	START_CPU_MS = 15000,
 	FILL_CPU_MS = 60000, /* a volume is filled with the image's files */
+	REST_MS = 30000,
 	SILENT_CPU_MS = 5000,
 	SHUTDOWN_MS = 10000,
 	STATUS_VM_DIED = 255,
@@ -275,7 +276,7 @@ static void check_silent(struct hyperv *h, uint64_t cpu)
 						 : START_CPU_MS;
 
 	if (!peer_answered(h->vm.peer)) {
-		if (cpu - h->ping_cpu_ms > limit || (h->phase == PHASE_START && vm_rests(&h->vm, &h->rest)))
+		if (cpu - h->ping_cpu_ms > limit || (h->phase == PHASE_START && vm_rests(&h->vm, &h->rest, REST_MS)))
 			give_up(h, "the guest's agent does not answer");
 	} else if (h->ticks % 2 == 0) {
 		h->ping_cpu_ms = cpu;

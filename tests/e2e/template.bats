@@ -7,7 +7,7 @@ setup_file() {
 	rm "$CAISSON_ROOT/template"
 	NAME=$(caisson template build)
 	mkdir "$E2E_DIR/whole"
-	cp --sparse=always "$CAISSON_ROOT/template/$NAME" "$E2E_DIR/whole/"
+	cp --sparse=always "$CAISSON_ROOT/template/$NAME" "$CAISSON_ROOT/template/$NAME.disk" "$E2E_DIR/whole/"
 	export NAME TEMPLATES=$CAISSON_ROOT/template MAKING='making the template of utility VMs'
 }
 
@@ -39,7 +39,7 @@ none_there() {
 # The template as it was built, with nobody who has it in memory.
 put_whole() {
 	none_there
-	cp --sparse=always "$E2E_DIR/whole/$NAME" "$TEMPLATES/"
+	cp --sparse=always "$E2E_DIR/whole/$NAME.disk" "$E2E_DIR/whole/$NAME" "$TEMPLATES/"
 }
 
 is_whole() { [ "$(caisson template ls --format '{{.Name}} {{.Kernel}}' | grep -c "^$NAME [0-9]")" = 1 ]; }
@@ -63,7 +63,7 @@ b = os.pread(fd, 1, at)
 os.pwrite(fd, bytes([b[0] ^ 1]), at)' "$1" "$2"
 }
 
-FOOTER=232 # sizeof(struct template_footer)
+FOOTER=248 # sizeof(struct template_footer)
 
 # ---- the commands ----
 
@@ -218,7 +218,7 @@ size() { stat -c %s "$TEMPLATES/$NAME"; }
 
 @test "a bit of the footer" {
 	put_whole
-	byte_of "$TEMPLATES/$NAME" $(($(size) - 200)) # the clock rate
+	byte_of "$TEMPLATES/$NAME" $(($(size) - 190)) # the clock rate
 	damaged
 }
 
@@ -232,6 +232,29 @@ size() { stat -c %s "$TEMPLATES/$NAME"; }
 	put_whole
 	fallocate --punch-hole --offset $((0x1000000)) --length 65536 "$TEMPLATES/$NAME"
 	damaged
+}
+
+# The start that finds it boots, and the next one makes another.
+damaged_disk() {
+	run -0 caisson template ls --format '{{.Kernel}}'
+	is "$output" '(damaged)'
+	says_ok
+	is "$(caisson template ls -q)" ''
+	says_ok
+	has "$stderr" "$MAKING"
+	is_whole
+}
+
+@test "a bit of the disk that the template has mounted" {
+	put_whole
+	byte_of "$TEMPLATES/$NAME.disk" 1100
+	damaged_disk
+}
+
+@test "a template without its disk" {
+	put_whole
+	rm "$TEMPLATES/$NAME.disk"
+	damaged_disk
 }
 
 @test "a full disk: the container runs, and one line says why there is no template" {
@@ -340,17 +363,17 @@ raise SystemExit(1)' &
 	none_there
 	local old=0123456789abcdef-tcg-1024m-2c-1n new=1123456789abcdef-tcg-1024m-2c-1n busy=2123456789abcdef-tcg-1024m-2c-1n
 	mkdir "$TEMPLATES/$old.build" "$TEMPLATES/$busy.build"
-	touch "$TEMPLATES/$old.build/console.log" "$TEMPLATES/$old.new" "$TEMPLATES/$old.lock" "$TEMPLATES/$busy.new" "$TEMPLATES/$busy.lock" "$TEMPLATES/$new"
+	touch "$TEMPLATES/$old.build/console.log" "$TEMPLATES/$old.new" "$TEMPLATES/$old.disk" "$TEMPLATES/$old.disk.new" "$TEMPLATES/$old.lock" "$TEMPLATES/$busy.new" "$TEMPLATES/$busy.lock" "$TEMPLATES/$new"
 	touch -d '2 days ago' "$TEMPLATES/$old"
 	flock "$TEMPLATES/$busy.lock" sleep 100 3>&- &
 	locker=$!
 	sleep 0.5
 	caisson template build
-	is "$(ls "$TEMPLATES/" | sort | tr '\n' ' ')" "$(printf '%s\n' $new $busy.build $busy.lock $busy.new "$NAME" "$NAME.lock" | sort | tr '\n' ' ')"
+	is "$(ls "$TEMPLATES/" | sort | tr '\n' ' ')" "$(printf '%s\n' $new $busy.build $busy.lock $busy.new "$NAME" "$NAME.disk" "$NAME.lock" | sort | tr '\n' ' ')"
 	kill "$(descendants $locker)"
 	eventually 5 gone $locker
 	caisson template rm $new
-	is "$(ls "$TEMPLATES/" | sort | tr '\n' ' ')" "$NAME $NAME.lock "
+	is "$(ls "$TEMPLATES/" | sort | tr '\n' ' ')" "$NAME $NAME.disk $NAME.lock "
 }
 
 @test "many starts at once while there is none: one builder, all are clones" {
@@ -457,10 +480,20 @@ print(len(seen))' "$BATS_TEST_TMPDIR/done" > "$BATS_TEST_TMPDIR/builders" &
 	is "$(sha256sum < "$TEMPLATES/$NAME")" "$file"
 }
 
+@test "audit: what clones share is told and does not count" {
+	put_whole
+	caisson run -d --name one "$IMAGE" sleep 1000 > /dev/null
+	caisson run -d --name two "$IMAGE" sleep 1000 > /dev/null
+	run -0 --separate-stderr caisson audit --require no-shared-memory one
+	has "$output" 'its template'
+	run -0 --separate-stderr caisson audit --format json one
+	matches "$output" '[0-9]+ kB of the template that its virtual machine was cloned from are shared with other clones'
+}
+
 @test "holder and directory: for root only" {
 	put_whole
 	caisson run -d --name user "$IMAGE" sleep 1000 > /dev/null
-	is "$(stat -c %a "$TEMPLATES" "$TEMPLATES/$NAME" "$CAISSON_RUN/template" "$CAISSON_RUN/template/$NAME.sock" | tr '\n' ' ')" '700 600 700 600 '
+	is "$(stat -c %a "$TEMPLATES" "$TEMPLATES/$NAME" "$TEMPLATES/$NAME.disk" "$CAISSON_RUN/template" "$CAISSON_RUN/template/$NAME.sock" | tr '\n' ' ')" '700 600 600 700 600 '
 	local pid status
 	pid=$(holder)
 	status=$(cat "/proc/$pid/status")

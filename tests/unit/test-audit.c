@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include <cmocka.h>
 
@@ -430,6 +433,43 @@ static void test_memory(void **state)
 	result_is(f, "no-shared-memory", "fails");
 }
 
+/* The smaps and the file of a private mapping of a memfd. */
+static void map_memfd(struct fake *f, pid_t pid, int fd)
+{
+	_cleanup_free_ char *to = str_fmt("/proc/self/fd/%d", fd);
+	struct stat st;
+
+	assert_int_equal(fstat(fd, &st), 0);
+	_cleanup_free_ char *smaps =
+		str_fmt("7f00-7f10 rw-p 00000000 %02x:%02x %llu   /memfd:caisson-template (deleted)\nRss: 64 "
+			"kB\nAnonymous: 24 kB\n",
+			major(st.st_dev), minor(st.st_dev), (unsigned long long)st.st_ino);
+	fake_process_file(f, pid, "smaps", smaps);
+	fake_process_link(f, pid, "map_files/7f00-7f10", to);
+}
+
+/* Clones of a template share what they have not written, as long as nobody can change it. */
+static void test_memory_of_clones(void **state)
+{
+	struct fake *f = *state;
+	_cleanup_close_ int fd = memfd_create("caisson-template", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	make_vm(f);
+	f->host.others = two;
+	f->host.others_len = 2;
+	fake_process(f, 500, 1, "caisson-monitor");
+	fake_process(f, 501, 500, "qemu-system-x86");
+	map_memfd(f, 300, fd);
+	map_memfd(f, 501, fd);
+	result_is(f, "no-shared-memory", "fails"); /* not sealed: the other could write */
+	assert_true(fake_evidence(f, "no-shared-memory", "40 kB resident, copied when written"));
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK), 0);
+	fake_measure(f);
+	result_is(f, "no-shared-memory", "holds");
+	assert_string_equal(fake_value(f, "no-shared-memory"), "none, save its template");
+	assert_true(fake_evidence(f, "no-shared-memory", "40 kB of the template"));
+}
+
 /* On the host's kernel a file that two containers run is memory they share, once for all processes. */
 static void test_memory_of_processes(void **state)
 {
@@ -492,6 +532,7 @@ int main(void)
 		fake_test(test_devices),
 		fake_test(test_device_rules),
 		fake_test(test_memory),
+		fake_test(test_memory_of_clones),
 		fake_test(test_memory_of_processes),
 		fake_test(test_managers),
 	};
