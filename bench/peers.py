@@ -63,24 +63,27 @@ class Caisson(Engine):
         super().__init__(where, root, tar)
         self.program = os.path.realpath(program)
 
+    linger = 600
+
     def base(self):
         return [self.program, "--root", f"{self.where}/data", "--run", f"{self.where}/run", "--config", f"{self.where}/conf"]
 
     def prepare(self):
         os.makedirs(f"{self.where}/data", exist_ok=True)
         with open(f"{self.where}/conf", "w") as f:
-            f.write("accel = auto\n")
+            f.write(f"accel = auto\ntemplate-linger = {self.linger}\n")
         for shared in ("kernel", "cache"):
             there = f"/var/lib/caisson/{shared}"
             if os.path.isdir(there):
                 os.symlink(there, f"{self.where}/data/{shared}")
         output(self.base() + ["import", self.tar, IMAGE])
 
-    def run(self, args, isolation="process", network=False):
-        return self.base() + ["run", "--rm"] + ([] if network else ["--network=none"]) + [f"--isolation={isolation}", IMAGE] + args, None
+    def run(self, args, isolation="process", network=False, extra=()):
+        return self.base() + ["run", "--rm", *extra] + ([] if network else ["--network=none"]) + [f"--isolation={isolation}", IMAGE] + args, None
 
     def stop(self):
-        """Its name servers would stay for a minute."""
+        """Its name servers and what holds its templates would stay for some minutes."""
+        output(self.base() + ["template", "rm", "--all"])
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
                 with open(f"/proc/{pid}/cmdline", "rb") as f:
@@ -95,6 +98,12 @@ class Caisson(Engine):
 
     def acceleration(self):
         return output(self.base() + ["info", "--format", "{{.Acceleration}}"])
+
+
+class CaissonAlone(Caisson):
+    """Each start of a virtual machine reads its template from the file, as nobody holds it. Another root, so without a network."""
+
+    linger = 0
 
 
 class Podman(Engine):
