@@ -60,13 +60,6 @@ int cards_open(struct cards *c, struct isolate *i, struct err *e)
 	return 0;
 }
 
-void cards_close(struct cards *c)
-{
-	for (size_t i = 0; i < c->len; i++)
-		close_fd(&c->all[i].tap);
-	c->len = 0;
-}
-
 /* ---- a change while the VM runs ---- */
 
 /* One connect or disconnect: QEMU may be asked first, then the agent. */

@@ -54,7 +54,6 @@ struct cards {
 };
 /* Makes the taps of the plan's interfaces. */
 int cards_open(struct cards *c, struct isolate *i, struct err *e);
-void cards_close(struct cards *c);
 struct qmp;
 struct peer;
 int cards_connect(struct cards *c, struct qmp *q, struct peer *p, const struct plan_interface *f, isolate_done_fn *fn,

@@ -558,7 +558,6 @@ static void hyperv_destroy(struct isolate *i)
 	close_fd(&h->parts.config.image);
 	close_fd(&h->parts.config.disk);
 	close_fd(&h->parts.config.scratch);
-	cards_close(&h->cards);
 	template_close(&h->template);
 	close_fd(&h->uid_lock);
 	free(h->root);

@@ -62,8 +62,8 @@ struct isolate_events {
 	void (*exited)(void *data, int proc, const struct isolate_exit *x);
 	/*
 	 * Makes the host's end of an interface of the plan, a port of its bridge: a veth pair whose other end, with the interface's name and hardware
-	 * address, is in the network namespace of `pid`; or (pid 0) a tap, whose descriptor is *ret_tap. parked: NULL, or the name of a tap that was put
-	 * by and is used again.
+	 * address, is in the network namespace of `pid`; or (pid 0) a tap, whose descriptor is *ret_tap and stays the caller's, until after
+	 * isolate_free. parked: NULL, or the name of a tap that was put by and is used again.
 	 */
 	int (*attach)(
 		void *data, const struct plan_interface *f, pid_t pid, const char *parked, int *ret_tap, struct err *e);

@@ -180,7 +180,7 @@ static int process_check(const struct isolation_host *h, const struct plan *p, s
 static int attach_all(void *data, pid_t pid, struct err *e)
 {
 	struct isolate *i = data;
-	int none;
+	int none = -1;
 
 	for (size_t k = 0; k < i->plan->interfaces_len; k++) {
 		int r = i->events.attach(i->events_data, &i->plan->interfaces[k], pid, NULL, &none, e);

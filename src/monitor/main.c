@@ -37,11 +37,16 @@ struct options {
 	size_t ports_len;
 };
 
+/* The host's end of an interface. Its index, as its name may be the next run's by the time it is removed. */
+struct port {
+	unsigned index;
+	int tap; /* or -1 */
+};
+
 struct monitor {
 	struct engine *engine;
 	const char *id;
-	unsigned *
-		ports; /* index of every port that was made: its name may be the next run's by the time it is removed */
+	struct port *ports;
 	size_t ports_len;
 };
 
@@ -70,14 +75,14 @@ static int on_attach(
 	void *data, const struct plan_interface *f, pid_t pid, const char *parked, int *ret_tap, struct err *e)
 {
 	struct monitor *m = data;
-	unsigned *ports = reallocarray(m->ports, m->ports_len + 1, sizeof(*ports));
+	struct port *ports = reallocarray(m->ports, m->ports_len + 1, sizeof(*ports));
 
 	if (!ports)
 		return err_nomem(e);
 	m->ports = ports;
 	int r = engine_port_attach(f, pid, parked, ret_tap, e);
 	if (r == 0)
-		ports[m->ports_len++] = if_nametoindex(f->port);
+		ports[m->ports_len++] = (struct port){.index = if_nametoindex(f->port), .tap = *ret_tap};
 	return r;
 }
 
@@ -87,8 +92,10 @@ static int on_attach(
  */
 static void remove_ports(struct monitor *m)
 {
-	for (size_t i = 0; i < m->ports_len; i++)
-		engine_port_drop(m->ports[i]);
+	for (size_t i = 0; i < m->ports_len; i++) {
+		close_fd(&m->ports[i].tap);
+		engine_port_drop(m->ports[i].index);
+	}
 	free(m->ports);
 }
 
