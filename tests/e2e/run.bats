@@ -55,7 +55,7 @@ load lib
 	run -126 --separate-stderr caisson run --rm "$IMAGE" /etc/not-executable
 	has "$stderr" '/etc/not-executable'
 	run -126 --separate-stderr caisson run --rm "$IMAGE" /etc
-	no_leftovers || fail "$(leftovers)"
+	assert_nothing_left
 }
 
 @test "a script with an interpreter runs, one without is an error" {
