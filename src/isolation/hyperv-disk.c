@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -76,6 +77,20 @@ static int open_template(const struct isolation_host *h, uint64_t size, struct e
 	return fd < 0 ? err_errno(e, errno, "open %s", path) : fd;
 }
 
+/* copy_file_range(2) does not go from one kind of file system to another. */
+static ssize_t copy_some(int from, off_t *at, int to, off_t *out, size_t n)
+{
+	ssize_t done = copy_file_range(from, at, to, out, n, 0);
+
+	if (done >= 0 || errno != EXDEV)
+		return done;
+	if (lseek(to, *out, SEEK_SET) < 0)
+		return -1;
+	done = sendfile(to, from, at, n);
+	*out += done > 0 ? done : 0;
+	return done;
+}
+
 /* Copies the data, leaves the holes. */
 static int copy_sparse(int from, int to, off_t size)
 {
@@ -88,7 +103,7 @@ static int copy_sparse(int from, int to, off_t size)
 		if (end < 0)
 			return -errno;
 		for (off_t out = at; at < end;) {
-			ssize_t n = copy_file_range(from, &at, to, &out, (size_t)(end - at), 0);
+			ssize_t n = copy_some(from, &at, to, &out, (size_t)(end - at));
 			if (n <= 0)
 				return n < 0 ? -errno : -EIO;
 		}
