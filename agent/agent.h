@@ -80,6 +80,11 @@ int stream_frame(struct stream *s, const struct frame *f);
 /* Waits again for an output that was left alone because the port was full. */
 void stream_resume(struct stream *s);
 
+/* -- service.c -- */
+
+/* The clock to a few milliseconds: waits for the host's answer to what was asked when START came. */
+int service_set_clock(struct agent *a, struct err *e);
+
 /* -- process.c -- */
 
 enum { STREAMS = 3 };
@@ -144,6 +149,7 @@ struct start {
 
 /* Before a snapshot: the disk is mounted, and has the directories of an empty container. */
 int machine_ahead(struct err *e);
+int machine_clock(uint64_t real_ns, struct err *e);
 /* Clock, entropy, file systems. Any failure is the failure of the start. */
 int machine_prepare(const struct start *s, struct err *e);
 /* The memory that the container may use when the plan sets no limit, so that the guest's kernel and the agent
@@ -165,6 +171,7 @@ int boot_open_port(int *ret_fd, struct err *e);
 struct machine {
 	int (*ahead)(struct err *e);
 	int (*prepare)(const struct start *s, struct err *e);
+	int (*clock)(uint64_t real_ns, struct err *e); /* sets it */
 	uint64_t (*memory)(void);
 	int (*load)(const char *list, struct err *e); /* boot_modules */
 	const char *init_path;
@@ -177,6 +184,8 @@ struct agent {
 	bool stop;
 	struct err error; /* why the service ends, if the host did not ask for it */
 	bool start_seen;
+	uint64_t time_ns,
+		asked_ns; /* what the host says is the time (0: nothing yet), and our monotonic clock when it was asked */
 	bool frozen;
 	uint64_t memory_guard;
 	uint64_t oom_kills; /* seen so far */

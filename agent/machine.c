@@ -19,7 +19,7 @@
 
 enum { ENTROPY_LEN = 64, NOFILE = 1048576, RESERVE_MIN = 16 << 20, RESERVE_MAX = 64 << 20 };
 
-static int set_clock(uint64_t ns, struct err *e)
+int machine_clock(uint64_t ns, struct err *e)
 {
 	struct timespec t = {.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
 
@@ -102,7 +102,7 @@ static int raise_limits(struct err *e)
 
 int machine_prepare(const struct start *s, struct err *e)
 {
-	int r = set_clock(s->time_ns, e);
+	int r = machine_clock(s->time_ns, e);
 
 	if (r == 0)
 		r = add_entropy(s, e);

@@ -16,6 +16,7 @@ int main(void)
 	static const struct machine machine = {
 		.ahead = machine_ahead,
 		.prepare = machine_prepare,
+		.clock = machine_clock,
 		.memory = machine_memory,
 		.load = boot_modules,
 		.init_path = AGENT_INIT,

@@ -168,6 +168,8 @@ static int attach_cards(void *data, pid_t pid, struct err *e)
 		r = card_take(&a->plan.interfaces[i], (unsigned)i, e);
 	if (r == 0)
 		r = network_setup(&a->plan, e);
+	if (r == 0)
+		r = service_set_clock(a, e);
 	if (r == 0) {
 		agent_send(a, AGENT_COMMITTED, NULL);
 		port_flush(&a->port);

@@ -2,17 +2,22 @@
 #include "agent/agent.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/utsname.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/proc.h"
 
-enum { READS_PER_EVENT = 16 }; /* the kernel's port gives at most a page per read(2) */
+enum { TIME_MS = 10000, READS_PER_EVENT = 16 }; /* the kernel's port gives at most a page per read(2) */
+
+static int read_frames(struct agent *a);
 
 void agent_fail(struct agent *a, int r, const char *what)
 {
@@ -53,6 +58,45 @@ static int send_hello(struct agent *a)
 	return r < 0 ? r : port_control(&a->port, AGENT_HELLO, 0, &b);
 }
 
+static uint64_t mono_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static void ask_time(struct agent *a)
+{
+	a->asked_ns = mono_ns();
+	agent_send(a, AGENT_TIME, NULL);
+	port_flush(&a->port);
+}
+
+static int on_time(struct agent *a, struct wire *w)
+{
+	a->time_ns = wire_u64(w);
+	return w->bad || w->left || !a->asked_ns ? -EBADMSG : 0;
+}
+
+int service_set_clock(struct agent *a, struct err *e)
+{
+	uint64_t end = clock_mono_ms() + TIME_MS;
+
+	while (!a->time_ns) {
+		if (a->stop)
+			return err_set(e, ESHUTDOWN, "the host ends the machine");
+		struct pollfd p = {.fd = a->port.fd, .events = POLLIN};
+		if (clock_mono_ms() > end)
+			return err_set(e, ETIMEDOUT, "the host does not say what time it is");
+		poll(&p, 1, TIME_MS);
+		int r = read_frames(a);
+		if (r < 0 && r != -EAGAIN)
+			return err_errno(e, r, "hear what time it is");
+	}
+	return a->machine->clock(a->time_ns + (mono_ns() - a->asked_ns), e);
+}
+
 static int start(struct agent *a, const struct start *s, const void *plan, size_t n, struct err *e)
 {
 	int r = process_begin(a, plan, n, e);
@@ -80,6 +124,7 @@ static int on_start(struct agent *a, struct wire *w)
 	int r = w->bad || w->left || a->start_seen ? -EBADMSG : 0;
 	if (r == 0) {
 		a->start_seen = true;
+		ask_time(a);
 		int failed = plan_decode(&a->plan, plan, plan_len, &e);
 		if (failed == 0)
 			failed = start(a, &s, plan, plan_len, &e);
@@ -184,6 +229,8 @@ static int dispatch(struct agent *a, const struct frame *f)
 		return on_resize(a, &w);
 	case AGENT_PING:
 		return on_ping(a, &w);
+	case AGENT_TIME_IS:
+		return on_time(a, &w);
 	case AGENT_SHUTDOWN:
 		a->stop = true;
 		return 0;

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "isolation/hyperv-peer.h"
@@ -208,6 +209,20 @@ static const char *on_hello(struct peer *p, struct wire *w)
 	return NULL;
 }
 
+/* The clock that START brings is late by the time it takes to be read: the agent asks once more, and takes off how long ago it asked. */
+static const char *on_time(struct peer *p, const struct wire *w)
+{
+	_cleanup_buf_ struct buf b = {0};
+	struct process *c = peer_find(p, ISOLATE_MAIN);
+
+	if (w->left || !c || c->started || p->time_told)
+		return "the agent asks for the time when it should not";
+	p->time_told = true;
+	if (wire_add_u64(&b, (uint64_t)clock_real_ns()) >= 0)
+		peer_send(p, AGENT_TIME_IS, 0, b.data, b.len);
+	return NULL;
+}
+
 static const char *on_committed(struct peer *p, const struct wire *w)
 {
 	struct process *c = peer_find(p, ISOLATE_MAIN);
@@ -391,6 +406,8 @@ static const char *on_frame(struct peer *p, const struct frame *f)
 		return on_reply(p, &w);
 	case AGENT_COMMITTED:
 		return on_committed(p, &w);
+	case AGENT_TIME:
+		return on_time(p, &w);
 	case AGENT_DATA:
 	case AGENT_EOF:
 	case AGENT_CREDIT:

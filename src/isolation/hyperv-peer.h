@@ -34,7 +34,7 @@ struct peer {
 	struct buf out, control;
 	size_t sent;   /* of out */
 	uint16_t turn; /* the stream that sent last */
-	bool greeted, dead;
+	bool greeted, dead, time_told;
 	uint64_t pings, pongs;
 	uint32_t next_request;
 	struct process *processes;

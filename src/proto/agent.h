@@ -33,6 +33,7 @@ enum agent_op {
 	AGENT_REPLY = 6,   /* u32 request number, u32 errno or 0, then the answer or (errno != 0) str message */
 	AGENT_COMMITTED =
 		7, /* empty; everything is ready and the workload about to be executed: its start must not be tried again */
+	AGENT_TIME = 8, /* empty; once, after START: what time is it? */
 
 	/* host to guest */
 	AGENT_START = 32,    /* struct agent_start below, then the plan */
@@ -52,6 +53,7 @@ enum agent_op {
 		43, /* u32 request, str card's own hardware address, str that which it has now; puts it by; REPLY: empty */
 	AGENT_LOOK = 44,    /* u32 request; REPLY: what look_encode writes */
 	AGENT_PREPARE = 45, /* u32 request; before a snapshot: loads what any container may need; REPLY: empty */
+	AGENT_TIME_IS = 46, /* u64 real time in ns since 1970, when the question came */
 
 	/* both ways; `stream` in the frame's header */
 	AGENT_DATA = 64,   /* bytes, 1..AGENT_DATA_MAX */

@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "agent/agent.h"
+#include "base/clock.h"
 #include "base/path.h"
 #include "base/proc.h"
 
@@ -315,6 +316,10 @@ static void on_frame(struct host *h, const struct frame *f)
 		_cleanup_free_ char *release = wire_str(&w);
 		assert_false(w.bad || w.left);
 		h->hello = true;
+	} else if (f->type == AGENT_TIME) {
+		_cleanup_buf_ struct buf b = {0};
+		wire_add_u64(&b, (uint64_t)clock_real_ns());
+		host_send(h, AGENT_TIME_IS, 0, b.data, b.len);
 	} else if (f->type == AGENT_PONG) {
 		h->pong = wire_u64(&w);
 	} else if (f->type == AGENT_REPLY) {

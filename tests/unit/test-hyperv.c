@@ -419,6 +419,8 @@ static void test_lies(void **state)
 		{true, AGENT_CREDIT, AGENT_STREAM(0, 0), {1}}, /* beyond the window */
 		{true, AGENT_CREDIT, AGENT_STREAM(0, 0), {UINT32_MAX}},
 		{true, AGENT_START, 0, {0}},
+		{true, AGENT_TIME, 0, {0}},
+		{true, AGENT_COMMITTED, 0, {0}},
 		{true, 255, 0, {0}},
 		{true, AGENT_HELLO, 0, {AGENT_VERSION, 0, 0}},
 	};
