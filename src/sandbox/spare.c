@@ -162,14 +162,14 @@ static bool same_list(char *const *a, char *const *b)
 	return !a[i] && !b[i];
 }
 
-/* Whether what was prepared is just what this plan wants. */
+/* Whether what was prepared is just what this plan wants. Kernel parameters cannot be set any more: /proc/sys is read-only. */
 static bool fits(const struct sandbox_spare *s, const struct plan *p)
 {
 	const struct plan *o = &s->plan;
 
 	return namespace_flags(p) == namespace_flags(o) && p->privileged == o->privileged &&
 		p->host_cgroupns == o->host_cgroupns && p->host_network == o->host_network && !p->netns &&
-		!p->devices_len && p->shm_size == o->shm_size && same_list(p->masked, o->masked) &&
+		!p->devices_len && !p->sysctls && p->shm_size == o->shm_size && same_list(p->masked, o->masked) &&
 		same_list(p->readonly_paths, o->readonly_paths);
 }
 
