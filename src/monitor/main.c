@@ -48,6 +48,7 @@ struct monitor {
 	const char *id;
 	struct port *ports;
 	size_t ports_len;
+	bool disposable; /* --rm */
 };
 
 static void on_running(void *data, pid_t pid, const char *accel)
@@ -61,11 +62,21 @@ static void on_running(void *data, pid_t pid, const char *accel)
 	malloc_trim(0);
 }
 
+/* The kernel needs some 20 ms for each. */
+static void close_taps(struct monitor *m)
+{
+	for (size_t i = 0; i < m->ports_len; i++)
+		close_fd(&m->ports[i].tap);
+}
+
+/* A container that is removed now is not started again: who waits for its end need not wait for its taps. */
 static void on_ended(void *data, const struct container_end *end)
 {
 	struct monitor *m = data;
 	struct err e = ERR_INIT;
 
+	if (!m->disposable)
+		close_taps(m);
 	if (engine_container_ended(m->engine, m->id, end->started, end->status, end->oom,
 		    end->started ? end->error : end->err->msg, &e) < 0)
 		log_trace("monitor", "record the end: %s", e.msg);
@@ -92,10 +103,9 @@ static int on_attach(
  */
 static void remove_ports(struct monitor *m)
 {
-	for (size_t i = 0; i < m->ports_len; i++) {
-		close_fd(&m->ports[i].tap);
+	close_taps(m);
+	for (size_t i = 0; i < m->ports_len; i++)
 		engine_port_drop(m->ports[i].index);
-	}
 	free(m->ports);
 }
 
@@ -218,6 +228,7 @@ static int run(const struct options *o, struct err *e)
 	if (r < 0)
 		return r;
 	r = read_plan(&plan, e);
+	m.disposable = plan.disposable;
 	if (r == 0) {
 		dir = openat(m.engine->root_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		run_dir = openat(m.engine->run_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
