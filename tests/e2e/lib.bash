@@ -138,10 +138,14 @@ helpers_of() { # helpers_of CONTAINER PROGRAM
 
 # ---- what containers leave behind ----
 
+# What builds a template beside the tests is nobody's leftover: it has the lowest priority.
+builds_template() { [ "$(ps -o ni= -p "$1" | tr -d ' ')" = 19 ]; }
+
 # Names whatever belongs to this file's Caisson and is still there although it has no container any more.
 leftovers() {
 	local pid directory
 	for pid in $(grep -lzs -e "$E2E_DIR" /proc/[0-9]*/cmdline | cut -d / -f 3); do
+		! builds_template "$pid" || continue
 		case $({ tr '\0' ' ' < "/proc/$pid/cmdline"; } 2> /dev/null) in
 		*bats* | *run-cases* | *fake-registry* | caisson-dns* | *dnsmasq* | '') ;;
 		*) echo "process $pid: $(tr '\0' ' ' 2> /dev/null < "/proc/$pid/cmdline")" ;;
@@ -149,7 +153,7 @@ leftovers() {
 	done
 	for pid in $(grep -ls -e "$E2E_DIR" /proc/[0-9]*/mountinfo | cut -d / -f 3); do
 		# a network's hosts files are mounted in its dnsmasq's namespace
-		[ "$(cat "/proc/$pid/comm" 2> /dev/null)" = dnsmasq ] || echo "mount: in process $pid"
+		[ "$(cat "/proc/$pid/comm" 2> /dev/null)" = dnsmasq ] || builds_template "$pid" || echo "mount: in process $pid"
 	done
 	find "$CAISSON_RUN" -mindepth 1 -path '*/containers/*' 2> /dev/null | sed 's/^/run directory: /'
 	find "$CAISSON_ROOT/containers" -mindepth 1 -maxdepth 1 2> /dev/null | sed 's/^/container directory: /'
