@@ -231,9 +231,10 @@ void process_hold_mounts(struct agent *a)
 {
 	char path[64];
 
-	if (a->mounts >= 0 || a->sandbox.pid <= 0)
+	const struct process *p = a->mounts >= 0 ? NULL : process_find(a, 0);
+	if (!p || p->exited)
 		return;
-	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", a->sandbox.pid);
+	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", p->pid);
 	a->mounts = open(path, O_RDONLY | O_CLOEXEC);
 }
 

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/utsname.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
@@ -58,17 +57,9 @@ static int send_hello(struct agent *a)
 	return r < 0 ? r : port_control(&a->port, AGENT_HELLO, 0, &b);
 }
 
-static uint64_t mono_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
 static void ask_time(struct agent *a)
 {
-	a->asked_ns = mono_ns();
+	a->asked_ns = clock_mono_ns();
 	agent_send(a, AGENT_TIME, NULL);
 	port_flush(&a->port);
 }
@@ -94,7 +85,7 @@ int service_set_clock(struct agent *a, struct err *e)
 		if (r < 0 && r != -EAGAIN)
 			return err_errno(e, r, "hear what time it is");
 	}
-	return a->machine->clock(a->time_ns + (mono_ns() - a->asked_ns), e);
+	return a->machine->clock(a->time_ns + (clock_mono_ns() - a->asked_ns), e);
 }
 
 static int start(struct agent *a, const struct start *s, const void *plan, size_t n, struct err *e)

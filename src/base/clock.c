@@ -10,12 +10,17 @@
 
 enum { NS = 1000000000 };
 
-uint64_t clock_mono_ms(void)
+uint64_t clock_mono_ns(void)
 {
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+	return (uint64_t)t.tv_sec * NS + (uint64_t)t.tv_nsec;
+}
+
+uint64_t clock_mono_ms(void)
+{
+	return clock_mono_ns() / 1000000;
 }
 
 int64_t clock_real_ns(void)

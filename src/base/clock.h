@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 uint64_t clock_mono_ms(void);
+uint64_t clock_mono_ns(void);
 int64_t clock_real_ns(void); /* nanoseconds since 1970 */
 char *clock_rfc3339(
 	int64_t ns, char ret[40]); /* "2024-05-01T12:00:00.123456789Z"; 0 gives docker's "0001-01-01T00:00:00Z" */

@@ -93,6 +93,12 @@ int proc_pidfd(pid_t pid)
 	return fd < 0 ? -errno : (int)fd;
 }
 
+void proc_reap(pid_t pid)
+{
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
 int pidfd_signal(int pidfd, int sig)
 {
 	return syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0) < 0 ? -errno : 0;

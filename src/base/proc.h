@@ -11,6 +11,7 @@
 /* Start time in clock ticks since boot: with the pid it names a process for good. proc(5), /proc/pid/stat field 22. */
 int proc_start_time(pid_t pid, uint64_t *ret);
 int proc_pidfd(pid_t pid);            /* pidfd_open(2), close-on-exec */
+void proc_reap(pid_t pid);            /* waits for a child whose status is of no interest */
 int pidfd_signal(int pidfd, int sig); /* pidfd_send_signal(2) */
 int proc_boot_id(char ret[37]);
 /* A digest of the command line and the environment of the process whose directory in /proc this is, by which it can be recognised from outside its

@@ -99,8 +99,7 @@ static int build(const struct isolation_host *h, const struct kernel *k, struct 
 	return r == 0 && cpio_end(b) < 0 ? err_nomem(e) : r;
 }
 
-/* FNV-1a over what tells one version of a file from another. */
-static int mix_file(uint64_t *hash, const char *path)
+int file_hash(uint64_t *hash, const char *path)
 {
 	struct stat st;
 
@@ -128,14 +127,14 @@ char *initrd_path(const struct isolation_host *h, const struct kernel *k, struct
 		err_nomem(e);
 		return NULL;
 	}
-	int r = mix_file(&hash, k->path);
+	int r = file_hash(&hash, k->path);
 	if (r < 0) {
 		err_errno(e, r, "guest kernel %s", k->path);
 		return NULL;
 	}
-	r = mix_file(&hash, agent);
+	r = file_hash(&hash, agent);
 	if (r == 0)
-		r = mix_file(&hash, init);
+		r = file_hash(&hash, init);
 	if (r < 0) {
 		err_errno(e, r, "the agent of the utility VM (%s, %s)", agent, init);
 		return NULL;

@@ -23,6 +23,8 @@ int kernel_modules_collect(const char *tree, const char *to, struct err *e);
 /* ---- hyperv-initrd.c ---- */
 int cpio_add(struct buf *b, const char *name, mode_t mode, dev_t dev, const void *data, size_t n);
 int cpio_end(struct buf *b);
+/* Adds what tells one version of a file from another to the hash, or -errno. */
+int file_hash(uint64_t *hash, const char *path);
 /* An open descriptor of the initramfs for this kernel, which is made if need be. */
 int initrd_open(const struct isolation_host *h, const struct kernel *k, struct err *e);
 /* Where it is kept: a name made from the kernel, the agent and the program for --init. The caller frees it. */

@@ -45,18 +45,6 @@ enum { HOLDER_MS = 2000 };
 
 /* ---- names ---- */
 
-static int mix_file(uint64_t *hash, const char *path)
-{
-	struct stat st;
-
-	if (stat(path, &st) < 0)
-		return -errno;
-	uint64_t v[] = {
-		st.st_dev, st.st_ino, (uint64_t)st.st_size, (uint64_t)st.st_mtim.tv_sec, (uint64_t)st.st_mtim.tv_nsec};
-	*hash = hash_add(*hash, v, sizeof(v));
-	return 0;
-}
-
 /* The command line without what differs between shapes, containers and boots of the host. */
 static int mix_arguments(uint64_t *hash, const struct vm_config *c)
 {
@@ -93,7 +81,7 @@ int template_name(const struct isolation_host *h, const struct kernel *k, const 
 		return -e->code;
 	const char *made_of = path_base(initrd); /* the kernel, the agent and its modules */
 	hash = hash_add(hash, made_of, strlen(made_of));
-	r = mix_file(&hash, qemu);
+	r = file_hash(&hash, qemu);
 	if (r == 0)
 		r = mix_arguments(&hash, c);
 	if (r < 0)

@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #include "base/cleanup.h"
 #include "base/proc.h"
@@ -115,8 +114,7 @@ void sandbox_done(struct sandbox *s)
 	if (s->pidfd >= 0 && pidfd_signal(s->pidfd, SIGKILL) == 0)
 		sandbox_freeze(s, false, NULL);
 	if (s->pid > 0)
-		while (waitpid(s->pid, NULL, 0) < 0 && errno == EINTR)
-			;
+		proc_reap(s->pid);
 	if (s->cgroup[0])
 		remove_all(s->cgroup);
 	close_fd(&s->pidfd);

@@ -16,6 +16,7 @@ struct report {
 	int32_t pid;    /* REPORT_PID: in the caller's namespace */
 	struct err err; /* REPORT_ERROR */
 };
+int report_socket(int sock[2], struct err *e);
 int report_send(int sock, enum report_kind kind, pid_t pid, const struct err *e, int fd);
 /* What the other side had to say until it closed. *ret_tty and *ret_pid (may be NULL) are set if told. Its
  * error, or 0. */

@@ -6,17 +6,13 @@
 #include <linux/magic.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/vfs.h>
-#include <sys/wait.h>
 
 #include "base/fd.h"
-#include "base/path.h"
 #include "base/proc.h"
 #include "base/str.h"
 #include "sandbox/cgroup.h"
@@ -31,19 +27,6 @@
 static void cleanup_cgroup(struct cgroup *c)
 {
 	cgroup_done(c);
-}
-
-static void reap(pid_t pid)
-{
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
-}
-
-static int make_socket(int sock[2], struct err *e)
-{
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock) < 0)
-		return err_errno(e, errno, "make a socket pair");
-	return 0;
 }
 
 /* A first process that is on its way to the workload. */
@@ -67,7 +50,7 @@ static int begin(const struct plan *p, const struct sandbox_io *io, const char *
 	int r = cgroup_create(p, &b->cgroup, e);
 
 	if (r == 0)
-		r = make_socket(sock, e);
+		r = report_socket(sock, e);
 	if (r < 0)
 		return r;
 	b->sock = sock[0];
@@ -130,7 +113,7 @@ static int see_through(struct begun *b, const struct sandbox_network *net, int *
 	if (r == 0)
 		return 0;
 	pidfd_signal(b->pidfd, SIGKILL);
-	reap(b->pid);
+	proc_reap(b->pid);
 	/* where its links could not be made because it had died, it has left word why */
 	if (net)
 		report_wait(b->sock, ret_tty, NULL, e);
@@ -240,7 +223,7 @@ int sandbox_exec(const struct sandbox *s, const struct plan *p, const struct pla
 	int r = cgroup_open(s->cgroup, &cg, e);
 
 	if (r == 0)
-		r = make_socket(sock, e);
+		r = report_socket(sock, e);
 	if (r < 0)
 		return r;
 	_cleanup_close_ int mine = sock[0];
@@ -256,7 +239,7 @@ int sandbox_exec(const struct sandbox *s, const struct plan *p, const struct pla
 	if (helper < 0)
 		return err_errno(e, helper, "fork");
 	r = report_wait(mine, &tty, &pid, e);
-	reap(helper);
+	proc_reap(helper);
 	if (r == 0 && pid <= 0)
 		r = err_set(e, ESRCH, "the container ended while a process joined it");
 	int pidfd = r < 0 ? -1 : proc_pidfd(pid);
@@ -265,7 +248,7 @@ int sandbox_exec(const struct sandbox *s, const struct plan *p, const struct pla
 	if (r < 0) {
 		if (pid > 0) {
 			kill(pid, SIGKILL);
-			reap(pid);
+			proc_reap(pid);
 		}
 		close_fd(&tty);
 		return r;
@@ -280,7 +263,7 @@ int sandbox_add_interface(const struct sandbox *s, const struct plan *p, const s
 
 	if (p->own_kernel)
 		return network_add(f, e);
-	int r = make_socket(sock, e);
+	int r = report_socket(sock, e);
 	if (r < 0)
 		return r;
 	_cleanup_close_ int mine = sock[0];
@@ -299,6 +282,6 @@ int sandbox_add_interface(const struct sandbox *s, const struct plan *p, const s
 	if (helper < 0)
 		return err_errno(e, helper, "fork");
 	r = report_wait(mine, &none, NULL, e);
-	reap(helper);
+	proc_reap(helper);
 	return r;
 }

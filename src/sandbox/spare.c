@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 #include "base/fd.h"
 #include "base/proc.h"
@@ -116,8 +115,9 @@ int sandbox_prepare(const char *init_path, struct sandbox_spare **ret, struct er
 	r = cgroup_create(&s->plan, &s->cgroup, e);
 	if (r < 0)
 		return r;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock) < 0)
-		return err_errno(e, errno, "make a socket pair");
+	r = report_socket(sock, e);
+	if (r < 0)
+		return r;
 	s->sock = sock[0];
 	s->pid = namespace_fork(namespace_flags(&s->plan), s->cgroup.v2 ? s->cgroup.dir[0].fd : -1, false, &s->pidfd);
 	if (s->pid == 0)
@@ -140,8 +140,7 @@ void sandbox_spare_free(struct sandbox_spare **s)
 		return;
 	if (x->pid > 0) {
 		pidfd_signal(x->pidfd, SIGKILL);
-		while (waitpid(x->pid, NULL, 0) < 0 && errno == EINTR)
-			;
+		proc_reap(x->pid);
 		cgroup_remove(&x->cgroup);
 	}
 	close_fd(&x->pidfd);
