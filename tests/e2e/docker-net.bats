@@ -8,6 +8,8 @@ setup_file() {
 		command -v "$program" > /dev/null || { export NO_DOCKER="$program is not installed"; return 0; }
 	done
 	outside_up
+	# dockerd closes FORWARD where it is what turns forwarding on: a new namespace may have the machine's setting.
+	echo 0 > /proc/sys/net/ipv4/ip_forward
 	export DOCKER_HOST=unix://$E2E_DIR/docker.sock
 	start_dockerd || { NO_DOCKER="dockerd does not start here: $(tail -n 1 "$E2E_DIR/dockerd.log")"; export NO_DOCKER; return 0; }
 	tar -C "$(dirname "$(command -v busybox)")" -cf - busybox | /usr/bin/docker import - peer/busybox > /dev/null
