@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -23,6 +24,8 @@
 #include "image/layers.h"
 #include "store/db.h"
 
+#define BOTTOM "/tmp/bottom"
+
 enum { OPTIONS_MAX = 4095 }; /* of mount(2): a page, with its NUL */
 
 struct build {
@@ -30,7 +33,7 @@ struct build {
 	const struct image *image;
 };
 
-/* Paths relative to the layers' directory, which is the current one: many fit into the page. The empty directory is for images of one layer. */
+/* Paths relative to the layers' directory, which is the current one: many fit into the page. */
 static int overlay_options(const struct build *b, struct buf *ret, struct err *e)
 {
 	_cleanup_strv_ char **dirs = NULL;
@@ -43,9 +46,29 @@ static int overlay_options(const struct build *b, struct buf *ret, struct err *e
 	strv_foreach(dir, dirs)
 		if (buf_addf(ret, "%s:", path_base(dir)) < 0)
 			return err_nomem(e);
-	if (buf_adds(ret, "/tmp/empty") < 0)
+	if (buf_adds(ret, BOTTOM) < 0)
 		return err_nomem(e);
 	return ret->len > OPTIONS_MAX ? err_set(e, E2BIG, "too many layers for one mount") : 0;
+}
+
+/* The lowest layer of all: what every container mounts something on. Where the image has the place, or hides it, it is the image's. */
+static int make_bottom(struct err *e)
+{
+	static const char *const dirs[] = {"", "/proc", "/sys", "/dev", "/etc"};
+	static const char *const files[] = {"/etc/resolv.conf", "/etc/hosts", "/etc/hostname"};
+	char path[64];
+
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(*dirs); i++) {
+		snprintf(path, sizeof(path), BOTTOM "%s", dirs[i]);
+		if (mkdir(path, 0755) < 0)
+			return err_errno(e, errno, "make %s", path);
+	}
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+		snprintf(path, sizeof(path), BOTTOM "%s", files[i]);
+		if (mknod(path, S_IFREG | 0644, 0) < 0)
+			return err_errno(e, errno, "make %s", path);
+	}
+	return 0;
 }
 
 /* The host's /tmp is covered by a file system of our own, with the place to mount on. */
@@ -62,8 +85,11 @@ static int mount_image(const struct build *b, struct err *e)
 	if (chdir(layers) < 0)
 		return err_errno(e, errno, "enter %s", layers);
 	if (mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=0700") < 0 ||
-		mkdir("/tmp/empty", 0755) < 0 || mkdir("/tmp/root", 0755) < 0)
+		mkdir("/tmp/root", 0755) < 0)
 		return err_errno(e, errno, "make a place for the image");
+	umask(0);
+	if (make_bottom(e) < 0)
+		return -e->code;
 	if (mount("overlay", "/tmp/root", "overlay", MS_RDONLY | MS_NODEV | MS_NOSUID | MS_NOEXEC, options.data) < 0)
 		return err_errno(e, errno, "mount the layers");
 	return 0;
