@@ -4,6 +4,7 @@
  *
  *   port.c      frames in, control and data frames out
  *   service.c   one function per opcode, the loop
+ *   ahead.c     the mount of the root, by a process made ahead of a snapshot
  *   process.c   the workload and the execs: start, signal, size, end
  *   stdio.c     streams: the workload's pipes and terminals <-> DATA frames, by credit
  *   requests.c  questions that get a REPLY
@@ -108,8 +109,11 @@ struct process {
 	struct pipes pipes; /* until it runs */
 };
 
+/* Before a snapshot: pipes for a workload that has neither a terminal nor an input, for whoever is made ahead. */
+int process_prepare(struct agent *a, struct sandbox_ahead *ret, struct err *e);
+void process_drop_pipes(struct agent *a);
 /* The workload, from a->plan, in two steps: what can be done before there is a root, with the plan also as bytes; and the rest. */
-int process_begin(struct agent *a, const void *plan, size_t n, struct err *e);
+int process_begin(struct agent *a, const void *plan, size_t n, struct err *e); /* 1: the spare process has it */
 int process_start(struct agent *a, struct err *e);
 int process_exec(struct agent *a, uint32_t id, const struct plan_process *p, struct err *e);
 struct process *process_find(struct agent *a, uint32_t id);
@@ -128,8 +132,25 @@ void process_free_all(struct agent *a);
 /* Answers AGENT_STATS, PS, FREEZE, UPDATE, LOOK; -EBADMSG if the frame does not parse. */
 int request_answer(struct agent *a, const struct frame *f);
 
+/* -- ahead.c -- */
+
+struct ahead {
+	int go, done; /* ends to write to: the word to begin, and what came of it; -1 */
+	int result;   /* the end to read from: a struct sandbox_root */
+	bool begun;
+};
+
+/* Makes the process that calls machine->root when it is told to. */
+int ahead_make(struct agent *a, struct err *e);
+void ahead_begin(struct agent *a);
+/* The plan's root is the one that was made ahead, if that was begun and the container's process has not taken it; else what the plan names is mounted. */
+int ahead_settle(struct agent *a, bool taken, struct err *e);
+void ahead_close(struct agent *a);
+
 /* -- cards.c -- */
 
+/* Before a snapshot: the first card, if there is one, is ready but for its addresses. */
+int card_prepare(struct err *e);
 /* Gives card `number` of those that are there from the start the hardware address of the plan. */
 int card_take(const struct plan_interface *f, unsigned number, struct err *e);
 /* AGENT_CONNECT and AGENT_DISCONNECT, behind the request's number; a payload that does not parse leaves w->bad. */
@@ -147,11 +168,14 @@ struct start {
 	char *tag;
 };
 
+int machine_limits(struct err *e); /* for all that the agent starts */
 /* Before a snapshot: the disk is mounted, and has the directories of an empty container. */
 int machine_ahead(struct err *e);
 int machine_clock(uint64_t real_ns, struct err *e);
-/* Clock, entropy, file systems. Any failure is the failure of the start. */
-int machine_prepare(const struct start *s, struct err *e);
+/* The root, where the disk is mounted already: on AGENT_ROOT. */
+int machine_root(struct err *e);
+/* Clock, entropy, file systems; with_root: also what the root is made of, which machine_root does not mount. Any failure is the failure of the start. */
+int machine_prepare(const struct start *s, bool with_root, struct err *e);
 /* The memory that the container may use when the plan sets no limit, so that the guest's kernel and the agent
  * keep theirs. */
 uint64_t machine_memory(void);
@@ -170,7 +194,8 @@ int boot_open_port(int *ret_fd, struct err *e);
 /* What differs between the guest and a test of the service on an ordinary machine. */
 struct machine {
 	int (*ahead)(struct err *e);
-	int (*prepare)(const struct start *s, struct err *e);
+	int (*root)(struct err *e);
+	int (*prepare)(const struct start *s, bool with_root, struct err *e);
 	int (*clock)(uint64_t real_ns, struct err *e); /* sets it */
 	uint64_t (*memory)(void);
 	int (*load)(const char *list, struct err *e); /* boot_modules */
@@ -184,6 +209,7 @@ struct agent {
 	bool stop;
 	struct err error; /* why the service ends, if the host did not ask for it */
 	bool start_seen;
+	bool prepared; /* PREPARE was asked for: modules, disk, card */
 	uint64_t time_ns,
 		asked_ns; /* what the host says is the time (0: nothing yet), and our monotonic clock when it was asked */
 	bool frozen;
@@ -191,7 +217,10 @@ struct agent {
 	uint64_t oom_kills; /* seen so far */
 	struct plan plan;
 	struct sandbox_spare *spare; /* a first process made before the snapshot */
-	struct process *beginning;   /* the workload, until it runs */
+	struct ahead ahead;
+	struct pipes pipes; /* made before the snapshot, if has_pipes */
+	bool has_pipes;
+	struct process *beginning; /* the workload, until it runs */
 	int mounts; /* the container's mount namespace, held so that its end does not come before EXITED; -1 */
 	struct sandbox sandbox;
 	struct process *processes;

@@ -86,11 +86,12 @@ static int find_plugged(const struct agent *a, struct err *e)
 	return r < 0 ? err_errno(e, r, "look for the network card") : 0;
 }
 
-static int set_mac(const uint8_t own[MAC_LEN], const char *wanted, struct err *e)
+/* name: what it may be called. */
+static int set_mac(const char *name, const uint8_t own[MAC_LEN], const char *wanted, struct err *e)
 {
 	_cleanup_close_ int rtnl = rtnl_open();
 	uint8_t mac[MAC_LEN];
-	int index = rtnl < 0 ? rtnl : network_find(rtnl, own);
+	int index = rtnl < 0 ? rtnl : network_find(rtnl, name, own);
 	int r = index < 0 ? index : mac_parse(wanted ? wanted : "", mac);
 
 	if (r == 0)
@@ -98,14 +99,29 @@ static int set_mac(const uint8_t own[MAC_LEN], const char *wanted, struct err *e
 	return r < 0 ? err_errno(e, r, "set the network card's hardware address") : 0;
 }
 
-int card_take(const struct plan_interface *f, unsigned number, struct err *e)
+static int own_mac(unsigned number, uint8_t ret[MAC_LEN], struct err *e)
 {
-	uint8_t own[MAC_LEN];
 	char text[18];
 
 	snprintf(text, sizeof(text), AGENT_CARD_MAC, number & 255);
-	int r = mac_parse(text, own);
-	return r < 0 ? err_errno(e, r, "network card %u", number) : set_mac(own, f->mac, e);
+	int r = mac_parse(text, ret);
+	return r < 0 ? err_errno(e, r, "network card %u", number) : 0;
+}
+
+int card_prepare(struct err *e)
+{
+	uint8_t own[MAC_LEN];
+	int r = own_mac(0, own, e);
+
+	return r == 0 ? network_prepare(own, e) : r;
+}
+
+int card_take(const struct plan_interface *f, unsigned number, struct err *e)
+{
+	uint8_t own[MAC_LEN];
+	int r = own_mac(number, own, e);
+
+	return r == 0 ? set_mac(f->name, own, f->mac, e) : r;
 }
 
 int card_connect(struct agent *a, struct wire *w, struct err *e)
@@ -127,7 +143,7 @@ int card_connect(struct agent *a, struct wire *w, struct err *e)
 	if (r == 0)
 		r = plugged ? find_plugged(a, e) : fetch_parked(a, own, e);
 	if (r == 0 && !plugged)
-		r = set_mac(own, p.interfaces[0].mac, e);
+		r = set_mac(NULL, own, p.interfaces[0].mac, e);
 	if (r == 0)
 		r = sandbox_add_interface(&a->sandbox, &a->plan, &p.interfaces[0], e);
 	plan_done(&p);

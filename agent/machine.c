@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/path.h"
 
 enum { ENTROPY_LEN = 64, NOFILE = 1048576, RESERVE_MIN = 16 << 20, RESERVE_MAX = 64 << 20 };
@@ -24,6 +25,16 @@ int machine_clock(uint64_t ns, struct err *e)
 	struct timespec t = {.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
 
 	return clock_settime(CLOCK_REALTIME, &t) < 0 ? err_errno(e, errno, "set the guest's clock") : 0;
+}
+
+/* What docker's containers have: the kernel's default of 1024 is too few for many servers. */
+int machine_limits(struct err *e)
+{
+	struct rlimit files = {NOFILE, NOFILE}, procs = {RLIM_INFINITY, RLIM_INFINITY};
+
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0 || setrlimit(RLIMIT_NPROC, &procs) < 0)
+		return err_errno(e, errno, "raise the guest's limits");
+	return 0;
 }
 
 static int add_entropy(const struct start *s, struct err *e)
@@ -61,10 +72,26 @@ static int mount_disk(const char *device, struct err *e)
 	return r;
 }
 
+/* An executable is read by page faults all over it: each would wait for the disk. And nothing is to be sorted for a disk that is a file. */
+static const struct {
+	const char *path, *value;
+} settings[] = {
+	{"/sys/block/vda/queue/read_ahead_kb", "2048"},
+	{"/sys/block/vda/queue/scheduler", "none"},
+	{"/sys/block/vdb/queue/scheduler", "none"},
+	{"/sys/block/vdc/queue/scheduler", "none"},
+};
+
+static void tune_disks(void)
+{
+	for (size_t i = 0; i < sizeof(settings) / sizeof(*settings); i++)
+		file_write(AT_FDCWD, settings[i].path, settings[i].value);
+}
+
 int machine_ahead(struct err *e)
 {
+	tune_disks();
 	int r = mount_disk("/dev/vdb", e);
-
 	if (r == 0 && mkdir(AGENT_DISK "/upper", 0755) < 0)
 		r = err_errno(e, errno, "make the container's upper directory");
 	sync();
@@ -90,30 +117,37 @@ static int make_upper(bool is_new, struct err *e)
 	return 0;
 }
 
-/* What docker's containers have: the kernel's default of 1024 is too few for many servers. */
-static int raise_limits(struct err *e)
+int machine_root(struct err *e)
 {
-	struct rlimit files = {NOFILE, NOFILE}, procs = {RLIM_INFINITY, RLIM_INFINITY};
+	int r = mount_one("/dev/vda", AGENT_IMAGE, "erofs", MS_RDONLY, NULL, e);
 
-	if (setrlimit(RLIMIT_NOFILE, &files) < 0 || setrlimit(RLIMIT_NPROC, &procs) < 0)
-		return err_errno(e, errno, "raise the guest's limits");
-	return 0;
+	if (r == 0)
+		r = make_upper(true, e);
+	return r == 0 ? mount_one("overlay", AGENT_ROOT, "overlay", 0,
+				"lowerdir=" AGENT_IMAGE ",upperdir=" AGENT_DISK "/upper,workdir=" AGENT_DISK "/work", e)
+		      : r;
 }
 
-int machine_prepare(const struct start *s, struct err *e)
+static int prepare_root(const struct start *s, struct err *e)
+{
+	bool ahead = s->flags & AGENT_DISK_MOUNTED;
+
+	if (!ahead)
+		tune_disks();
+	int r = mount_one("/dev/vda", AGENT_IMAGE, "erofs", MS_RDONLY, NULL, e);
+	if (r == 0 && !ahead)
+		r = mount_disk(s->flags & AGENT_DISK_SECOND ? "/dev/vdc" : "/dev/vdb", e);
+	return r == 0 ? make_upper(ahead, e) : r;
+}
+
+int machine_prepare(const struct start *s, bool with_root, struct err *e)
 {
 	int r = machine_clock(s->time_ns, e);
 
 	if (r == 0)
 		r = add_entropy(s, e);
-	if (r == 0)
-		r = raise_limits(e);
-	if (r == 0)
-		r = mount_one("/dev/vda", AGENT_IMAGE, "erofs", MS_RDONLY, NULL, e);
-	if (r == 0 && !(s->flags & AGENT_DISK_MOUNTED))
-		r = mount_disk(s->flags & AGENT_DISK_SECOND ? "/dev/vdc" : "/dev/vdb", e);
-	if (r == 0)
-		r = make_upper(s->flags & AGENT_DISK_MOUNTED, e);
+	if (r == 0 && with_root)
+		r = prepare_root(s, e);
 	if (r < 0 || !(s->flags & AGENT_HAS_SHARE))
 		return r;
 	r = boot_modules("share", e);
@@ -149,6 +183,7 @@ uint64_t machine_memory(void)
 void machine_stop(void)
 {
 	sync();
+	umount2(AGENT_ROOT, MNT_DETACH);
 	/* a mount that is still busy is at least clean afterwards */
 	if (umount2(AGENT_DISK, 0) < 0)
 		mount(NULL, AGENT_DISK, NULL, MS_REMOUNT | MS_RDONLY, NULL);

@@ -15,6 +15,7 @@ int main(void)
 {
 	static const struct machine machine = {
 		.ahead = machine_ahead,
+		.root = machine_root,
 		.prepare = machine_prepare,
 		.clock = machine_clock,
 		.memory = machine_memory,
@@ -28,6 +29,8 @@ int main(void)
 		return EXIT_NOT_FOUND;
 	int r = boot_mounts(&e);
 
+	if (r == 0)
+		r = machine_limits(&e);
 	if (r == 0)
 		r = boot_modules("boot", &e);
 	if (r == 0)

@@ -161,13 +161,13 @@ static int process_add(struct process *p, struct err *e)
 static int attach_cards(void *data, pid_t pid, struct err *e)
 {
 	struct agent *a = data;
-	int r = a->plan.interfaces_len ? a->machine->load("net", e) : 0;
+	int r = a->plan.interfaces_len && !a->prepared ? a->machine->load("net", e) : 0;
 
 	(void)pid;
 	for (size_t i = 0; r == 0 && i < a->plan.interfaces_len; i++)
 		r = card_take(&a->plan.interfaces[i], (unsigned)i, e);
 	if (r == 0)
-		r = network_setup(&a->plan, e);
+		r = network_setup(&a->plan, a->prepared, e);
 	if (r == 0)
 		r = service_set_clock(a, e);
 	if (r == 0) {
@@ -177,14 +177,45 @@ static int attach_cards(void *data, pid_t pid, struct err *e)
 	return r;
 }
 
+static bool is_usual(const struct plan_process *p)
+{
+	return !p->tty && !p->open_stdin;
+}
+
+int process_prepare(struct agent *a, struct sandbox_ahead *ret, struct err *e)
+{
+	static const struct plan_process usual;
+	int r = pipes_open(&a->pipes, &usual, e);
+
+	a->has_pipes = r == 0;
+	ret->io = a->pipes.child;
+	return r;
+}
+
 int process_begin(struct agent *a, const void *plan, size_t n, struct err *e)
 {
 	struct process *p = a->beginning = process_new(a, 0);
+	bool ready = a->has_pipes && is_usual(&a->plan.process);
+	int r = 0;
 
 	if (!p)
 		return err_nomem(e);
-	int r = pipes_open(&p->pipes, &a->plan.process, e);
-	return r == 0 && a->spare ? sandbox_spare_plan(a->spare, &a->plan, plan, n, &p->pipes.child, e) : r;
+	if (ready) {
+		p->pipes = a->pipes;
+		a->has_pipes = false;
+	} else {
+		r = pipes_open(&p->pipes, &a->plan.process, e);
+	}
+	process_drop_pipes(a);
+	return r == 0 && a->spare ? sandbox_spare_plan(a->spare, &a->plan, plan, n, ready ? NULL : &p->pipes.child, e)
+				  : r;
+}
+
+void process_drop_pipes(struct agent *a)
+{
+	if (a->has_pipes)
+		pipes_done(&a->pipes);
+	a->has_pipes = false;
 }
 
 int process_start(struct agent *a, struct err *e)

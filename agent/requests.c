@@ -51,17 +51,31 @@ static int answer_ps(struct agent *a, struct wire *w, struct buf *b, struct err 
 static int answer_prepare(struct agent *a, struct wire *w, struct buf *b, struct err *e)
 {
 	static const char *const lists[] = {"net", "share", "plug"};
+	struct sandbox_ahead ahead = {.init_path = a->machine->init_path};
 	int r = 0;
 
-	(void)w;
 	(void)b;
+	ahead.filter = wire_bytes(w, &ahead.filter_len);
+	if (w->bad)
+		return 0;
 	for (size_t i = 0; r == 0 && i < sizeof(lists) / sizeof(*lists); i++)
 		r = a->machine->load(lists[i], e);
 	/* a machine whose timer does not run must not become a template: it hangs here, and the builder notices */
 	usleep(TIMER_US);
 	if (r == 0)
 		r = a->machine->ahead(e);
-	return r < 0 || a->spare ? r : sandbox_prepare(a->machine->init_path, &a->spare, e);
+	if (r == 0)
+		r = card_prepare(e);
+	a->prepared = r == 0;
+	a->memory_guard = a->machine->memory();
+	if (r < 0 || a->spare)
+		return r;
+	r = ahead_make(a, e);
+	ahead.root_fd = a->ahead.result;
+	ahead.memory = a->memory_guard;
+	if (r == 0)
+		r = process_prepare(a, &ahead, e);
+	return r == 0 ? sandbox_prepare(&ahead, &a->spare, e) : r;
 }
 
 static int answer_freeze(struct agent *a, struct wire *w, struct buf *b, struct err *e)

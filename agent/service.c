@@ -91,12 +91,16 @@ int service_set_clock(struct agent *a, struct err *e)
 static int start(struct agent *a, const struct start *s, const void *plan, size_t n, struct err *e)
 {
 	int r = process_begin(a, plan, n, e);
+	bool taken = r > 0;
 
+	if (r >= 0)
+		r = a->machine->prepare(s, !a->ahead.begun, e);
 	if (r == 0)
-		r = a->machine->prepare(s, e);
+		r = ahead_settle(a, taken, e);
 	if (r < 0)
 		return r;
-	a->memory_guard = a->machine->memory();
+	if (!a->memory_guard)
+		a->memory_guard = a->machine->memory();
 	if (!a->plan.memory)
 		a->plan.memory = a->memory_guard;
 	return process_start(a, e);
@@ -115,6 +119,8 @@ static int on_start(struct agent *a, struct wire *w)
 	int r = w->bad || w->left || a->start_seen ? -EBADMSG : 0;
 	if (r == 0) {
 		a->start_seen = true;
+		if (s.flags & AGENT_DISK_MOUNTED)
+			ahead_begin(a);
 		ask_time(a);
 		int failed = plan_decode(&a->plan, plan, plan_len, &e);
 		if (failed == 0)
@@ -335,13 +341,20 @@ static int serve(struct agent *a)
 
 int service_run(int port_fd, const struct machine *m, struct err *e)
 {
-	struct agent a = {.machine = m, .port.fd = port_fd, .sandbox = SANDBOX_INIT, .parking = -1, .mounts = -1};
+	struct agent a = {.machine = m,
+		.port.fd = port_fd,
+		.sandbox = SANDBOX_INIT,
+		.parking = -1,
+		.mounts = -1,
+		.ahead = {.go = -1, .done = -1, .result = -1}};
 	int r = serve(&a);
 
 	if (r < 0)
 		agent_fail(&a, r, "serve the host");
 	process_free_all(&a);
 	sandbox_spare_free(&a.spare);
+	ahead_close(&a);
+	process_drop_pipes(&a);
 	close_fd(&a.mounts);
 	if (a.sandbox.pid > 0)
 		sandbox_done(&a.sandbox);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -319,4 +320,17 @@ int rtnl_link_by_mac(int fd, const uint8_t mac[MAC_LEN])
 	rtnl_begin(&m, RTM_GETLINK, 0, &h, sizeof(h));
 	int r = rtnl_dump(fd, &m, compare_mac, &w);
 	return r < 0 ? r : w.index;
+}
+
+int rtnl_link_named(int fd, const char *name, uint8_t ret_mac[MAC_LEN])
+{
+	struct ifreq q = {0};
+
+	if (strlen(name) >= sizeof(q.ifr_name))
+		return -ENODEV;
+	strcpy(q.ifr_name, name);
+	if (ioctl(fd, SIOCGIFHWADDR, &q) < 0)
+		return -errno;
+	memcpy(ret_mac, q.ifr_hwaddr.sa_data, MAC_LEN);
+	return ioctl(fd, SIOCGIFINDEX, &q) < 0 ? -errno : q.ifr_ifindex;
 }

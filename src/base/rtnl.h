@@ -49,3 +49,5 @@ int rtnl_link_up(int fd, unsigned index, bool up);
 int rtnl_link_delete(int fd, unsigned index);
 /* Index of the link with this hardware address, or -ENODEV. */
 int rtnl_link_by_mac(int fd, const uint8_t mac[MAC_LEN]);
+/* The index of the link of that name, and its hardware address; -ENODEV. No list is made of all links. */
+int rtnl_link_named(int fd, const char *name, uint8_t ret_mac[MAC_LEN]);

@@ -206,6 +206,8 @@ int engine_open(struct engine **ret, const struct engine_paths *paths, struct er
 	g->host.template_linger_s = TEMPLATE_LINGER_S;
 	g->host.uid_base = 2000000;
 	g->host.uid_count = 65536;
+	g->host.usual_filter = security_usual_filter;
+	g->host.usual_filter_data = g;
 	g->root = choose(paths->root, "CAISSON_ROOT", "/var/lib/caisson");
 	g->run = choose(paths->run, "CAISSON_RUN", "/run/caisson");
 	g->config_file = choose(paths->config, "CAISSON_CONFIG", CAISSON_SYSCONFDIR "/caisson/caisson.conf");

@@ -46,6 +46,8 @@ void volume_discard(struct engine *g, const char *name);
 int security_resolve(const json_t *hc, json_t **ret, struct err *e);
 int security_seccomp(struct engine *g, const char *profile, uint64_t caps, bool privileged, char **ret_bpf,
 	size_t *ret_len, struct err *e);
+/* That of a container which asks for nothing special; data is the engine. As isolation_host.usual_filter. */
+int security_usual_filter(void *data, char **ret_bpf, size_t *ret_len, struct err *e);
 
 /* ---- plan.c ---- */
 /* The plan of a recorded container. */

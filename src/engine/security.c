@@ -7,6 +7,7 @@
 #include "base/path.h"
 #include "engine/engine-private.h"
 #include "oci/seccomp.h"
+#include "sandbox/caps.h"
 
 enum { PROFILE_MAX = 1024 * 1024 };
 
@@ -85,4 +86,12 @@ int security_seccomp(struct engine *g, const char *profile, uint64_t caps, bool 
 	if (mkdir_p(g->root_fd, "cache/seccomp", 0700) == 0)
 		cache = openat(g->root_fd, "cache/seccomp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return seccomp_cached(cache, profile, strlen(profile), caps, ret_bpf, ret_len, e);
+}
+
+int security_usual_filter(void *data, char **ret_bpf, size_t *ret_len, struct err *e)
+{
+	uint64_t caps;
+	int r = caps_from_names(NULL, NULL, false, &caps, e);
+
+	return r < 0 ? r : security_seccomp(data, "", caps, false, ret_bpf, ret_len, e);
 }

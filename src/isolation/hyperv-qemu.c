@@ -115,7 +115,8 @@ static void add_kernel(struct args *a, const struct vm_config *c)
 	a->r = a->r < 0 ? a->r
 			: buf_adds(&line,
 				  "console=ttyS0 panic=-1 reboot=t quiet no_timer_check random.trust_cpu=on "
-				  "cryptomgr.notests audit=0 nowatchdog rcupdate.rcu_expedited=1");
+				  "cryptomgr.notests audit=0 nowatchdog rcupdate.rcu_expedited=1 "
+				  "lsm=landlock,lockdown,yama,integrity,bpf");
 	/* an emulated CPU does not speculate */
 	if (a->r >= 0 && c->accel[0] == 't')
 		a->r = buf_adds(&line, " mitigations=off");

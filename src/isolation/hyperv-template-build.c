@@ -145,10 +145,19 @@ static void on_prepared(void *data, struct wire *w, const struct err *e)
 static void on_hello(void *data, const char *release)
 {
 	struct build *b = data;
+	const struct isolation_host *h = b->isolate.host;
+	_cleanup_buf_ struct buf args = {0};
+	_cleanup_free_ char *filter = NULL;
 	struct err e = ERR_INIT;
+	size_t len = 0;
 
 	snprintf(b->release, sizeof(b->release), "%s", release);
-	if (peer_request(b->vm.peer, AGENT_PREPARE, NULL, 0, on_prepared, b, &e) < 0)
+	int r = h->usual_filter ? h->usual_filter(h->usual_filter_data, &filter, &len, &e) : 0;
+	if (r == 0 && wire_add_bytes(&args, filter, len) < 0)
+		r = err_nomem(&e);
+	if (r == 0)
+		r = peer_request(b->vm.peer, AGENT_PREPARE, args.data, args.len, on_prepared, b, &e);
+	if (r < 0)
 		stop(b, e.code, e.msg);
 }
 

@@ -36,6 +36,9 @@ struct isolation_host {
 	const char *virtiofsd;        /* the same: virtiofsd of PATH and the places where distributions keep it */
 	uint32_t uid_base, uid_count; /* the range QEMU's users are taken from */
 	uint32_t template_linger_s;   /* how long a template's memory is held when nobody uses it */
+	/* The seccomp filter that most containers have, for a template's process made ahead; NULL: none. *ret is the caller's. */
+	int (*usual_filter)(void *data, char **ret, size_t *ret_len, struct err *e);
+	void *usual_filter_data;
 };
 
 /* The host's ends of a process's stdio; the receiver owns them. With a terminal only `in` is set and is both ways (a pty or a socket). */

@@ -51,8 +51,9 @@ enum agent_op {
 			       address, bytes plan of which the one interface counts; REPLY: empty */
 	AGENT_DISCONNECT =
 		43, /* u32 request, str card's own hardware address, str that which it has now; puts it by; REPLY: empty */
-	AGENT_LOOK = 44,    /* u32 request; REPLY: what look_encode writes */
-	AGENT_PREPARE = 45, /* u32 request; before a snapshot: loads what any container may need; REPLY: empty */
+	AGENT_LOOK = 44, /* u32 request; REPLY: what look_encode writes */
+	AGENT_PREPARE =
+		45, /* u32 request, bytes seccomp filter that most containers have; before a snapshot; REPLY: empty */
 	AGENT_TIME_IS = 46, /* u64 real time in ns since 1970, when the question came */
 
 	/* both ways; `stream` in the frame's header */
@@ -74,6 +75,7 @@ enum { AGENT_HAS_SHARE = 1, AGENT_DISK_MOUNTED = 2, AGENT_DISK_SECOND = 4 };
 /* A network card that is there from the start has this hardware address, with its number, until START gives it the plan's: a snapshot is taken before. */
 #define AGENT_CARD_MAC "02:ca:15:50:00:%02x"
 #define AGENT_IMAGE    "/image"
+#define AGENT_ROOT     "/container" /* the container's root, where it was mounted ahead of its process */
 #define AGENT_DISK     "/disk"
 #define AGENT_SHARE    "/share"
 #define AGENT_INIT     "/caisson-init" /* the program for --init in the initramfs */

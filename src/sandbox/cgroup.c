@@ -213,6 +213,14 @@ int cgroup_limit(const struct cgroup *c, const struct plan *p, struct err *e)
 	return c->v2 ? cgroup_v2_limit(c, p, e) : cgroup_v1_limit(c, p, e);
 }
 
+bool cgroup_same_limits(const struct plan *a, const struct plan *b)
+{
+	return a->memory == b->memory && a->memory_swap == b->memory_swap &&
+		a->memory_reservation == b->memory_reservation && a->oom_kill_disable == b->oom_kill_disable &&
+		a->nanocpus == b->nanocpus && a->cpu_shares == b->cpu_shares && a->pids == b->pids &&
+		!strcmp(a->cpuset_cpus ? a->cpuset_cpus : "", b->cpuset_cpus ? b->cpuset_cpus : "");
+}
+
 static bool names_controller(const char *hierarchy, const char *controller)
 {
 	size_t n = strlen(controller);

@@ -41,6 +41,7 @@ int cgroup_open(const char *path, struct cgroup *ret, struct err *e);
  * dir[0].fd did it. */
 int cgroup_join_v1(const struct cgroup *c, struct err *e);
 int cgroup_limit(const struct cgroup *c, const struct plan *p, struct err *e);
+bool cgroup_same_limits(const struct plan *a, const struct plan *b); /* what cgroup_limit reads of them */
 
 int cgroup_fd(const struct cgroup *c, const char *controller); /* of the hierarchy that has it; -1: none. Borrowed */
 int cgroup_read_u64(const struct cgroup *c, const char *controller, const char *file, uint64_t *ret);

@@ -119,7 +119,7 @@ static int make_root(struct setup *s, struct launch *l, struct err *e)
 	return r == 0 && s->plan->process.tty ? make_console(s, l, &l->tty, e) : r;
 }
 
-int first_finish(struct setup *s, struct launch *l, struct err *e)
+int first_finish(struct setup *s, struct launch *l, struct filtered *thread, struct err *e)
 {
 	const struct plan *p = s->plan;
 	int r = first_oom_score(p, e);
@@ -131,7 +131,7 @@ int first_finish(struct setup *s, struct launch *l, struct err *e)
 	if (r == 0 && s->wait_network)
 		r = first_wait(l->sock, "network", e);
 	if (r == 0 && !p->host_network && !p->netns && !s->network_set_up)
-		r = network_setup(p, e);
+		r = network_setup(p, false, e);
 	if (r == 0)
 		r = namespace_set_sysctls(p, s->proc, e);
 	if (r == 0 && !s->scaffold)
@@ -140,6 +140,9 @@ int first_finish(struct setup *s, struct launch *l, struct err *e)
 		r = setup_pivot(s, e);
 	if (r == 0)
 		r = finish_root(s, e);
+	l->filtered = r == 0 && thread && filtered_fits(thread, l->process);
+	if (l->filtered)
+		filtered_launch(thread, l, e);
 	return r == 0 ? launch(l, e) : r;
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "sandbox/filtered.h"
 #include "sandbox/launch.h"
 #include "sandbox/setup.h"
 
@@ -12,7 +13,7 @@ int first_oom_score(const struct plan *p, struct err *e);
 /* Until the caller says in one byte that `what` is there; if it cannot make it, it kills this process. */
 int first_wait(int sock, const char *what, struct err *e);
 int first_enter(struct setup *s, struct err *e);
-/* Up to the exec of the plan's process. Returns only a failure. */
-int first_finish(struct setup *s, struct launch *l, struct err *e);
+/* Up to the exec of the plan's process, by `thread` (may be NULL) if that has the right filter. Returns only a failure. */
+int first_finish(struct setup *s, struct launch *l, struct filtered *thread, struct err *e);
 /* Ends with the report of a failure. sock is 3 once launch has closed the rest. */
 _Noreturn void first_die(int sock, const struct err *e);

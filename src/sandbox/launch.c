@@ -122,7 +122,7 @@ static int take_stdio(const struct launch *l, struct err *e)
 
 /* The caller's keys are not for the container. Where the call is not there or not allowed, it is not for the
  * workload either. */
-static int leave_keyring(struct err *e)
+int launch_leave_keyring(struct err *e)
 {
 	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS && errno != EPERM)
 		return err_errno(e, errno, "make a session keyring");
@@ -153,7 +153,7 @@ static int enter_cwd(const char *cwd, struct err *e)
 static int become(const struct launch *l, const struct user *u, struct err *e)
 {
 	const struct plan_process *p = l->process;
-	bool filter = p->seccomp && p->seccomp_len;
+	bool filter = p->seccomp && p->seccomp_len && !l->filtered;
 	int r = caps_limit_bounding(p->caps, e);
 
 	/* without no_new_privs a filter needs CAP_SYS_ADMIN, which is about to go */
@@ -280,8 +280,8 @@ int launch(const struct launch *l, struct err *e)
 	struct user u;
 	int r = take_stdio(l, e);
 
-	if (r == 0)
-		r = leave_keyring(e);
+	if (r == 0 && !l->filtered)
+		r = launch_leave_keyring(e);
 	if (r == 0)
 		r = rlimit_apply(l->process->rlimits, e);
 	if (r < 0)

@@ -28,12 +28,14 @@ struct launch {
 	const struct sandbox_io *io;
 	int tty; /* the slave, or -1 */
 	int sock;
-	bool init; /* through the init program */
+	bool init;     /* through the init program */
+	bool filtered; /* the caller has the filter, and a keyring of its own */
 };
 
 /* In the new process, "/" being the container's root. Returns only what stopped it. */
 int launch(const struct launch *l, struct err *e);
 
+int launch_leave_keyring(struct err *e);
 void launch_reset_signals(void);
 /* A terminal of the devpts at pts (the container's /dev/pts): both ends. */
 int launch_open_tty(int pts, const struct plan_process *p, int *ret_master, int *ret_slave, struct err *e);

@@ -15,11 +15,14 @@
 
 enum { APPEAR_MS = 5000, LOOK_AGAIN_MS = 5 };
 
-int network_find(int rtnl, const uint8_t mac[MAC_LEN])
+int network_find(int rtnl, const char *name, const uint8_t mac[MAC_LEN])
 {
 	uint64_t deadline = clock_mono_ms() + APPEAR_MS;
-	int index;
+	uint8_t has[MAC_LEN];
+	int index = name ? rtnl_link_named(rtnl, name, has) : -ENODEV;
 
+	if (index > 0 && !memcmp(has, mac, MAC_LEN))
+		return index;
 	while ((index = rtnl_link_by_mac(rtnl, mac)) == -ENODEV && clock_mono_ms() < deadline)
 		nanosleep(&(struct timespec){.tv_nsec = LOOK_AGAIN_MS * 1000000L}, NULL);
 	return index;
@@ -31,25 +34,26 @@ static int find_link(int rtnl, const struct plan_interface *f, struct err *e)
 
 	if (!f->mac || mac_parse(f->mac, mac) < 0)
 		return err_set(e, EINVAL, "network interface %s: its hardware address is no such address", f->name);
-	int index = network_find(rtnl, mac);
+	int index = network_find(rtnl, f->name, mac);
 	return index < 0 ? err_errno(e, index, "find network interface %s (%s)", f->name, f->mac) : index;
 }
 
 /* Where several cards came in another order than their names, the one that has the name makes way. */
-static int set_name(int rtnl, unsigned index, const struct plan_interface *f)
+static int set_name(int rtnl, int index, const char *name, unsigned mtu)
 {
 	char other[IF_NAMESIZE];
-	unsigned holder = if_nametoindex(f->name);
+	uint8_t mac[MAC_LEN];
+	int holder = rtnl_link_named(rtnl, name, mac);
 
 	if (holder == index)
-		return f->mtu ? rtnl_link_change(rtnl, index, NULL, NULL, f->mtu) : 0;
-	if (holder) {
-		snprintf(other, sizeof(other), "other%u", holder % 1000000);
-		int r = rtnl_link_change(rtnl, holder, other, NULL, 0);
+		return mtu ? rtnl_link_change(rtnl, (unsigned)index, NULL, NULL, mtu) : 0;
+	if (holder > 0) {
+		snprintf(other, sizeof(other), "other%d", holder % 1000000);
+		int r = rtnl_link_change(rtnl, (unsigned)holder, other, NULL, 0);
 		if (r < 0)
 			return r;
 	}
-	return rtnl_link_change(rtnl, index, f->name, NULL, f->mtu);
+	return rtnl_link_change(rtnl, (unsigned)index, name, NULL, mtu);
 }
 
 static bool has_ipv6(const struct plan_interface *f)
@@ -70,7 +74,15 @@ static void set_ipv6(const char *interface, const char *key, const char *value)
 	file_write(AT_FDCWD, path, value);
 }
 
-int network_add(const struct plan_interface *f, struct err *e)
+/* No address of its own making, and none that a router gives. */
+static void quiet_ipv6(const char *interface, bool on)
+{
+	set_ipv6(interface, "disable_ipv6", on ? "0" : "1");
+	set_ipv6(interface, "accept_ra", "0");
+	set_ipv6(interface, "accept_dad", "0");
+}
+
+static int add(const struct plan_interface *f, bool prepared, struct err *e)
 {
 	_cleanup_close_ int rtnl = rtnl_open();
 
@@ -81,15 +93,16 @@ int network_add(const struct plan_interface *f, struct err *e)
 	int index = find_link(rtnl, f, e);
 	if (index < 0)
 		return index;
-	int r = set_name(rtnl, (unsigned)index, f);
-	set_ipv6(f->name, "disable_ipv6", has_ipv6(f) ? "0" : "1");
-	set_ipv6(f->name, "accept_ra", "0");
-	set_ipv6(f->name, "accept_dad", "0");
+	int r = set_name(rtnl, index, f->name, f->mtu);
+	if (!prepared)
+		quiet_ipv6(f->name, has_ipv6(f));
+	else if (has_ipv6(f))
+		set_ipv6(f->name, "disable_ipv6", "0");
 	strv_foreach(address, f->addresses) {
 		if (r == 0)
 			r = rtnl_address_add(rtnl, (unsigned)index, address);
 	}
-	if (r == 0)
+	if (r == 0 && !prepared)
 		r = rtnl_link_up(rtnl, (unsigned)index, true);
 	strv_foreach(gateway, f->gateways) {
 		if (r == 0)
@@ -101,13 +114,39 @@ int network_add(const struct plan_interface *f, struct err *e)
 	return r < 0 ? err_errno(e, r, "set up network interface %s", f->name) : 0;
 }
 
-int network_setup(const struct plan *p, struct err *e)
+int network_add(const struct plan_interface *f, struct err *e)
+{
+	return add(f, false, e);
+}
+
+static void set_defaults(void)
 {
 	/* as docker has them: any user of the container may ping and listen below 1024 */
 	file_write(AT_FDCWD, "/proc/sys/net/ipv4/ping_group_range", "0 2147483647");
 	file_write(AT_FDCWD, "/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
+}
+
+int network_prepare(const uint8_t mac[MAC_LEN], struct err *e)
+{
+	_cleanup_close_ int rtnl = rtnl_open();
+
+	set_defaults();
+	int index = rtnl < 0 ? rtnl : rtnl_link_by_mac(rtnl, mac);
+	if (index == -ENODEV)
+		return 0;
+	int r = index < 0 ? index : set_name(rtnl, index, NETWORK_FIRST, 0);
+	quiet_ipv6(NETWORK_FIRST, false);
+	if (r == 0)
+		r = rtnl_link_up(rtnl, (unsigned)index, true);
+	return r < 0 ? err_errno(e, r, "prepare the network") : 0;
+}
+
+int network_setup(const struct plan *p, bool prepared, struct err *e)
+{
+	if (!prepared)
+		set_defaults();
 	for (size_t i = 0; i < p->interfaces_len; i++) {
-		int r = network_add(&p->interfaces[i], e);
+		int r = add(&p->interfaces[i], prepared && i == 0, e);
 		if (r < 0)
 			return r;
 	}

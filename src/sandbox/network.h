@@ -11,7 +11,11 @@
  * an IPv6 address, and no router advertisement is listened to.
  */
 int network_add(const struct plan_interface *f, struct err *e);
-/* The index of the link with this hardware address, waiting some seconds for it; -ENODEV. */
-int network_find(int rtnl, const uint8_t mac[MAC_LEN]);
-/* All of the plan, with what docker sets in a network namespace of a container's own. */
-int network_setup(const struct plan *p, struct err *e);
+/* The index of the link with this hardware address, perhaps that of this name (may be NULL), waiting some seconds for it; -ENODEV. */
+int network_find(int rtnl, const char *name, const uint8_t mac[MAC_LEN]);
+
+/* What can be done before there is a plan, with the link of this hardware address, if there is one: it is up, has no address, and is called NETWORK_FIRST. */
+#define NETWORK_FIRST "eth0"
+int network_prepare(const uint8_t mac[MAC_LEN], struct err *e);
+/* All of the plan, with what docker sets in a network namespace of a container's own; prepared: the first interface's link was network_prepare's. */
+int network_setup(const struct plan *p, bool prepared, struct err *e);

@@ -70,7 +70,7 @@ static int begin(const struct plan *p, const struct sandbox_io *io, const char *
 			.plan = p, .process = &p->process, .io = io, .tty = -1, .sock = sock[1], .init = p->init};
 		struct err mistake = ERR_INIT;
 		if (first_enter(&s, &mistake) == 0)
-			first_finish(&s, &l, &mistake);
+			first_finish(&s, &l, NULL, &mistake);
 		first_die(sock[1], &mistake);
 	}
 	close(sock[1]);

@@ -186,7 +186,11 @@ int setup_root(struct setup *s, struct err *e)
 {
 	const struct plan *p = s->plan;
 
-	if (strv_len(p->lower)) {
+	if (s->made) {
+		s->root = mount_clone(AT_FDCWD, s->made, false);
+		if (s->root < 0)
+			return err_errno(e, s->root, "open the root at %s", s->made);
+	} else if (strv_len(p->lower)) {
 		s->root = setup_overlay(p, e);
 		if (s->root < 0)
 			return s->root;

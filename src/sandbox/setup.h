@@ -32,6 +32,7 @@ struct setup {
 	bool chrooted;      /* the caller's "/" is not that of its mount namespace */
 	int proc, dev, sys; /* the mounts in it */
 	bool scaffold;      /* they stand somewhere else, until there is a root */
+	const char *made;   /* where the caller has mounted the root; NULL: setup_root makes it */
 	int *binds;         /* detached sources, as plan->mounts; -1 for others */
 	int init;           /* the init program, as a read-only mount */
 	int cgroups[CGROUP_HIERARCHIES_MAX];

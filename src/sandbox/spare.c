@@ -46,20 +46,41 @@ static int wait_for_plan(int sock, struct plan *p, struct sandbox_io *io, struct
 	ssize_t n = fd_recv(sock, bytes, PLAN_BYTES_MAX, fds, &nfds);
 	if (n <= 0)
 		return err_set(e, EPIPE, "no plan came");
-	*io = (struct sandbox_io){fds[0], fds[1], fds[2]};
+	if (nfds == STDIO)
+		*io = (struct sandbox_io){fds[0], fds[1], fds[2]};
 	return plan_decode(p, bytes, (size_t)n, e);
 }
 
-static _Noreturn void run(const struct plan *ordinary, const struct cgroup *cg, const char *init_path, int sock)
+static int wait_for_root(int fd, struct sandbox_root *ret, struct err *e)
 {
-	struct setup s = {
-		.plan = ordinary, .cgroup = cg, .init_path = init_path, .root = -1, .proc = -1, .dev = -1, .sys = -1};
+	ssize_t n = fd_read_full(fd, ret, sizeof(*ret));
+
+	if (n != sizeof(*ret))
+		return err_set(e, EPIPE, "the process that mounts the container's root has ended");
+	if (ret->err.code)
+		*e = ret->err;
+	return -ret->err.code;
+}
+
+static _Noreturn void run(const struct sandbox_ahead *a, const struct plan *ordinary, const struct cgroup *cg, int sock)
+{
+	struct setup s = {.plan = ordinary,
+		.cgroup = cg,
+		.init_path = a->init_path,
+		.root = -1,
+		.proc = -1,
+		.dev = -1,
+		.sys = -1};
+	struct filtered thread;
+	struct sandbox_root root = {.path = ""};
 	struct plan p = {0};
-	struct sandbox_io io = {-1, -1, -1};
+	struct sandbox_io io = a->io;
 	struct launch l = {.plan = &p, .process = &p.process, .io = &io, .tty = -1, .sock = sock};
 	struct err mistake = ERR_INIT;
 	int r = prepare(&s, &mistake);
 
+	if (r == 0)
+		r = filtered_make(&thread, a->filter, a->filter_len, &mistake);
 	if (r == 0)
 		r = report_send(sock, REPORT_READY, 0, NULL, -1);
 	if (r == 0)
@@ -73,9 +94,12 @@ static _Noreturn void run(const struct plan *ordinary, const struct cgroup *cg, 
 	if (r == 0)
 		r = namespace_set_names(&p, &mistake);
 	if (r == 0)
-		r = first_wait(sock, "root", &mistake);
+		r = first_wait(sock, "cgroup", &mistake);
 	if (r == 0)
-		first_finish(&s, &l, &mistake);
+		r = wait_for_root(a->root_fd, &root, &mistake);
+	s.made = *root.path ? root.path : NULL;
+	if (r == 0)
+		first_finish(&s, &l, &thread, &mistake);
 	first_die(sock, &mistake);
 }
 
@@ -98,7 +122,7 @@ static int wait_ready(int sock, struct err *e)
 	return -EIO;
 }
 
-int sandbox_prepare(const char *init_path, struct sandbox_spare **ret, struct err *e)
+int sandbox_prepare(const struct sandbox_ahead *a, struct sandbox_spare **ret, struct err *e)
 {
 	_cleanup_(sandbox_spare_free) struct sandbox_spare *s = calloc(1, sizeof(*s));
 	int sock[2];
@@ -109,6 +133,7 @@ int sandbox_prepare(const char *init_path, struct sandbox_spare **ret, struct er
 	int r = plan_ordinary(&s->plan);
 	if (r < 0)
 		return err_errno(e, r, "the plan of an ordinary container");
+	s->plan.memory = a->memory;
 	/* its own become slaves of these */
 	if (mount(NULL, "/", NULL, MS_REC | MS_SHARED, NULL) < 0)
 		return err_errno(e, errno, "share the mounts");
@@ -121,7 +146,7 @@ int sandbox_prepare(const char *init_path, struct sandbox_spare **ret, struct er
 	s->sock = sock[0];
 	s->pid = namespace_fork(namespace_flags(&s->plan), s->cgroup.v2 ? s->cgroup.dir[0].fd : -1, false, &s->pidfd);
 	if (s->pid == 0)
-		run(&s->plan, &s->cgroup, init_path, sock[1]);
+		run(a, &s->plan, &s->cgroup, sock[1]);
 	close(sock[1]);
 	if (s->pid < 0)
 		return err_errno(e, s->pid, "make the namespaces of a process made ahead");
@@ -177,14 +202,15 @@ int sandbox_spare_plan(struct sandbox_spare *s, const struct plan *p, const void
 {
 	if (!fits(s, p) || n > PLAN_BYTES_MAX)
 		return 0;
-	int r = fd_send(s->sock, bytes, n, (int[]){io->in, io->out, io->err}, p->process.tty ? 0 : STDIO);
+	int r = io && !p->process.tty ? fd_send(s->sock, bytes, n, (int[]){io->in, io->out, io->err}, STDIO)
+				      : fd_send(s->sock, bytes, n, NULL, 0);
 	s->given = r >= 0;
-	return r < 0 ? err_errno(e, r, "hand the plan over") : 0;
+	return r < 0 ? err_errno(e, r, "hand the plan over") : 1;
 }
 
 int spare_go(struct sandbox_spare *s, const struct plan *p, struct err *e)
 {
-	int r = cgroup_limit(&s->cgroup, p, e);
+	int r = cgroup_same_limits(&s->plan, p) ? 0 : cgroup_limit(&s->cgroup, p, e);
 
 	if (r == 0)
 		send(s->sock, "r", 1, MSG_NOSIGNAL); /* one that has ended has left word why */

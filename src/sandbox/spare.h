@@ -12,5 +12,5 @@ struct sandbox_spare {
 	bool given; /* it has the container's plan */
 };
 
-/* What the root is made of is there: it goes on. */
+/* It goes on, once what the root is made of is there. */
 int spare_go(struct sandbox_spare *s, const struct plan *p, struct err *e);

@@ -84,8 +84,9 @@ void host_root_remove(void)
 	rm_rf(AT_FDCWD, root_path(path));
 }
 
-static int ready(const struct start *s, struct err *e)
+static int ready(const struct start *s, bool with_root, struct err *e)
 {
+	(void)with_root;
 	if (s->entropy_len != 64)
 		return err_set(e, EBADMSG, "the entropy has %zu bytes", s->entropy_len);
 	return s->flags & AGENT_HAS_SHARE ? err_set(e, EIO, "mount %s: no such share", s->tag) : 0;
