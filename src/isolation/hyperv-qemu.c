@@ -187,7 +187,8 @@ int vm_argv(const struct vm_config *c, char ***ret, int *fds, size_t *ret_nfds)
 		     "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny", NULL};
 		*p; p++)
 		add(&a, *p);
-	add_kernel(&a, c);
+	if (!c->clone) /* it has one in its memory */
+		add_kernel(&a, c);
 	add(&a, "-chardev");
 	addf(&a, "socket,id=console,fd=%d", give(&a, c->console));
 	add(&a, "-serial");
