@@ -11,6 +11,8 @@ struct engine *cli_engine(struct cli *c, struct err *e)
 		engine_open(
 			&c->engine, &(struct engine_paths){.root = c->root, .run = c->run, .config = c->config}, e) < 0)
 		return NULL;
+	if (c->timed)
+		c->engine->timing = &c->timing;
 	return c->engine;
 }
 

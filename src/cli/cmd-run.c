@@ -14,6 +14,7 @@ static const struct opt options[] = {
 	{"detach", 'd', &opt_bool, NULL, "Run in the background and print the container's ID"},
 	{"detach-keys", 0, &opt_string, NULL, "Keys that leave the container running (default ctrl-p,ctrl-q)"},
 	{"sig-proxy", 0, &opt_bool, NULL, "Pass signals on to the process (default true)"},
+	{"timing", 0, &opt_timing, NULL, "Print where the time went at the end (--timing=table|json)"},
 	{0},
 };
 
@@ -62,6 +63,7 @@ static int run_attached(struct cli *c, struct opts *o, const char *id, struct er
 		.send_stdin = start.streams & MONITOR_STDIN,
 		.proxy = !opts_flag(o, "tty") && (!opts_given(o, "sig-proxy") || opts_flag(o, "sig-proxy")),
 		.detach_keys = opts_str(o, "detach-keys"),
+		.timing = c->engine->timing,
 	};
 	_cleanup_close_ int sock = -1;
 	int status, r;
@@ -103,6 +105,7 @@ static int run(struct cli *c, struct opts *o, struct err *e)
 	}
 	if (!detach && tty_input_missing(opts_flag(o, "tty"), opts_flag(o, "interactive")))
 		return 1;
+	cli_timing_start(c, o);
 	int r = detach_keys_parse(opts_str(o, "detach-keys"), &keys, e);
 	if (r == 0)
 		r = container_create(c, o, id, e);

@@ -13,9 +13,11 @@
 #include "engine/engine.h"
 
 struct cli {
-	const char *root, *run, *config; /* global options; NULL: the engine's defaults */
-	struct engine *engine;           /* opened by cli_engine() */
-	const char *command;             /* as called: "caisson container ls" */
+	const char *root, *run, *config;                      /* global options; NULL: the engine's defaults */
+	struct engine *engine;                                /* opened by cli_engine() */
+	const char *command;                                  /* as called: "caisson container ls" */
+	struct timing timing;                                 /* from the command's begin on */
+	enum { TIMING_OFF, TIMING_TABLE, TIMING_JSON } timed; /* --timing */
 };
 
 struct command {
@@ -64,6 +66,11 @@ void help_group(FILE *f, const struct command_group *g);
 void help_main(FILE *f);
 void help_usage(FILE *f, const char *called, const struct command *c); /* the "Usage:" line */
 void help_options(FILE *f, const struct opt *const tables[]);
+
+/* timing.c */
+extern const struct opt_type opt_timing;
+void cli_timing_start(struct cli *c, const struct opts *o); /* if --timing was given, before the engine is opened */
+void cli_timing_report(struct cli *c);                      /* the end of the command: prints it */
 
 /* cli.c */
 struct engine *cli_engine(struct cli *c, struct err *e); /* NULL with *e set */

@@ -159,13 +159,16 @@ static int pull(struct engine *g, struct opts *o, struct err *e)
 	_cleanup_strv_ char **args = NULL;
 	int r = strv_push(&args, "pull");
 
+	timing_end(g->timing, TIMING_RESOLVE);
 	if (r == 0 && opts_flag(o, "quiet"))
 		r = strv_push(&args, "--quiet");
 	if (r == 0 && opts_given(o, "platform"))
 		r = strv_pushf(&args, "--platform=%s", opts_str(o, "platform"));
 	if (r == 0)
 		r = strv_push(&args, o->args[0]);
-	return r < 0 ? err_nomem(e) : engine_fetch(g, args, true, e);
+	r = r < 0 ? err_nomem(e) : engine_fetch(g, args, true, e);
+	timing_end(g->timing, TIMING_PULL);
+	return r;
 }
 
 static void print_warnings(json_t *warnings)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "config.h"
 
 enum { EXIT_USAGE = 125 }; /* docker's for a flag that is wrong, whatever the command */
@@ -146,12 +147,13 @@ static int run_main(struct cli *cli, char *argv[])
 
 int main(int argc, char *argv[])
 {
-	struct cli cli = {0};
+	struct cli cli = {.timing.began_ns = clock_mono_ns()};
 	int status;
 
 	status = run_main(&cli, argv + (argc > 0));
 	if (cli.engine)
 		engine_free(cli.engine);
+	cli_timing_report(&cli);
 	if (fflush(stdout) || ferror(stdout)) {
 		if (errno != EPIPE)
 			cli_errorf("write to standard output: %s", strerror(errno));

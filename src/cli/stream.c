@@ -23,6 +23,7 @@
 #include "proto/agent.h"
 #include "proto/frame.h"
 #include "proto/monitor.h"
+#include "proto/timing.h"
 
 enum { INPUT_SIZE = 32 * 1024, FIRST_REALTIME = 34, LAST_REALTIME = 64 };
 enum { FD_SIGNAL, FD_SOCK, FD_STDIN, FD_STDOUT, FD_STDERR, FDS };
@@ -203,6 +204,10 @@ static int on_frame(struct relay *r, const struct frame *f, struct err *e)
 		r->status = (int)(wire_u32(&w) & 0xff);
 		r->exited = true;
 		return 0;
+	case MONITOR_TIMING:
+		return r->s->timing && timing_decode(r->s->timing, &w) < 0
+			? err_set(e, EBADMSG, "damaged answer of the container's monitor")
+			: 0;
 	case MONITOR_FAILED:
 		return on_failed(f, e);
 	case MONITOR_NOTICE: {
@@ -334,6 +339,8 @@ int stream_run(const struct stream *s, int *ret_status, struct err *e)
 		n = relay_loop(&r, e);
 	if (n < 0)
 		return n;
+	if (r.detached && !r.exited)
+		timing_end(s->timing, TIMING_EXIT);
 	*ret_status = r.detached && !r.exited ? 0 : r.status;
 	return 0;
 }

@@ -21,6 +21,7 @@ struct stream {
 	bool until_started;      /* return as soon as the process runs */
 	bool proxy;              /* signals go to the workload */
 	const char *detach_keys; /* NULL: the default */
+	struct timing *timing;   /* gets what the monitor tells; NULL: nothing does */
 };
 
 /* Until the process has ended (*ret_status is its exit status) or the user has detached (0). -Exxx: it failed

@@ -36,6 +36,7 @@ struct client {
 	uint32_t streams;
 	bool last;          /* close once `out` is sent */
 	bool stdin_blocked; /* the process does not read, or does not run yet: do not read from the client */
+	bool timed;         /* is told where the start's time went */
 	bool dead;
 };
 

@@ -13,12 +13,27 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "container/container-private.h"
+#include "proto/timing.h"
 
 enum {
 	DRAIN_MS = 2000, /* for output that is still on its way when its process has ended */
 	KILL_MS = 2000,  /* for a workload that was killed to be gone */
 	DURABLE_MS = 50, /* a container that ends sooner is never recorded as running */
 };
+
+/* Once told, steps are forgotten: those that follow are told later. */
+static void tell_timing(struct container *c)
+{
+	struct timing *t = c->run->timing;
+	_cleanup_buf_ struct buf b = {0};
+
+	if (!t || timing_encode(t, &b) < 0)
+		return;
+	for (struct client *k = c->clients; k; k = k->next)
+		if (k->timed)
+			client_send(k, MONITOR_TIMING, 0, b.data, b.len);
+	t->len = 0;
+}
 
 /* Records the end, gives the container up, and only then tells those who wait. */
 static void finish(struct container *c)
@@ -44,6 +59,7 @@ static void finish(struct container *c)
 	requests_unlisten(c);
 	close(lock);
 	c->finished = true;
+	tell_timing(c);
 	if (!end.started) {
 		for (struct client *k = c->clients; k; k = k->next) {
 			client_send_err(k, &c->start_error);
@@ -121,6 +137,7 @@ static void on_started(void *data, struct isolate_io *io, const struct err *e)
 		return;
 	}
 	record_running(c);
+	tell_timing(c);
 	for (struct client *k = c->clients; k; k = k->next) {
 		if (k->role != CLIENT_STARTER)
 			continue;
@@ -143,6 +160,7 @@ static void main_exited(struct container *c, const struct isolate_exit *x)
 	c->exit = *x;
 	if (r)
 		relay_drain(r);
+	timing_end(c->run->timing, TIMING_EXIT);
 	finish_in(c, r && relay_open(r) ? DRAIN_MS : 0);
 }
 
@@ -184,6 +202,13 @@ static void on_notice(void *data, const char *text)
 	for (struct client *k = c->clients; k; k = k->next)
 		if (k->role == CLIENT_STARTER)
 			client_send(k, MONITOR_NOTICE, 0, text, strlen(text));
+}
+
+static void on_phase(void *data, enum timing_phase phase)
+{
+	const struct container *c = data;
+
+	timing_end(c->run->timing, phase);
 }
 
 static void on_stop_timeout(void *data)
@@ -249,6 +274,7 @@ static int begin(struct container *c, struct err *e)
 		.attach = on_attach,
 		.detach = on_detach,
 		.notice = on_notice,
+		.phase = on_phase,
 	};
 
 	if (run->client >= 0) {
@@ -256,6 +282,7 @@ static int begin(struct container *c, struct err *e)
 		if (!k)
 			return err_nomem(e);
 		k->role = CLIENT_STARTER;
+		k->timed = run->timing;
 		k->stdin_blocked = true;
 		k->proc = ISOLATE_MAIN;
 		k->streams = run->client_streams;
@@ -271,6 +298,7 @@ static int begin(struct container *c, struct err *e)
 	r = state_write(run->run_dir, &c->state);
 	if (r < 0)
 		return err_errno(e, r, "write the container's state");
+	timing_end(run->timing, TIMING_MONITOR);
 	r = isolate_new(run->kind, run->host, run->plan, run->dir, c->loop, &events, c, &c->isolate, e);
 	return r < 0 ? r : isolate_start(c->isolate, e);
 }

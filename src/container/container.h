@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 
 #include "base/err.h"
+#include "base/timing.h"
 #include "isolation/isolation.h"
 #include "plan/plan.h"
 
@@ -58,6 +59,7 @@ struct container_run {
 	uint32_t client_streams; /* MONITOR_STDIN... */
 	bool stdin_once;         /* stdin ends with the first client that had it */
 	const char *log_name;    /* of the log in `dir`; NULL: no log */
+	struct timing *timing;   /* what `client` is told of; NULL: nothing */
 	struct container_hooks hooks;
 	/* Served from the start on, and closed before the end is recorded. */
 	const struct container_port *ports;

@@ -28,6 +28,7 @@ struct relay {
 	struct container *container;
 	int proc;
 	bool tty;
+	bool spoken; /* there was output */
 	bool draining;
 	bool close_stdin_with_client;
 	struct log_writer *log; /* borrowed; NULL: none */
@@ -109,6 +110,9 @@ static size_t output_read(struct output *o)
 		output_end(o);
 		return 0;
 	}
+	if (r->proc == ISOLATE_MAIN && !r->spoken)
+		timing_end(r->container->run->timing, TIMING_FIRST_BYTE);
+	r->spoken = true;
 	if (r->log)
 		log_writer_add(r->log, o->log_stream, data, (size_t)n);
 	for (struct client *k = r->container->clients; k; k = k->next)

@@ -165,9 +165,11 @@ static int own_fields(struct engine *g, enum isolation_kind kind, const json_t *
 	_cleanup_free_ char *erofs = NULL;
 	json_t *security;
 
+	timing_end(g->timing, TIMING_RESOLVE);
 	int r = image_lower_dirs(g->root, image, &layers, e);
 	if (r == 0 && kind == ISOLATION_HYPERV)
 		r = ensure_erofs(g, image, &erofs, e);
+	timing_end(g->timing, TIMING_ROOTFS);
 	if (r == 0)
 		r = security_resolve(hc, &security, e);
 	if (r < 0)
@@ -375,6 +377,7 @@ int engine_create(
 		r = image_find(db, ref ? ref : "", &image, e);
 	if (r == 0 && random_id(id) < 0)
 		r = err_set(e, EIO, "no random bytes");
+	timing_end(g->timing, TIMING_RESOLVE);
 	if (r == 0)
 		r = make_record(g, id, body, &image, &c, e);
 	if (r < 0)
@@ -391,6 +394,7 @@ int engine_create(
 	if (r < 0)
 		return r;
 	r = make_directory(g, id, record, e);
+	timing_end(g->timing, record_isolation(record) == ISOLATION_HYPERV ? TIMING_DISK : TIMING_ROOTFS);
 	if (r == 0)
 		r = mounts_prepare(g, json_object_get(record, "Mounts"), e);
 	if (r == 0)

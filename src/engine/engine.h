@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "base/err.h"
+#include "base/timing.h"
 #include "isolation/isolation.h"
 
 struct db;
@@ -30,6 +31,7 @@ struct engine {
 	char *kernel;                  /* configuration: kernel = PATH; NULL: the newest unpacked */
 	bool fresh_boot;               /* configuration: VMs boot, and are not cloned from a template */
 	struct isolation_host host;    /* made of the above */
+	struct timing *timing;         /* notes where the time of a creation and a start goes; NULL: nobody asked */
 };
 
 /* Where things are; NULL: what the environment says (CAISSON_ROOT, CAISSON_RUN, CAISSON_CONFIG), then what was installed or built. */

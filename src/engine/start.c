@@ -15,6 +15,7 @@
 #include "engine/netup.h"
 #include "proto/frame.h"
 #include "proto/monitor.h"
+#include "proto/timing.h"
 
 /* The descriptors a monitor is started with. */
 enum { MONITOR_FD_LOCK = 3, MONITOR_FD_PLAN = 4, MONITOR_FD_CLIENT = 5 }; /* then the sockets of --publish */
@@ -51,6 +52,8 @@ static char **monitor_args(struct engine *g, const struct found *f, const struct
 	r |= strv_pushf(&v, "--libexec=%s", g->libexec_dir);
 	r |= strv_pushf(&v, "--data=%s", g->data_dir);
 	r |= strv_pushf(&v, "--streams=%u", streams);
+	if (g->timing)
+		r |= strv_push(&v, "--timing");
 	if (json_flag(config, "StdinOnce"))
 		r |= strv_push(&v, "--stdin-once");
 	if (!log || strcmp(log, "none") != 0)
@@ -120,7 +123,7 @@ static int spawn_monitor(struct engine *g, char **args, const int *fds, size_t n
 }
 
 /* Until the workload runs (0) or could not be started. */
-static int wait_started(int sock, const struct engine_start *opt, struct err *e)
+static int wait_started(struct engine *g, int sock, const struct engine_start *opt, struct err *e)
 {
 	_cleanup_buf_ struct buf b = {0};
 	struct frame f;
@@ -133,6 +136,9 @@ static int wait_started(int sock, const struct engine_start *opt, struct err *e)
 			return 0;
 		if (f.type == MONITOR_NOTICE && opt->notice)
 			opt->notice(opt->notice_data, b.data);
+		struct wire w = {.p = f.payload, .left = f.len};
+		if (f.type == MONITOR_TIMING && g->timing && timing_decode(g->timing, &w) < 0)
+			return err_set(e, EBADMSG, "damaged answer of the container's monitor");
 	}
 }
 
@@ -162,10 +168,13 @@ static int prepare(struct engine *g, const struct found *f, const struct engine_
 	s->plan.process.cols = opt->cols;
 	if (r == 0)
 		r = isolation_check(kind, &g->host, &s->plan, e);
+	timing_end(g->timing, TIMING_RECORD);
 	if (r == 0 && s->plan.interfaces_len)
 		r = publish_open(f, &s->ports, e);
 	if (r == 0)
 		r = netup_start(g, f, &s->plan, &s->ports, e);
+	if (s->plan.interfaces_len)
+		timing_end(g->timing, TIMING_NETWORK);
 	if (r == 0)
 		r = s->plan_fd = plan_to_memfd(&s->plan, e);
 	if (r < 0)
@@ -234,7 +243,7 @@ int engine_start(struct engine *g, const char *ref, const struct engine_start *o
 	}
 	/* the lock is the monitor's alone from here on: if it dies, the next command must see that */
 	close_fd(&lock);
-	r = wait_started(client, opt, e);
+	r = wait_started(g, client, opt, e);
 	if (r == -ECONNRESET)
 		return err_set(e, ECONNRESET, "container %s: its monitor died while starting it", f.row.name);
 	if (r == 0 && ret_client)

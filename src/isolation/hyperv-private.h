@@ -139,8 +139,9 @@ void console_done(struct console *c);
 
 /* ---- hyperv-qmp.c ---- */
 struct qmp;
-typedef void qmp_fn(void *data, const struct err *e);  /* e NULL: done */
-int qmp_new(struct loop *l, int fd, struct qmp **ret); /* fd is owned from here */
+typedef void qmp_fn(void *data, const struct err *e); /* e NULL: done */
+/* fd is owned from here; `up`: QEMU has answered for the first time. */
+int qmp_new(struct loop *l, int fd, qmp_fn *up, void *data, struct qmp **ret);
 /* arguments: members of a JSON object, or NULL; fd: goes along, or -1. */
 int qmp_run(struct qmp *q, const char *command, const char *arguments, int fd, qmp_fn *fn, void *data);
 void qmp_free(struct qmp *q);

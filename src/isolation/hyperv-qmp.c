@@ -259,7 +259,7 @@ int qmp_run(struct qmp *q, const char *command, const char *arguments, int fd, q
 	return 0;
 }
 
-int qmp_new(struct loop *l, int fd, struct qmp **ret)
+int qmp_new(struct loop *l, int fd, qmp_fn *up, void *data, struct qmp **ret)
 {
 	struct qmp *q = calloc(1, sizeof(*q));
 
@@ -272,7 +272,7 @@ int qmp_new(struct loop *l, int fd, struct qmp **ret)
 		free(q);
 		return -ENOMEM;
 	}
-	int r = qmp_run(q, "qmp_capabilities", NULL, -1, NULL, NULL);
+	int r = qmp_run(q, "qmp_capabilities", NULL, -1, up, data);
 	*ret = q;
 	return r;
 }

@@ -148,6 +148,14 @@ static int make_pair(int *ours, int *theirs)
 	return 0;
 }
 
+static void on_qemu_up(void *data, const struct err *e)
+{
+	struct vm *vm = data;
+
+	if (!e)
+		isolate_report_phase(vm->isolate, TIMING_VMM_START);
+}
+
 static int open_ends(struct vm *vm, struct ends *q, const struct vm_events *ev, void *data)
 {
 	int agent = -1, qmp = -1, p[2];
@@ -161,7 +169,7 @@ static int open_ends(struct vm *vm, struct ends *q, const struct vm_events *ev, 
 	}
 	r = make_pair(&qmp, &q->qmp);
 	if (r == 0)
-		r = qmp_new(vm->isolate->loop, qmp, &vm->qmp);
+		r = qmp_new(vm->isolate->loop, qmp, on_qemu_up, vm, &vm->qmp);
 	if (r < 0) {
 		if (!vm->qmp)
 			close_fd(&qmp);

@@ -162,13 +162,17 @@ static void send_start(struct hyperv *h, const char *release)
 
 static void on_hello(void *data, const char *release)
 {
-	send_start(data, release);
+	struct hyperv *h = data;
+
+	isolate_report_phase(h->isolate, TIMING_BOOT);
+	send_start(h, release);
 }
 
 static void on_resumed(void *data)
 {
 	struct hyperv *h = data;
 
+	isolate_report_phase(h->isolate, TIMING_RESTORE);
 	peer_greeted(h->vm.peer);
 	send_start(h, h->template.footer.release);
 }
@@ -178,6 +182,7 @@ static void on_committed(void *data)
 	struct hyperv *h = data;
 
 	h->committed = true;
+	isolate_report_phase(h->isolate, TIMING_AGENT);
 }
 
 static void on_started(void *data, int proc, struct isolate_io *io)
@@ -189,6 +194,7 @@ static void on_started(void *data, int proc, struct isolate_io *io)
 		return;
 	}
 	h->phase = PHASE_RUN;
+	isolate_report_phase(h->isolate, TIMING_EXEC);
 	log_trace("vm", "started after %llu ms", (unsigned long long)(clock_mono_ms() - h->began_ms));
 	isolate_report_started(h->isolate, io, NULL);
 	if (h->build_template)
@@ -204,6 +210,7 @@ static void on_failed(void *data, int proc, const struct err *e)
 		h->isolate->events.exec_started(h->isolate->events_data, proc, &none, e);
 		return;
 	}
+	isolate_report_phase(h->isolate, h->committed ? TIMING_EXEC : TIMING_AGENT);
 	peer_shutdown(h->vm.peer);
 	report_not_started(h, e);
 }
@@ -439,8 +446,11 @@ static void choose_template(struct hyperv *h)
 		if (r == 0)
 			r = find_template(h, &e);
 	}
-	if (r == 0 && hyperv_disk_is_new(c->disk))
+	isolate_report_phase(h->isolate, TIMING_TEMPLATE);
+	if (r == 0 && hyperv_disk_is_new(c->disk)) {
 		r = use_its_disk(h, &e);
+		isolate_report_phase(h->isolate, TIMING_DISK);
+	}
 	if (r < 0)
 		template_close(&h->template);
 	if (r < 0 && r != -ENOENT)
@@ -475,9 +485,12 @@ static int hyperv_start(struct isolate *i, struct err *e)
 	if (r < 0)
 		return r;
 	h->parts.root = h->root;
+	isolate_report_phase(i, TIMING_MACHINE);
 	r = cards_open(&h->cards, i, e);
 	if (r < 0)
 		return r;
+	if (h->cards.len)
+		isolate_report_phase(i, TIMING_NETWORK);
 	h->parts.config.cards = h->cards.all;
 	h->parts.config.cards_len = h->cards.len;
 	choose_template(h);

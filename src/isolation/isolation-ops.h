@@ -48,4 +48,5 @@ extern const struct isolation_ops isolation_hyperv_ops;
 /* What a backend calls, so that `running` is kept in one place. */
 void isolate_report_started(struct isolate *i, struct isolate_io *io, const struct err *e);
 void isolate_report_exited(struct isolate *i, int proc, const struct isolate_exit *x);
+void isolate_report_phase(struct isolate *i, enum timing_phase phase);
 void isolate_report_notice(struct isolate *i, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

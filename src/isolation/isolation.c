@@ -201,6 +201,12 @@ void isolate_report_exited(struct isolate *i, int proc, const struct isolate_exi
 	i->events.exited(i->events_data, proc, x);
 }
 
+void isolate_report_phase(struct isolate *i, enum timing_phase phase)
+{
+	if (i->events.phase)
+		i->events.phase(i->events_data, phase);
+}
+
 void isolate_report_notice(struct isolate *i, const char *fmt, ...)
 {
 	va_list ap;

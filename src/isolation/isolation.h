@@ -15,6 +15,7 @@
 
 #include "base/err.h"
 #include "base/loop.h"
+#include "base/timing.h"
 #include "plan/look.h"
 #include "plan/plan.h"
 
@@ -72,8 +73,10 @@ struct isolate_events {
 		void *data, const struct plan_interface *f, pid_t pid, const char *parked, int *ret_tap, struct err *e);
 	/* Removes a port. park: it is a tap, and stays without a bridge. */
 	int (*detach)(void *data, const char *port, bool park, struct err *e);
-	/* What starting is doing, for --timing and for a line to the user ("/dev/kvm does not boot a guest: using emulation"). May be NULL. */
+	/* A line to the user ("/dev/kvm does not boot a guest: using emulation"). May be NULL. */
 	void (*notice)(void *data, const char *text);
+	/* A phase of the start has ended. May be NULL. */
+	void (*phase)(void *data, enum timing_phase phase);
 };
 
 struct isolate;

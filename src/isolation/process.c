@@ -182,10 +182,12 @@ static int attach_all(void *data, pid_t pid, struct err *e)
 	struct isolate *i = data;
 	int none = -1;
 
+	isolate_report_phase(i, TIMING_SANDBOX);
 	for (size_t k = 0; k < i->plan->interfaces_len; k++) {
 		int r = i->events.attach(i->events_data, &i->plan->interfaces[k], pid, NULL, &none, e);
 		if (r < 0)
 			return r;
+		isolate_report_phase(i, TIMING_NETWORK);
 	}
 	return 0;
 }
@@ -204,6 +206,7 @@ static int process_start(struct isolate *i, struct err *e)
 	int r = stdio_open(&i->plan->process, &s, e);
 	if (r == 0)
 		r = sandbox_start(i->plan, &s.child, init, &net, NULL, &p->sandbox, e);
+	isolate_report_phase(i, TIMING_EXEC);
 	stdio_close_child(&s);
 	if (r == 0)
 		r = add_child(i, ISOLATE_MAIN, p->sandbox.pid, p->sandbox.pidfd, p->sandbox.tty, e);

@@ -32,7 +32,7 @@ struct options {
 	const char *id;
 	enum isolation_kind kind;
 	uint32_t streams;
-	bool stdin_once, log;
+	bool stdin_once, log, timing;
 	struct container_port *ports; /* descriptors from CLIENT + 1 on */
 	size_t ports_len;
 };
@@ -157,6 +157,7 @@ static int parse_options(int argc, char **argv, struct options *o, struct err *e
 		{"streams", required_argument, NULL, 's'},
 		{"stdin-once", no_argument, NULL, 'o'},
 		{"log", no_argument, NULL, 'l'},
+		{"timing", no_argument, NULL, 't'},
 		{"publish", required_argument, NULL, 'p'},
 		{0},
 	};
@@ -193,6 +194,9 @@ static int parse_options(int argc, char **argv, struct options *o, struct err *e
 		case 'l':
 			o->log = true;
 			break;
+		case 't':
+			o->timing = true;
+			break;
 		case 'p':
 			r = add_port(o, optarg);
 			break;
@@ -218,6 +222,7 @@ static int read_plan(struct plan *ret, struct err *e)
 static int run(const struct options *o, struct err *e)
 {
 	struct monitor m = {.id = o->id};
+	struct timing timing = {0};
 	struct plan plan = {0};
 	char log_name[80], path[96];
 	_cleanup_close_ int dir = -1, run_dir = -1;
@@ -248,6 +253,7 @@ static int run(const struct options *o, struct err *e)
 		.log_name = o->log ? log_name : NULL,
 		.ports = o->ports,
 		.ports_len = o->ports_len,
+		.timing = o->timing ? &timing : NULL,
 		.hooks = {.running = on_running,
 			.ended = on_ended,
 			.attach = on_attach,

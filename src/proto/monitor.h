@@ -39,6 +39,8 @@ enum monitor_op {
 	MONITOR_STATS_LINE = 37, /* u64 memory, limit, cpu ns, pids, host memory, host cpu ns */
 	MONITOR_NOTICE = 38,     /* str: a line for the user's stderr */
 	MONITOR_LOOK_BYTES = 39, /* what look_encode writes */
+	MONITOR_TIMING =
+		40, /* what timing_encode writes; before STARTED or FAILED, and before EXITED, to who started it with --timing */
 
 	/* streams, both ways: 0 stdin, 1 stdout (or all of a terminal), 2 stderr */
 	MONITOR_DATA = 64,
