@@ -7,15 +7,9 @@ import subprocess
 import time
 
 from measure import Failed, once
-from peers import IMAGE, output
+from peers import IMAGE, guest_kernel, output
 
 SECONDS, ROUNDS, PINGS = 2, 5, 3000
-
-
-def build_load(where):
-    program = os.path.join(where, "netload")
-    output(["gcc", "-O2", "-static", "-o", program, os.path.join(os.path.dirname(os.path.realpath(__file__)), "netload.c")])
-    return program
 
 
 # ---- servers: start() gives the address, stop() ends it ----
@@ -65,10 +59,7 @@ class PlainQemu:
         self.where, self.program, self.caisson, self.process = where, program, caisson, None
 
     def start(self):
-        kernels = sorted(os.listdir("/var/lib/caisson/kernel"))
-        kernel = next((f"/var/lib/caisson/kernel/{k}" for k in reversed(kernels) if not k.startswith(".")), None)
-        if not kernel:
-            raise Failed("no guest kernel")
+        kernel = guest_kernel(own=False)
         root = os.path.join(self.where, "plain")
         os.makedirs(f"{root}/modules", exist_ok=True)
         shutil.copy(self.program, f"{root}/init")

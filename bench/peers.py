@@ -27,6 +27,22 @@ def output(argv, **kw):
     return done.stdout.strip()
 
 
+def build(where, name):
+    """A static program of this folder's."""
+    program = os.path.join(where, name)
+    output(["gcc", "-O2", "-static", "-o", program, os.path.join(os.path.dirname(os.path.realpath(__file__)), f"{name}.c")])
+    return program
+
+
+def guest_kernel(own):
+    """The folder of the newest kernel for virtual machines: the one of `make kernel`, or the distribution's."""
+    there = "/var/lib/caisson/kernel"
+    names = [n for n in os.listdir(there) if not n.startswith(".") and n.endswith("-caisson") == own] if os.path.isdir(there) else []
+    if not names:
+        raise Failed("there is no kernel of our own: make kernel" if own else "there is no guest kernel: caisson kernel update")
+    return os.path.join(there, max(names))
+
+
 def make_root(where, load):
     """A root file system of the static busybox and the program `load`: the folder, and the same as a tar."""
     root, tar = os.path.join(where, "root"), os.path.join(where, "root.tar")
@@ -52,16 +68,20 @@ class Engine:
         self.where, self.root, self.tar = os.path.join(where, type(self).__name__.lower()), root, tar
         os.makedirs(self.where, exist_ok=True)
 
+    def leave_boxes(self):
+        pass
+
     def stop(self):
         pass
 
 
 class Caisson(Engine):
-    """Both modes; the root is private, guest kernels and their caches are those of the default root."""
+    """Both modes; the root is private, guest kernels and their caches are those of the default root. The guest's kernel is the distribution's."""
 
     def __init__(self, where, root, tar, program):
         super().__init__(where, root, tar)
         self.program = os.path.realpath(program)
+        self.boxes = {}
 
     linger = 600
 
@@ -71,15 +91,33 @@ class Caisson(Engine):
     def prepare(self):
         os.makedirs(f"{self.where}/data", exist_ok=True)
         with open(f"{self.where}/conf", "w") as f:
-            f.write(f"accel = auto\ntemplate-linger = {self.linger}\n")
+            f.write(f"accel = auto\ntemplate-linger = {self.linger}\nkernel = {guest_kernel(own=False)}/vmlinuz\n")
         for shared in ("kernel", "cache"):
             there = f"/var/lib/caisson/{shared}"
             if os.path.isdir(there):
                 os.symlink(there, f"{self.where}/data/{shared}")
-        output(self.base() + ["import", self.tar, IMAGE])
+        os.makedirs(f"{self.where}/shared", exist_ok=True)
+        self.load(self.tar, IMAGE)
 
-    def run(self, args, isolation="process", network=False, extra=()):
-        return self.base() + ["run", "--rm", *extra] + ([] if network else ["--network=none"]) + [f"--isolation={isolation}", IMAGE] + args, None
+    def load(self, tar, image):
+        output(self.base() + ["import", tar, image])
+
+    def run(self, args, isolation="process", network=False, extra=(), image=IMAGE):
+        return self.base() + ["run", "--rm", *extra] + ([] if network else ["--network=none"]) + [f"--isolation={isolation}", image] + args, None
+
+    def run_shared(self, args):
+        return self.run(args, "hyperv", True, ["-v", f"{self.where}/shared:/x"])
+
+    def execute(self, args, isolation):
+        """In a container that runs from the first call on until leave_boxes()."""
+        if isolation not in self.boxes:
+            self.boxes[isolation] = output(self.base() + ["run", "-d", f"--isolation={isolation}", IMAGE, "sleep", "100000"])
+        return self.base() + ["exec", self.boxes[isolation]] + args, None
+
+    def leave_boxes(self):
+        if self.boxes:
+            output(self.base() + ["rm", "-f", *self.boxes.values()])
+        self.boxes = {}
 
     def stop(self):
         """Its name servers and what holds its templates would stay for some minutes."""
@@ -98,6 +136,25 @@ class Caisson(Engine):
 
     def acceleration(self):
         return output(self.base() + ["info", "--format", "{{.Acceleration}}"])
+
+
+class CaissonOwnKernel(Caisson):
+    """The same root, images and networks, with the kernel of `make kernel`: prepared after Caisson."""
+
+    def __init__(self, caisson):
+        super().__init__(os.path.dirname(caisson.where), caisson.root, caisson.tar, caisson.program)
+        self.where = caisson.where
+        self.note = "with the kernel of make kernel"
+
+    def base(self):
+        return [self.program, "--root", f"{self.where}/data", "--run", f"{self.where}/run", "--config", f"{self.where}/conf-own"]
+
+    def prepare(self):
+        with open(f"{self.where}/conf-own", "w") as f:
+            f.write(f"accel = auto\ntemplate-linger = {self.linger}\nkernel = {guest_kernel(own=True)}/vmlinuz\n")
+
+    def stop(self):
+        pass
 
 
 class CaissonAlone(Caisson):
@@ -144,7 +201,7 @@ class PodmanNetwork(Podman):
 class Docker(Engine):
     """A dockerd of its own, in the namespace of the whole run."""
 
-    daemon = None
+    daemon, box = None, None
 
     def prepare(self):
         program = next((p for p in ("/usr/sbin/dockerd", "/usr/bin/dockerd") if os.path.exists(p)), None)
@@ -166,11 +223,24 @@ class Docker(Engine):
                     with open(f"{self.where}/log") as log:
                         raise Failed("dockerd: " + " ".join(log.read().split())[-300:]) from error
                 time.sleep(0.2)
-        output([self.client, "import", self.tar, IMAGE], env=self.env)
+        self.load(self.tar, IMAGE)
         once(*self.run(["true"]), log=f"{self.where}/log-run")
 
-    def run(self, args, network=False):
-        return [self.client, "run", "--rm"] + ([] if network else ["--network=none"]) + [IMAGE] + args, self.env
+    def load(self, tar, image):
+        output([self.client, "import", tar, image], env=self.env)
+
+    def run(self, args, network=False, image=IMAGE):
+        return [self.client, "run", "--rm"] + ([] if network else ["--network=none"]) + [image] + args, self.env
+
+    def execute(self, args):
+        """In a container that runs from the first call on until leave_boxes()."""
+        self.box = self.box or output([self.client, "run", "-d", IMAGE, "sleep", "100000"], env=self.env)
+        return [self.client, "exec", self.box] + args, self.env
+
+    def leave_boxes(self):
+        if self.box:
+            output([self.client, "rm", "-f", self.box], env=self.env)
+        self.box = None
 
     def version(self):
         return output([self.client, "--version"])
