@@ -34,7 +34,9 @@ int main(void)
 	if (r == 0)
 		r = boot_modules("boot", &e);
 	if (r == 0)
-		r = boot_modules("root", &e); /* while the host's side of the port comes up */
+		r = boot_modules("root", &e); /* this and the next while the host's side of the port comes up */
+	if (r == 0)
+		r = boot_modules("memory", &e);
 	if (r == 0)
 		r = boot_open_port(&port, &e);
 	if (r == 0)

@@ -8,16 +8,24 @@
  *   fds      those that were given, from CONFINE_FD on; stdin is closed, stdout and stderr go to the monitor
  *
  * QEMU's own seccomp filter (-sandbox) comes on top. It dies with the monitor (PR_SET_PDEATHSIG).
+ *
+ * A clone gives memory back that its guest reports as free. QEMU's way is to make a hole in the file of the memory and then to drop the pages, but a clone's
+ * file is sealed (hyperv-template.c), and where the first step fails QEMU leaves the second. So a filter answers fallocate(2) with success and does
+ * nothing: right for a private mapping, whose own pages the second step drops; the guest sees the template's there again.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/audit.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
 #include <linux/keyctl.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -131,6 +139,35 @@ static int drop_user(const struct confine *c, struct err *e)
 	return 0;
 }
 
+/*
+ * A report is of whole blocks of the guest's kernel, at least CONFINE_HOLE_BYTES; a disk's discards are shorter (hyperv-qemu.c) and reach its file. Were one
+ * taken for the other, nothing is worse than space that is not given back: disks are not asked to write zeroes that way. Arguments are 64 bits in two
+ * words, the lower one first.
+ */
+static int filter_holes(struct err *e)
+{
+	enum { LOW = offsetof(struct seccomp_data, args[0]), WORD = sizeof(uint32_t), ARG = 2 * WORD };
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fallocate, 0, 9),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 0, 7),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, LOW + 1 * ARG),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 5),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, LOW + 3 * ARG + WORD),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 2),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, LOW + 3 * ARG),
+		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, CONFINE_HOLE_BYTES, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {.len = sizeof(code) / sizeof(*code), .filter = code};
+
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0
+		? err_errno(e, errno, "filter QEMU's system calls")
+		: 0;
+}
+
 /* The given ones as CONFINE_FD and on, the output as stdout and stderr, and nothing else, whoever left it open. */
 static int order_fds(const struct confine *c, int *status, struct err *e)
 {
@@ -186,6 +223,8 @@ static __attribute__((noreturn)) void child(const struct confine *c, int status)
 		r = enter_root(c, &e);
 	if (r == 0)
 		r = drop_user(c, &e);
+	if (r == 0 && c->keep_ram)
+		r = filter_holes(&e);
 	/* the parent may have ended before PDEATHSIG was set; then nobody reads this pipe */
 	struct pollfd p = {.fd = status};
 	if (r == 0 && poll(&p, 1, 0) == 1 && (p.revents & POLLERR))

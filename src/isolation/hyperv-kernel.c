@@ -244,7 +244,7 @@ static int fetch_into(const struct isolation_host *h, const char *tmp, const cha
 
 	if (!x || !keep || !final || !line)
 		return err_nomem(e);
-	_cleanup_free_ char *newest_list = path_join(final, "modules/plug");
+	_cleanup_free_ char *newest_list = path_join(final, "modules/memory");
 	if (!newest_list)
 		return err_nomem(e);
 	if (access(newest_list, F_OK) == 0)

@@ -31,6 +31,7 @@ static const struct {
 	{"share", {"fuse", "virtiofs"}},
 	{"net", {"virtio_net"}},
 	{"plug", {"virtio_pci", "virtio_net"}},
+	{"memory", {"virtio_balloon"}},
 };
 
 /* The section ".modinfo" of an ELF64 file; every offset is checked, as the package's content is not ours. */

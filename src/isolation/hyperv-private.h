@@ -100,10 +100,13 @@ struct confine {
 	uid_t uid;
 	const int *fds;
 	size_t nfds;
-	int output; /* stdout and stderr */
-	bool kvm;   /* /dev/kvm is to be seen */
+	int output;    /* stdout and stderr */
+	bool kvm;      /* /dev/kvm is to be seen */
+	bool keep_ram; /* the file that its memory is mapped from, privately, is others' too: no holes are made in it */
 	int oom_score_adj;
 };
+/* With keep_ram a hole of this length or more is refused by saying that it was made; what a disk discards at once is shorter. */
+enum { CONFINE_HOLE_BYTES = 2 << 20 };
 /* Runs QEMU with nothing but this; *ret_pidfd is the caller's. Dies with the caller. */
 int confine_spawn(const struct confine *c, pid_t *ret, int *ret_pidfd, struct err *e);
 

@@ -198,6 +198,7 @@ static int spawn_qemu(struct vm *vm, const struct vm_parts *parts, const struct 
 		.fds = fds,
 		.output = q->output,
 		.kvm = c.accel[0] == 'k',
+		.keep_ram = c.clone,
 		.oom_score_adj = vm->isolate->plan->oom_score_adj,
 	};
 	_cleanup_strv_ char **argv = NULL;
