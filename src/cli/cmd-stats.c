@@ -29,9 +29,9 @@ static const struct format_column columns[] = {
 	{"HostMem", "HOST MEM"},
 	{0},
 };
-static const struct format_list stats_list = {
-	"{{.ID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.NetIO}}\t{{.BlockIO}}\t{{.PIDs}}", NULL,
-	columns};
+static const struct format_list stats_list = {"{{.ID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.NetIO}"
+					      "}\t{{.BlockIO}}\t{{.PIDs}}\t{{.HostMem}}",
+	NULL, columns};
 
 static char *binary_size(const json_t *stats, const char *key)
 {

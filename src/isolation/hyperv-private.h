@@ -153,6 +153,11 @@ void qmp_on_event(struct qmp *q, qmp_event_fn *fn, void *data);
 /* One line of QEMU's: 1 an answer (*e set if it is an error), 0 something else (an event: its name), -EBADMSG. */
 int qmp_parse(const char *line, size_t n, char ret_event[32], struct err *e);
 
+/* ---- hyperv-cost.c ---- */
+struct vm;
+/* Memory without what a clone shares with its template. */
+void vm_cost(const struct vm *vm, bool clone, uint64_t *ret_memory, uint64_t *ret_cpu_ns);
+
 /* ---- hyperv-stream.c ---- */
 /* One direction of a process's stdio: between a pipe (or a terminal's socket) here and a stream of the agent's. */
 struct stream {

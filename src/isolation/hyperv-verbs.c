@@ -71,36 +71,18 @@ static int ask(struct isolate *i, uint8_t op, peer_reply_fn *fn, struct asked in
 	return r;
 }
 
-/* Resident memory of a process in bytes; 0 if it is gone. */
-static uint64_t resident(pid_t pid)
-{
-	char path[64], line[128];
-	unsigned long long pages = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/statm", pid);
-	if (pid > 0 && file_read_line(AT_FDCWD, path, line, sizeof(line)) >= 0)
-		sscanf(line, "%*u %llu", &pages);
-	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 static void on_stats(void *data, struct wire *w, const struct err *e)
 {
 	struct asked *a = data;
 	struct err bad = ERR_INIT;
 	struct isolate_stats s = {0};
-	const pid_t pids[] = {a->hyperv->vm.qemu, a->hyperv->vm.virtiofsd};
 
 	if (w) {
 		s.memory = wire_u64(w);
 		s.memory_limit = wire_u64(w);
 		s.cpu_ns = wire_u64(w);
 		s.pids = wire_u64(w);
-		for (size_t k = 0; k < 2; k++) {
-			uint64_t ms = 0;
-			s.host_memory += resident(pids[k]);
-			if (pids[k] > 0 && proc_cpu_ms(pids[k], &ms) == 0)
-				s.host_cpu_ns += ms * 1000000;
-		}
+		vm_cost(&a->hyperv->vm, a->hyperv->parts.config.clone, &s.host_memory, &s.host_cpu_ns);
 		if (w->bad) {
 			err_set(&bad, EBADMSG, "the agent's figures make no sense");
 			e = &bad;

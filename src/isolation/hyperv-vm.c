@@ -198,7 +198,6 @@ static int spawn_qemu(struct vm *vm, const struct vm_parts *parts, const struct 
 		.fds = fds,
 		.output = q->output,
 		.kvm = c.accel[0] == 'k',
-		.keep_ram = c.clone,
 		.oom_score_adj = vm->isolate->plan->oom_score_adj,
 	};
 	_cleanup_strv_ char **argv = NULL;
@@ -207,6 +206,7 @@ static int spawn_qemu(struct vm *vm, const struct vm_parts *parts, const struct 
 	c.qmp = q->qmp;
 	c.console = q->console;
 	c.share = q->share;
+	place.keep_ram = c.clone && c.share < 0;
 	if (vm_argv(&c, &argv, fds, &place.nfds) < 0)
 		return err_nomem(e);
 	place.argv = argv;
