@@ -9,6 +9,7 @@
  *   stdio.c     streams: the workload's pipes and terminals <-> DATA frames, by credit
  *   requests.c  questions that get a REPLY
  *   cards.c     network cards that come and go while the container runs
+ *   share.c     the share, mounted beside the rest of START
  *   machine.c   what START does to the guest before the workload, and SHUTDOWN after it
  *   boot.c      from the kernel's hand-over to an open port
  *
@@ -151,11 +152,18 @@ void ahead_close(struct agent *a);
 
 /* Before a snapshot: the first card, if there is one, is ready but for its addresses. */
 int card_prepare(struct err *e);
-/* Gives card `number` of those that are there from the start the hardware address of the plan. */
-int card_take(const struct plan_interface *f, unsigned number, struct err *e);
+/* Gives the first card the hardware address of the plan, and looks for the others, which have theirs. */
+int cards_take(const struct agent *a, struct err *e);
 /* AGENT_CONNECT and AGENT_DISCONNECT, behind the request's number; a payload that does not parse leaves w->bad. */
 int card_connect(struct agent *a, struct wire *w, struct err *e);
 int card_disconnect(struct agent *a, struct wire *w, struct err *e);
+
+/* -- share.c -- */
+
+/* Before a snapshot: makes the process. At START: gives it its work, and sees that it is done. */
+int share_prepare(struct agent *a, struct err *e);
+void share_begin(struct agent *a, const char *tag);
+int share_finish(struct agent *a, const char *tag, struct err *e);
 
 /* -- machine.c -- */
 
@@ -179,6 +187,8 @@ int machine_prepare(const struct start *s, bool with_root, struct err *e);
 /* The memory that the container may use when the plan sets no limit, so that the guest's kernel and the agent
  * keep theirs. */
 uint64_t machine_memory(void);
+int machine_share(const char *tag, struct err *e);
+void machine_settle(void);
 /* Flushes the disk and resets the machine, which ends it. Does not return. */
 void machine_stop(void) __attribute__((noreturn));
 
@@ -187,6 +197,8 @@ void machine_stop(void) __attribute__((noreturn));
 int boot_mounts(struct err *e);
 /* Loads what a list of AGENT_MODULES names. */
 int boot_modules(const char *list, struct err *e);
+/* Looks for what the host has plugged into a PCI bus. */
+int boot_plugged(unsigned bus, struct err *e);
 int boot_open_port(int *ret_fd, struct err *e);
 
 /* -- service.c -- */
@@ -198,7 +210,10 @@ struct machine {
 	int (*prepare)(const struct start *s, bool with_root, struct err *e);
 	int (*clock)(uint64_t real_ns, struct err *e); /* sets it */
 	uint64_t (*memory)(void);
+	int (*share)(const char *tag, struct err *e); /* finds and mounts it */
+	void (*settle)(void); /* returns once the host has what was written to its directories */
 	int (*load)(const char *list, struct err *e); /* boot_modules */
+	int (*plugged)(unsigned bus, struct err *e);  /* boot_plugged */
 	const char *init_path;
 };
 
@@ -212,7 +227,7 @@ struct agent {
 	bool prepared; /* PREPARE was asked for: modules, disk, card */
 	uint64_t time_ns,
 		asked_ns; /* what the host says is the time (0: nothing yet), and our monotonic clock when it was asked */
-	bool frozen;
+	bool frozen, shares;
 	uint64_t memory_guard;
 	uint64_t oom_kills; /* seen so far */
 	struct plan plan;
@@ -224,7 +239,8 @@ struct agent {
 	int mounts; /* the container's mount namespace, held so that its end does not come before EXITED; -1 */
 	struct sandbox sandbox;
 	struct process *processes;
-	int parking; /* the network namespace of the cards that are put by; -1: none yet */
+	int share_helper; /* a socket to the process that mounts the share; -1: none */
+	int parking;      /* the network namespace of the cards that are put by; -1: none yet */
 };
 
 /* Ends the service with an error; the first one counts. */

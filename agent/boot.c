@@ -124,6 +124,19 @@ int boot_modules(const char *list, struct err *e)
 	return r;
 }
 
+/* The kernel does not look at its PCIe slots by itself: their power is not controlled. One bus is a fifth faster to look at than all. */
+int boot_plugged(unsigned bus, struct err *e)
+{
+	int r = boot_modules("plug", e);
+	char path[64];
+
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof(path), "/sys/class/pci_bus/0000:%02x/rescan", bus & 255);
+	r = file_write(AT_FDCWD, path, "1");
+	return r < 0 ? err_errno(e, r, "look for what was plugged into PCI bus %u", bus) : 0;
+}
+
 /* The device that the port's name belongs to, opened; -ENOENT while there is none. */
 static int find_port(void)
 {

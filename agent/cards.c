@@ -75,17 +75,6 @@ static int fetch_parked(struct agent *a, const uint8_t own[MAC_LEN], struct err 
 	return r;
 }
 
-/* The kernel does not look at its PCIe slots by itself: their power is not controlled. */
-static int find_plugged(const struct agent *a, struct err *e)
-{
-	int r = a->machine->load("plug", e);
-
-	if (r < 0)
-		return r;
-	r = file_write(AT_FDCWD, "/sys/bus/pci/rescan", "1");
-	return r < 0 ? err_errno(e, r, "look for the network card") : 0;
-}
-
 /* name: what it may be called. */
 static int set_mac(const char *name, const uint8_t own[MAC_LEN], const char *wanted, struct err *e)
 {
@@ -99,34 +88,39 @@ static int set_mac(const char *name, const uint8_t own[MAC_LEN], const char *wan
 	return r < 0 ? err_errno(e, r, "set the network card's hardware address") : 0;
 }
 
-static int own_mac(unsigned number, uint8_t ret[MAC_LEN], struct err *e)
+static int first_mac(uint8_t ret[MAC_LEN], struct err *e)
 {
-	char text[18];
+	int r = mac_parse(AGENT_CARD_MAC, ret);
 
-	snprintf(text, sizeof(text), AGENT_CARD_MAC, number & 255);
-	int r = mac_parse(text, ret);
-	return r < 0 ? err_errno(e, r, "network card %u", number) : 0;
+	return r < 0 ? err_errno(e, r, "the first network card") : 0;
 }
 
 int card_prepare(struct err *e)
 {
 	uint8_t own[MAC_LEN];
-	int r = own_mac(0, own, e);
+	int r = first_mac(own, e);
 
 	return r == 0 ? network_prepare(own, e) : r;
 }
 
-int card_take(const struct plan_interface *f, unsigned number, struct err *e)
+int cards_take(const struct agent *a, struct err *e)
 {
+	const struct plan *p = &a->plan;
 	uint8_t own[MAC_LEN];
-	int r = own_mac(number, own, e);
 
-	return r == 0 ? set_mac(f->name, own, f->mac, e) : r;
+	if (!p->interfaces_len)
+		return 0;
+	int r = first_mac(own, e);
+	if (r == 0)
+		r = set_mac(p->interfaces[0].name, own, p->interfaces[0].mac, e);
+	for (unsigned i = 1; r == 0 && i < p->interfaces_len; i++)
+		r = a->machine->plugged(AGENT_CARDS_BUS + i - 1, e);
+	return r;
 }
 
 int card_connect(struct agent *a, struct wire *w, struct err *e)
 {
-	bool plugged = wire_u32(w);
+	uint32_t bus = wire_u32(w);
 	_cleanup_free_ char *text = wire_str(w);
 	struct plan p = {0};
 	uint8_t own[MAC_LEN];
@@ -141,8 +135,8 @@ int card_connect(struct agent *a, struct wire *w, struct err *e)
 	if (r == 0 && p.interfaces_len != 1)
 		r = err_set(e, EBADMSG, "not one interface");
 	if (r == 0)
-		r = plugged ? find_plugged(a, e) : fetch_parked(a, own, e);
-	if (r == 0 && !plugged)
+		r = bus ? a->machine->plugged(bus, e) : fetch_parked(a, own, e);
+	if (r == 0 && !bus)
 		r = set_mac(NULL, own, p.interfaces[0].mac, e);
 	if (r == 0)
 		r = sandbox_add_interface(&a->sandbox, &a->plan, &p.interfaces[0], e);

@@ -140,20 +140,22 @@ static int prepare_root(const struct start *s, struct err *e)
 	return r == 0 ? make_upper(ahead, e) : r;
 }
 
+int machine_share(const char *tag, struct err *e)
+{
+	int r = boot_modules("share", e);
+
+	if (r == 0)
+		r = boot_plugged(AGENT_SHARE_BUS, e);
+	return r == 0 ? mount_one(tag, AGENT_SHARE, "virtiofs", 0, NULL, e) : r;
+}
+
 int machine_prepare(const struct start *s, bool with_root, struct err *e)
 {
 	int r = machine_clock(s->time_ns, e);
 
 	if (r == 0)
 		r = add_entropy(s, e);
-	if (r == 0 && with_root)
-		r = prepare_root(s, e);
-	if (r < 0 || !(s->flags & AGENT_HAS_SHARE))
-		return r;
-	r = boot_modules("share", e);
-	if (r == 0)
-		r = mount_one(s->tag, AGENT_SHARE, "virtiofs", 0, NULL, e);
-	return r;
+	return r == 0 && with_root ? prepare_root(s, e) : r;
 }
 
 static uint64_t meminfo(const char *text, const char *key)
@@ -178,6 +180,18 @@ uint64_t machine_memory(void)
 	if (reserve > RESERVE_MAX)
 		reserve = RESERVE_MAX;
 	return available > 2 * reserve ? (available - reserve) & ~(uint64_t)4095 : 0;
+}
+
+/*
+ * All is written by now but what FUSE does behind its processes' backs, which it waits for here. What it asks of the host is only to sync the directory
+ * that the shares are below, which is empty.
+ */
+void machine_settle(void)
+{
+	_cleanup_close_ int fd = open(AGENT_SHARE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd >= 0)
+		syncfs(fd);
 }
 
 void machine_stop(void)

@@ -19,7 +19,10 @@ int main(void)
 		.prepare = machine_prepare,
 		.clock = machine_clock,
 		.memory = machine_memory,
+		.share = machine_share,
+		.settle = machine_settle,
 		.load = boot_modules,
+		.plugged = boot_plugged,
 		.init_path = AGENT_INIT,
 	};
 	struct err e = ERR_INIT;

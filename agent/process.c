@@ -164,8 +164,8 @@ static int attach_cards(void *data, pid_t pid, struct err *e)
 	int r = a->plan.interfaces_len && !a->prepared ? a->machine->load("net", e) : 0;
 
 	(void)pid;
-	for (size_t i = 0; r == 0 && i < a->plan.interfaces_len; i++)
-		r = card_take(&a->plan.interfaces[i], (unsigned)i, e);
+	if (r == 0)
+		r = cards_take(a, e);
 	if (r == 0)
 		r = network_setup(&a->plan, a->prepared, e);
 	if (r == 0)
@@ -311,6 +311,8 @@ static void report_exit(struct process *p, const siginfo_t *info)
 
 	p->exited = true;
 	source_remove(&p->watch);
+	if (!p->id && p->agent->shares)
+		p->agent->machine->settle();
 	int r = wire_add_u32(&b, p->id);
 	if (r == 0)
 		r = wire_add_u32(&b, status);

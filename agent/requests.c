@@ -63,6 +63,8 @@ static int answer_prepare(struct agent *a, struct wire *w, struct buf *b, struct
 	/* a machine whose timer does not run must not become a template: it hangs here, and the builder notices */
 	usleep(TIMER_US);
 	if (r == 0)
+		r = share_prepare(a, e);
+	if (r == 0)
 		r = a->machine->ahead(e);
 	if (r == 0)
 		r = card_prepare(e);

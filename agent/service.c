@@ -97,6 +97,8 @@ static int start(struct agent *a, const struct start *s, const void *plan, size_
 		r = a->machine->prepare(s, !a->ahead.begun, e);
 	if (r == 0)
 		r = ahead_settle(a, taken, e);
+	if (r == 0 && a->shares)
+		r = share_finish(a, s->tag, e);
 	if (r < 0)
 		return r;
 	if (!a->memory_guard)
@@ -121,6 +123,9 @@ static int on_start(struct agent *a, struct wire *w)
 		a->start_seen = true;
 		if (s.flags & AGENT_DISK_MOUNTED)
 			ahead_begin(a);
+		a->shares = s.flags & AGENT_HAS_SHARE;
+		if (a->shares)
+			share_begin(a, s.tag);
 		ask_time(a);
 		int failed = plan_decode(&a->plan, plan, plan_len, &e);
 		if (failed == 0)
@@ -344,6 +349,7 @@ int service_run(int port_fd, const struct machine *m, struct err *e)
 	struct agent a = {.machine = m,
 		.port.fd = port_fd,
 		.sandbox = SANDBOX_INIT,
+		.share_helper = -1,
 		.parking = -1,
 		.mounts = -1,
 		.ahead = {.go = -1, .done = -1, .result = -1}};
@@ -358,6 +364,7 @@ int service_run(int port_fd, const struct machine *m, struct err *e)
 	close_fd(&a.mounts);
 	if (a.sandbox.pid > 0)
 		sandbox_done(&a.sandbox);
+	close_fd(&a.share_helper);
 	close_fd(&a.parking);
 	plan_done(&a.plan);
 	port_done(&a.port);

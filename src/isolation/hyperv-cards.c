@@ -1,10 +1,10 @@
 /*
  * The VM's network cards. Each is a tap on the host, a port of a network's bridge, whose descriptor QEMU holds.
  *
- * Those of the plan are there from the start. For a network that is connected later a card is plugged into one of VM_SLOTS PCIe slots. A guest
- * never gives a card back cleanly (QEMU sends no DEVICE_DELETED here), so disconnecting puts it by: the host takes its tap off the bridge, the
- * agent hides it from the container, and the next connect uses it again. So the slots bound how many networks a container has at once, not how
- * often it changes them.
+ * The first of the plan is there when QEMU starts, as it is in a template. Each other one, of the plan or of a network that is connected later, is
+ * plugged into one of VM_SLOTS PCIe slots. A guest never gives a card back cleanly (QEMU sends no DEVICE_DELETED here), so disconnecting puts it by: the
+ * host takes its tap off the bridge, the agent hides it from the container, and the next connect uses it again. So the slots bound how many networks a
+ * container has at once, not how often it changes them.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -15,16 +15,13 @@
 #include "isolation/hyperv-private.h"
 #include "proto/agent.h"
 
-/* first: it is there from the start. */
+/* first: it is there when QEMU starts. */
 static struct card *add_card(struct cards *c, const struct plan_interface *f, int tap, bool first)
 {
 	struct card *k = &c->all[c->len++];
 
 	*k = (struct card){.tap = tap};
-	if (first)
-		snprintf(k->mac, sizeof(k->mac), AGENT_CARD_MAC, (unsigned)(c->len - 1) & 255);
-	else
-		snprintf(k->mac, sizeof(k->mac), "%s", f->mac);
+	snprintf(k->mac, sizeof(k->mac), "%s", first ? AGENT_CARD_MAC : f->mac);
 	snprintf(k->port, sizeof(k->port), "%s", f->port);
 	return k;
 }
@@ -48,15 +45,15 @@ int cards_open(struct cards *c, struct isolate *i, struct err *e)
 
 	*c = (struct cards){.isolate = i};
 	if (p->interfaces_len > VM_CARDS_MAX)
-		return err_set(
-			e, E2BIG, "a container in a virtual machine can start with %d networks at most", VM_CARDS_MAX);
+		return err_set(e, E2BIG, "a container in a virtual machine can have %d networks at most", VM_CARDS_MAX);
 	for (size_t k = 0; k < p->interfaces_len; k++) {
 		int tap;
 		int r = attach(c, &p->interfaces[k], NULL, &tap, e);
 		if (r < 0)
 			return r;
-		add_card(c, &p->interfaces[k], tap, true);
+		add_card(c, &p->interfaces[k], tap, k == 0);
 	}
+	c->slots_used = c->len ? (unsigned)c->len - 1 : 0;
 	return 0;
 }
 
@@ -131,14 +128,15 @@ static void on_plugged(void *data, const struct err *e)
 		on_changed(x, NULL, e ? e : &own);
 }
 
-static int encode_connect(const struct card *k, bool plugged, const struct plan_interface *f, struct buf *b)
+/* bus: that it is plugged into, or 0. */
+static int encode_connect(const struct card *k, uint32_t bus, const struct plan_interface *f, struct buf *b)
 {
 	struct plan one = {.interfaces = (struct plan_interface *)f, .interfaces_len = 1};
 	_cleanup_buf_ struct buf encoded = {0};
 	int r = plan_encode(&one, &encoded);
 
 	if (r >= 0)
-		r = wire_add_u32(b, plugged);
+		r = wire_add_u32(b, bus);
 	if (r >= 0)
 		r = wire_add_str(b, k->mac);
 	return r < 0 ? r : wire_add_bytes(b, encoded.data, encoded.len);
@@ -186,10 +184,9 @@ int cards_connect(struct cards *c, struct qmp *q, struct peer *p, const struct p
 	x->plugged = !k;
 	if (!k && c->slots_used == VM_SLOTS)
 		return err_set(e, ENOSPC,
-			"container %s has no slot left for another network card: a virtual machine takes %d networks "
-			"beyond those it was "
-			"started with; disconnect one, or start the container again",
-			c->isolate->plan->name, VM_SLOTS);
+			"container %s has no slot left for another network card: a virtual machine takes %d; "
+			"disconnect one, or start the container again",
+			c->isolate->plan->name, VM_CARDS_MAX);
 	int r = attach(c, f, k ? k->port : NULL, &tap, e);
 	if (r < 0)
 		return r;
@@ -199,7 +196,7 @@ int cards_connect(struct cards *c, struct qmp *q, struct peer *p, const struct p
 		k = add_card(c, f, tap, false);
 	k->parked = false;
 	x->card = (size_t)(k - c->all);
-	if (encode_connect(k, x->plugged, f, &x->request) < 0)
+	if (encode_connect(k, x->plugged ? AGENT_CARDS_BUS + c->slots_used : 0, f, &x->request) < 0)
 		r = err_nomem(e);
 	if (r == 0)
 		r = x->plugged ? plug(x, q, e) : ask_agent(x, e);

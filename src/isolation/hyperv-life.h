@@ -12,6 +12,7 @@ struct hyperv {
 	struct vm vm;
 	struct vm_parts parts;
 	struct cards cards;
+	struct plug plug;
 	struct kernel kernel;
 	struct template_name template_name;
 	struct template template; /* what this VM is a clone of, if it is one */

@@ -41,7 +41,7 @@ int accel_check(const struct isolation_host *h, struct err *e); /* accel=kvm and
 uint64_t accel_tsc_khz(const struct isolation_host *h);         /* of this host, measured once per boot; 0: unknown */
 
 /* ---- hyperv-cards.c: the VM's network cards ---- */
-enum { VM_CARDS_MAX = 8, VM_SLOTS = 4 }; /* cards from the start; slots for later ones */
+enum { VM_CARDS_MAX = 8, VM_SLOTS = VM_CARDS_MAX - 1 }; /* the first card needs no slot */
 struct card {
 	char mac[18];  /* as the guest's kernel knows it, for good */
 	char port[16]; /* what its tap is called on the host */
@@ -50,7 +50,7 @@ struct card {
 };
 struct cards {
 	struct isolate *isolate;
-	struct card all[VM_CARDS_MAX + VM_SLOTS];
+	struct card all[VM_CARDS_MAX];
 	size_t len;
 	unsigned slots_used;
 };
@@ -77,7 +77,7 @@ struct vm_config {
 	bool clone;  /* a saved machine's state is to come by QMP */
 	int agent, qmp, console;
 	int share;                /* connected to virtiofsd, or -1 */
-	const struct card *cards; /* those that are there from the start */
+	const struct card *cards; /* the first is there when QEMU starts, the others are plugged */
 	size_t cards_len;
 };
 /* Of the VM, for a workload that may use `limit` bytes (0: no limit): one of few shapes, 256 MiB, 512, 1024, 2048..., as each has a template. */
@@ -88,6 +88,7 @@ unsigned vm_cpus(uint64_t nanocpus, unsigned host_cpus);
 enum { CONFINE_FD = 10, VM_FDS_MAX = 10 + VM_CARDS_MAX };
 /* A card that is plugged into slot `slot` of a running VM: what device_add is given; netdev is "net<number>". */
 char *vm_card_arguments(unsigned slot, unsigned number, const char *mac);
+char *vm_share_arguments(void); /* the same of the share, which has a slot of its own */
 int vm_argv(const struct vm_config *c, char ***ret, int *fds, size_t *ret_nfds);
 
 /* ---- hyperv-confine.c ---- */
@@ -118,9 +119,17 @@ int vmm_root(const struct isolation_host *h, const char *qemu, char **ret, struc
 
 /* ---- hyperv-virtiofsd.c ---- */
 bool share_needed(const struct plan *p);
-/* Starts virtiofsd on the plan's binds, each under its number ("0", "1", ...), its words to `output`; *ret_sock is connected to it. */
-int share_start(const struct isolation_host *h, const struct plan *p, int container_dir, int output, pid_t *ret_pid,
-	int *ret_pidfd, int *ret_sock, struct err *e);
+/* A virtiofsd that was started. The caller's, to the last of it. */
+struct share {
+	pid_t pid;
+	int pidfd;
+	int sock;   /* connected to it */
+	int status; /* for share_started */
+};
+/* Starts virtiofsd on the plan's binds, each under its number ("0", "1", ...), its words to `output`. Returns while it still prepares itself. */
+int share_start(const struct isolation_host *h, const struct plan *p, int container_dir, int output, struct share *ret,
+	struct err *e);
+int share_started(int status, struct err *e); /* waits for that: 0, or why it could not */
 /* The arguments for either version of virtiofsd, its name in `ps` first; `help` is what its --help prints. */
 int share_argv(const char *title, const char *help, const char *source, int fd, char ***ret);
 
@@ -157,6 +166,16 @@ int qmp_parse(const char *line, size_t n, char ret_event[32], struct err *e);
 struct vm;
 /* Memory without what a clone shares with its template. */
 void vm_cost(const struct vm *vm, bool clone, uint64_t *ret_memory, uint64_t *ret_cpu_ns);
+
+/* ---- hyperv-plug.c ---- */
+struct plug {
+	unsigned waiting; /* devices that QEMU has not answered for */
+	bool failed;
+	qmp_fn *done;
+	void *data;
+};
+/* Plugs all cards but the first, and a share. done is called once: when all is there, or with the first error. *p is needed as long as `q`. */
+int plug_all(struct plug *p, struct qmp *q, const struct cards *c, bool share, qmp_fn *done, void *data);
 
 /* ---- hyperv-stream.c ---- */
 /* One direction of a process's stdio: between a pipe (or a terminal's socket) here and a stream of the agent's. */
@@ -227,6 +246,7 @@ struct vm {
 	struct isolate *isolate;
 	pid_t qemu, virtiofsd;
 	int qemu_fd, virtiofsd_fd; /* pidfds */
+	bool share_lost;           /* it is virtiofsd that has ended */
 	int console_fd, output_fd; /* our ends of the serial console, and of QEMU's stderr */
 	struct source *qemu_watch, *virtiofsd_watch, *console_watch, *output_watch;
 	struct console console;

@@ -102,13 +102,13 @@ static void add_machine(struct args *a, const struct vm_config *c)
 	add(a, "-m");
 	addf(a, "%lluM", (unsigned long long)c->memory_mib);
 	add(a, "-object");
-	/* virtiofsd reads and writes the guest's memory itself, so that memory must be shared when there is one */
+	/* virtiofsd reads and writes the guest's memory itself, so that memory must be shared when there is one: a clone's is a copy then */
 	if (c->ram < 0)
 		addf(a, "memory-backend-memfd,id=ram,size=%lluM,share=%s", (unsigned long long)c->memory_mib,
 			c->share >= 0 ? "on" : "off");
 	else
 		addf(a, "memory-backend-file,id=ram,size=%lluM,share=%s,mem-path=/proc/self/fd/%d",
-			(unsigned long long)c->memory_mib, c->clone ? "off" : "on", give(a, c->ram));
+			(unsigned long long)c->memory_mib, c->clone && c->share < 0 ? "off" : "on", give(a, c->ram));
 	if (c->clone) {
 		add(a, "-incoming");
 		add(a, "defer");
@@ -164,27 +164,36 @@ static void add_disk(struct args *a, const struct vm_config *c, int fd, const ch
 		VM_DISCARD_SECTORS);
 }
 
-/* Cards from the start are virtio-mmio, which the guest finds without looking at PCI; later ones go into the slots. */
+/* The first card is virtio-mmio, which the guest finds without looking at PCI, and may be a template's; all else is plugged into PCIe ports. */
 static void add_cards(struct args *a, const struct vm_config *c)
 {
 	for (size_t i = 0; i < c->cards_len; i++) {
 		add(a, "-netdev");
 		addf(a, "tap,id=net%zu,fd=%d,vhost=off", i, give(a, c->cards[i].tap));
-		add(a, "-device");
-		addf(a, "virtio-net-device,netdev=net%zu,mac=%s", i, c->cards[i].mac);
 	}
-	for (unsigned i = 0; i < VM_SLOTS; i++) {
+	if (c->cards_len) {
 		add(a, "-device");
-		addf(a, "pcie-root-port,id=slot%u,slot=%u,chassis=%u,power_controller_present=off", i, i + 1, i + 1);
+		addf(a, "virtio-net-device,netdev=net0,mac=%s", c->cards[0].mac);
 	}
+	/* the guest numbers the buses behind them from 1, in this order */
+	for (unsigned i = AGENT_SHARE_BUS; i < AGENT_CARDS_BUS + VM_SLOTS; i++) {
+		add(a, "-device");
+		addf(a, "pcie-root-port,id=port%u,slot=%u,chassis=%u,power_controller_present=off", i, i, i);
+	}
+}
+
+char *vm_share_arguments(void)
+{
+	return str_fmt("\"driver\":\"vhost-user-fs-pci\",\"chardev\":\"share\",\"tag\":\"%s\",\"bus\":\"port%d\"",
+		VM_SHARE_TAG, AGENT_SHARE_BUS);
 }
 
 char *vm_card_arguments(unsigned slot, unsigned number, const char *mac)
 {
-	return str_fmt("\"driver\":\"virtio-net-pci\",\"id\":\"card%u\",\"netdev\":\"net%u\",\"bus\":\"slot%u\","
+	return str_fmt("\"driver\":\"virtio-net-pci\",\"id\":\"card%u\",\"netdev\":\"net%u\",\"bus\":\"port%u\","
 		       "\"mac\":\"%s\","
 		       "\"romfile\":\"\"",
-		number, number, slot, mac);
+		number, number, AGENT_CARDS_BUS + slot, mac);
 }
 
 int vm_argv(const struct vm_config *c, char ***ret, int *fds, size_t *ret_nfds)
@@ -224,8 +233,6 @@ int vm_argv(const struct vm_config *c, char ***ret, int *fds, size_t *ret_nfds)
 	if (c->share >= 0) {
 		add(&a, "-chardev");
 		addf(&a, "socket,id=share,fd=%d", give(&a, c->share));
-		add(&a, "-device");
-		add(&a, "vhost-user-fs-device,chardev=share,tag=" VM_SHARE_TAG);
 	}
 	/* the guest's kernel tells which pages are free, and QEMU gives them back to the host */
 	add(&a, "-device");

@@ -298,11 +298,12 @@ static int build_locked(const struct isolation_host *h, const struct template_na
 		r = open_tap(&card.tap, e);
 	if (r < 0)
 		return r;
-	snprintf(card.mac, sizeof(card.mac), AGENT_CARD_MAC, 0U);
+	snprintf(card.mac, sizeof(card.mac), AGENT_CARD_MAC);
 	parts.root = root;
 	parts.config.name = "template";
 	parts.config.image = parts.config.disk = parts.config.share = -1;
 	parts.config.cards = &card;
+	parts.config.cards_len = c->cards_len > 0;
 	r = boot_and_save(h, &parts, path, n, dir, e);
 	close_fd(&card.tap);
 	return r;

@@ -7,6 +7,8 @@
  *   read    (hyperv-template-file.c) the file becomes a sealed memfd: it can be mapped and copied on write, but never changed, whatever the QEMU of
  *           a clone does. The first start that does so leaves it with caisson-template, which hands it to the next ones.
  *   clone   (hyperv.c) QEMU with the same devices maps the memory privately, reads the state, and the agent goes on where it was: waiting for START.
+ *   plug    (hyperv-plug.c) a share, and more network cards than one, come when the clone runs. virtiofsd writes to the guest's memory, which cannot be a
+ *           private mapping then: such a clone maps a copy of the memory.
  *
  *        STATE/template/NAME --read, checked--> memfd, sealed <==== caisson-template (RUN/template/NAME.sock)
  *                                                  |    |    |
@@ -29,6 +31,8 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -88,7 +92,7 @@ int template_name(const struct isolation_host *h, const struct kernel *k, const 
 		return err_errno(e, r, "look at what a template is made of");
 	snprintf(ret->generation, sizeof(ret->generation), "%016llx", (unsigned long long)hash);
 	snprintf(ret->text, sizeof(ret->text), "%s-%s-%llum-%uc-%zun", ret->generation, c->accel,
-		(unsigned long long)c->memory_mib, c->cpus, c->cards_len);
+		(unsigned long long)c->memory_mib, c->cpus, (size_t)(c->cards_len > 0));
 	return 0;
 }
 
@@ -266,8 +270,33 @@ int template_open_state(const struct template *t)
 	return steal_fd(&fd);
 }
 
+int template_make_copy(struct template *t)
+{
+	t->copy = memfd_create("caisson-clone", MFD_CLOEXEC);
+	return t->copy < 0 || ftruncate(t->copy, (off_t)t->footer.memory_len) < 0 ? -errno : t->copy;
+}
+
+int template_fill_copy(struct template *t)
+{
+	_cleanup_close_ int to = steal_fd(&t->copy);
+	off_t size = (off_t)t->footer.memory_len, at = 0;
+
+	while (to >= 0 && at < size && (at = lseek(t->memory, at, SEEK_DATA)) >= 0 && at < size) {
+		off_t end = lseek(t->memory, at, SEEK_HOLE);
+		if (end < 0 || lseek(to, at, SEEK_SET) < 0)
+			return -errno;
+		while (at < end && at < size) {
+			ssize_t n = sendfile(to, t->memory, &at, (size_t)((end < size ? end : size) - at));
+			if (n <= 0)
+				return n < 0 ? -errno : -EIO;
+		}
+	}
+	return at < 0 && errno != ENXIO ? -errno : 0;
+}
+
 void template_close(struct template *t)
 {
+	close_fd(&t->copy);
 	close_fd(&t->memory);
 	close_fd(&t->holder);
 }

@@ -51,15 +51,19 @@ int template_footer(int fd, const char *name, struct template_footer *ret);
 struct template
 {
 	int memory; /* the sealed memfd */
+	int copy;   /* for a clone whose memory virtiofsd maps too; -1: none, or it has been filled */
 	int holder; /* a connection to caisson-template, kept while the memory is used; -1: it could not be started */
 	struct template_footer footer;
 };
-#define TEMPLATE_NONE ((struct template){.memory = -1, .holder = -1})
+#define TEMPLATE_NONE ((struct template){.memory = -1, .copy = -1, .holder = -1})
 /* -ENOENT: there is none, or it was damaged and has been removed. */
 int template_open(const struct isolation_host *h, const struct template_name *n, struct template *ret, struct err *e);
 /* The container's disk becomes a copy of the one that the template's guest has mounted. */
 int template_make_disk(const struct isolation_host *h, const struct template *t, const char *path, struct err *e);
 int template_open_state(const struct template *t); /* a descriptor of its own, placed where the devices' state begins */
+/* A memfd as long as the memory, which QEMU may be given while it is empty. Filling it lets go of it here; nothing to do if there is none. */
+int template_make_copy(struct template *t);
+int template_fill_copy(struct template *t);
 void template_close(struct template *t);
 bool template_any(
 	const struct isolation_host *h, const struct template_name *n); /* one of this generation, whatever its shape */

@@ -155,17 +155,30 @@ struct share_child {
 	const struct plan *plan;
 	const char *where;
 	const char *program;
-	char *const *argv;
 	int listener;
 	int output;
 	pid_t parent;
 };
+
+/* Whoever looks at `ps` sees whose it is, as with QEMU. */
+static int make_argv(const struct share_child *c, char ***ret, struct err *e)
+{
+	_cleanup_buf_ struct buf help = {0};
+	_cleanup_free_ char *title = str_fmt("virtiofsd:caisson-%s", c->plan->name);
+	int r = proc_run((char *[]){(char *)c->program, (char *)"--help", NULL}, &help, e);
+
+	if (r < 0)
+		return r;
+	return !title || share_argv(title, help.data ? help.data : "", c->where, LISTENER_FD, ret) < 0 ? err_nomem(e)
+												       : 0;
+}
 
 static __attribute__((noreturn)) void child(const struct share_child *c, int status)
 {
 	struct err e = ERR_INIT;
 	sigset_t set;
 	int listener = c->listener, output = c->output;
+	char **argv = NULL;
 
 	sigemptyset(&set);
 	sigprocmask(SIG_SETMASK, &set, NULL);
@@ -179,6 +192,8 @@ static __attribute__((noreturn)) void child(const struct share_child *c, int sta
 	else if (unshare(CLONE_NEWNS) < 0 || mountns_make_private(NULL) < 0)
 		r = err_errno(&e, errno, "make a mount namespace for virtiofsd");
 	if (r == 0)
+		r = make_argv(c, &argv, &e);
+	if (r == 0)
 		r = compose(c->plan, c->where, &e);
 	if (r == 0) {
 		raise_files();
@@ -188,16 +203,15 @@ static __attribute__((noreturn)) void child(const struct share_child *c, int sta
 		dup2(null, 0);
 		dup2(output, 1);
 		dup2(output, 2);
-		execve(c->program, c->argv, (char *[]){(char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL});
+		execve(c->program, argv, (char *[]){(char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL});
 		err_errno(&e, errno, "exec %s", c->program);
 	}
 	(void)!write(status, &e, sizeof(e));
 	_exit(127);
 }
 
-static int spawn(struct share_child *c, pid_t *ret_pid, int *ret_pidfd, struct err *e)
+static int spawn(struct share_child *c, struct share *ret, struct err *e)
 {
-	struct err from_child;
 	int p[2];
 
 	c->parent = getpid();
@@ -209,36 +223,38 @@ static int spawn(struct share_child *c, pid_t *ret_pid, int *ret_pidfd, struct e
 		child(c, p[1]);
 	}
 	close(p[1]);
-	ssize_t n = pid < 0 ? -errno : fd_read_full(p[0], &from_child, sizeof(from_child));
-	close(p[0]);
-	if (pid < 0)
-		return err_errno(e, (int)n, "fork");
-	if (n != 0) {
-		waitpid(pid, NULL, 0);
-		if (n != sizeof(from_child))
-			return err_set(e, EIO, "start virtiofsd: it ended before its start");
-		from_child.msg[sizeof(from_child.msg) - 1] = 0;
-		*e = from_child;
-		return err_wrap(e, "start virtiofsd");
-	}
-	int fd = proc_pidfd(pid);
+	int fd = pid < 0 ? -errno : proc_pidfd(pid);
 	if (fd < 0) {
-		kill(pid, SIGKILL);
-		waitpid(pid, NULL, 0);
-		return err_errno(e, fd, "pidfd of virtiofsd");
+		close(p[0]);
+		if (pid > 0) {
+			kill(pid, SIGKILL);
+			waitpid(pid, NULL, 0);
+		}
+		return err_errno(e, fd, "start virtiofsd");
 	}
-	*ret_pid = pid;
-	*ret_pidfd = fd;
+	*ret = (struct share){.pid = pid, .pidfd = fd, .status = p[0], .sock = -1};
 	return 0;
 }
 
-int share_start(const struct isolation_host *h, const struct plan *p, int container_dir, int output, pid_t *ret_pid,
-	int *ret_pidfd, int *ret_sock, struct err *e)
+int share_started(int status, struct err *e)
+{
+	struct err from_child;
+	ssize_t n = fd_read_full(status, &from_child, sizeof(from_child));
+
+	if (n == 0)
+		return 0;
+	if (n != sizeof(from_child))
+		return err_set(e, EIO, "start virtiofsd: it ended before its start");
+	from_child.msg[sizeof(from_child.msg) - 1] = 0;
+	*e = from_child;
+	return err_wrap(e, "start virtiofsd");
+}
+
+int share_start(const struct isolation_host *h, const struct plan *p, int container_dir, int output, struct share *ret,
+	struct err *e)
 {
 	char program[1024];
-	_cleanup_buf_ struct buf help = {0};
 	_cleanup_close_ int listener = -1, sock = -1;
-	_cleanup_strv_ char **argv = NULL;
 	_cleanup_free_ char *where = path_join(h->run_dir, "share");
 	int r = virtiofsd_find(h, program, sizeof(program), e);
 
@@ -247,9 +263,6 @@ int share_start(const struct isolation_host *h, const struct plan *p, int contai
 	r = where ? mkdir_p(AT_FDCWD, where, 0700) : -ENOMEM;
 	if (r < 0)
 		return err_errno(e, r, "make %s/share", h->run_dir);
-	r = proc_run((char *[]){program, (char *)"--help", NULL}, &help, e);
-	if (r < 0)
-		return r;
 	unlinkat(container_dir, SOCKET_NAME, 0);
 	r = listener = unix_listen(container_dir, SOCKET_NAME, 0600);
 	if (r >= 0)
@@ -257,14 +270,9 @@ int share_start(const struct isolation_host *h, const struct plan *p, int contai
 	unlinkat(container_dir, SOCKET_NAME, 0);
 	if (r < 0)
 		return err_errno(e, r, "make the socket to virtiofsd");
-	/* whoever looks at `ps` sees whose it is, as with QEMU */
-	_cleanup_free_ char *title = str_fmt("virtiofsd:caisson-%s", p->name);
-	if (!title || share_argv(title, help.data ? help.data : "", where, LISTENER_FD, &argv) < 0)
-		return err_nomem(e);
-	struct share_child c = {
-		.plan = p, .where = where, .program = program, .argv = argv, .listener = listener, .output = output};
-	r = spawn(&c, ret_pid, ret_pidfd, e);
+	struct share_child c = {.plan = p, .where = where, .program = program, .listener = listener, .output = output};
+	r = spawn(&c, ret, e);
 	if (r == 0)
-		*ret_sock = steal_fd(&sock);
+		ret->sock = steal_fd(&sock);
 	return r;
 }

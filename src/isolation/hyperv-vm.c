@@ -134,7 +134,8 @@ int vm_prepare(const struct isolation_host *h, const struct kernel *k, uint64_t 
 
 /* The ends that QEMU gets. */
 struct ends {
-	int agent, qmp, console, share, output;
+	int agent, qmp, console, output;
+	struct share share;
 };
 
 static int make_pair(int *ours, int *theirs)
@@ -205,7 +206,7 @@ static int spawn_qemu(struct vm *vm, const struct vm_parts *parts, const struct 
 	c.agent = q->agent;
 	c.qmp = q->qmp;
 	c.console = q->console;
-	c.share = q->share;
+	c.share = q->share.sock;
 	place.keep_ram = c.clone && c.share < 0;
 	if (vm_argv(&c, &argv, fds, &place.nfds) < 0)
 		return err_nomem(e);
@@ -217,8 +218,8 @@ static void on_end(void *data, int fd, uint32_t events)
 {
 	struct vm *vm = data;
 
-	(void)fd;
 	(void)events;
+	vm->share_lost |= fd == vm->virtiofsd_fd;
 	/* once: the owner collects it, perhaps later */
 	source_remove(&vm->qemu_watch);
 	source_remove(&vm->virtiofsd_watch);
@@ -242,7 +243,7 @@ static int watch(struct vm *vm)
 int vm_start(struct vm *vm, struct isolate *i, const struct vm_parts *parts, const struct vm_events *ev, void *data,
 	struct err *e)
 {
-	struct ends q = {-1, -1, -1, -1, -1};
+	struct ends q = {-1, -1, -1, -1, {.pidfd = -1, .sock = -1, .status = -1}};
 
 	*vm = (struct vm){.isolate = i,
 		.qemu_fd = -1,
@@ -256,10 +257,13 @@ int vm_start(struct vm *vm, struct isolate *i, const struct vm_parts *parts, con
 	if (r < 0)
 		err_errno(e, r, "make the VM's sockets");
 	if (r == 0 && share_needed(i->plan))
-		r = share_start(
-			i->host, i->plan, i->container_dir, q.output, &vm->virtiofsd, &vm->virtiofsd_fd, &q.share, e);
+		r = share_start(i->host, i->plan, i->container_dir, q.output, &q.share, e);
+	vm->virtiofsd = q.share.pid;
+	vm->virtiofsd_fd = q.share.pidfd;
 	if (r == 0)
 		r = spawn_qemu(vm, parts, &q, e);
+	if (r == 0 && q.share.status >= 0)
+		r = share_started(q.share.status, e);
 	if (r == 0) {
 		record(vm, i->container_dir);
 		r = watch(vm);
@@ -269,7 +273,8 @@ int vm_start(struct vm *vm, struct isolate *i, const struct vm_parts *parts, con
 	close_fd(&q.agent);
 	close_fd(&q.qmp);
 	close_fd(&q.console);
-	close_fd(&q.share);
+	close_fd(&q.share.sock);
+	close_fd(&q.share.status);
 	close_fd(&q.output);
 	if (r < 0) {
 		vm_stop(vm, NULL, 0);

@@ -13,7 +13,8 @@
  *
  * RESTORE  a clone of a template (hyperv-template.c): QEMU reads the state of a machine that has booted.
  * BOOT     where there is none: waiting for the agent's HELLO.
- * START    the plan is sent; waiting for STARTED or FAILED. COMMITTED comes before the workload can have done anything.
+ * START    shares and cards are plugged in (hyperv-plug.c), the plan is sent; waiting for STARTED or FAILED. COMMITTED comes before the workload can
+ *          have done anything.
  * RUN      streams flow; PING every 2 s. An agent that lets 5 s of the VM's CPU time go by without a PONG is dead.
  * END      the workload has ended, or the VM: reported. The agent is told to shut down, so that the disk is clean; destroy waits for that.
  *
@@ -81,7 +82,7 @@ static void leave_template(struct hyperv *h)
 	struct vm_config *c = &h->parts.config;
 	struct err none;
 
-	if (h->template.memory >= 0 && h->phase == PHASE_RESTORE)
+	if (h->template.memory >= 0 && h->phase == PHASE_RESTORE && !h->vm.share_lost)
 		template_remove(h->isolate->host, h->template_name.text, &none);
 	template_close(&h->template);
 	if (c->scratch >= 0)
@@ -143,21 +144,37 @@ static uint32_t start_flags(const struct hyperv *h)
 	return !c->clone ? flags : flags | (c->scratch >= 0 ? AGENT_DISK_MOUNTED : AGENT_DISK_SECOND);
 }
 
-static void send_start(struct hyperv *h, const char *release)
+static void send_start(struct hyperv *h)
 {
 	struct guest_plan g;
 	struct err e = ERR_INIT;
 
-	log_trace("vm", "guest kernel %s after %llu ms", release, (unsigned long long)(clock_mono_ms() - h->began_ms));
 	int r = guest_plan_make(h->isolate->plan, &g, &e);
 	if (r == 0)
 		r = peer_start(h->vm.peer, &g.plan, start_flags(h), &e);
 	guest_plan_done(&g);
+	if (r < 0)
+		give_up(h, e.msg);
+}
+
+static void on_plugged(void *data, const struct err *e)
+{
+	struct hyperv *h = data;
+
+	if (!e)
+		send_start(h);
+	else if (e->code != EPIPE) /* that is QEMU's end, which is told by its own descriptor */
+		give_up(h, e->msg);
+}
+
+static void on_alive(struct hyperv *h, const char *release)
+{
+	log_trace("vm", "guest kernel %s after %llu ms", release, (unsigned long long)(clock_mono_ms() - h->began_ms));
 	h->phase = PHASE_START;
 	h->rest = (struct vm_rest){0};
 	proc_cpu_ms(h->vm.qemu, &h->ping_cpu_ms);
-	if (r < 0)
-		give_up(h, e.msg);
+	if (plug_all(&h->plug, h->vm.qmp, &h->cards, share_needed(h->isolate->plan), on_plugged, h) < 0)
+		give_up(h, "QEMU cannot be asked for devices");
 }
 
 static void on_hello(void *data, const char *release)
@@ -165,7 +182,7 @@ static void on_hello(void *data, const char *release)
 	struct hyperv *h = data;
 
 	isolate_report_phase(h->isolate, TIMING_BOOT);
-	send_start(h, release);
+	on_alive(h, release);
 }
 
 static void on_resumed(void *data)
@@ -174,7 +191,7 @@ static void on_resumed(void *data)
 
 	isolate_report_phase(h->isolate, TIMING_RESTORE);
 	peer_greeted(h->vm.peer);
-	send_start(h, h->template.footer.release);
+	on_alive(h, h->template.footer.release);
 }
 
 static void on_committed(void *data)
@@ -215,10 +232,10 @@ static void on_failed(void *data, int proc, const struct err *e)
 	report_not_started(h, e);
 }
 
-/* A disk that is about to be removed need not be clean; what a share was given and is not written yet must be. */
+/* A disk that is about to be removed need not be clean; a share has all that was written to it before EXITED came. */
 static void end_vm(struct hyperv *h)
 {
-	if (h->isolate->plan->disposable && !share_needed(h->isolate->plan))
+	if (h->isolate->plan->disposable)
 		vm_kill(&h->vm);
 	else
 		peer_shutdown(h->vm.peer);
@@ -310,9 +327,12 @@ static void on_tick(void *data)
 
 static int restore(struct hyperv *h, struct err *e)
 {
-	_cleanup_close_ int state = template_open_state(&h->template);
-	int r = state < 0 ? state : vm_restore(&h->vm, state, on_resumed, h);
+	/* while QEMU starts, which looks at its memory only when it reads the state */
+	int r = template_fill_copy(&h->template);
+	_cleanup_close_ int state = r < 0 ? r : template_open_state(&h->template);
 
+	h->parts.config.ram = -1;
+	r = state < 0 ? state : vm_restore(&h->vm, state, on_resumed, h);
 	return r < 0 ? err_errno(e, r, "restore the VM from its template") : 0;
 }
 
@@ -424,6 +444,15 @@ static int use_its_disk(struct hyperv *h, struct err *e)
 	return r;
 }
 
+/* What virtiofsd is to see must be mapped shared, so it cannot be the template's own. */
+static int choose_memory(struct hyperv *h, struct err *e)
+{
+	struct vm_config *c = &h->parts.config;
+
+	c->ram = share_needed(h->isolate->plan) ? template_make_copy(&h->template) : h->template.memory;
+	return c->ram < 0 ? err_errno(e, c->ram, "make the memory of the VM") : 0;
+}
+
 /* Without one the VM boots, whatever the reason. */
 static void choose_template(struct hyperv *h)
 {
@@ -431,7 +460,7 @@ static void choose_template(struct hyperv *h)
 	struct vm_config *c = &h->parts.config;
 	struct err e = ERR_INIT;
 
-	if (h->isolate->plan->fresh_boot || c->cards_len > 1 || share_needed(h->isolate->plan))
+	if (h->isolate->plan->fresh_boot)
 		return;
 	int r = template_name(host, &h->kernel, c, &h->template_name, &e);
 	if (r == 0)
@@ -447,16 +476,19 @@ static void choose_template(struct hyperv *h)
 			r = find_template(h, &e);
 	}
 	isolate_report_phase(h->isolate, TIMING_TEMPLATE);
+	if (r == 0)
+		r = choose_memory(h, &e);
 	if (r == 0 && hyperv_disk_is_new(c->disk)) {
 		r = use_its_disk(h, &e);
 		isolate_report_phase(h->isolate, TIMING_DISK);
 	}
-	if (r < 0)
+	if (r < 0) {
 		template_close(&h->template);
+		c->ram = -1;
+	}
 	if (r < 0 && r != -ENOENT)
 		isolate_report_notice(h->isolate, "no template, the VM boots: %s", e.msg);
 	c->clone = r == 0;
-	c->ram = h->template.memory;
 }
 
 static int hyperv_start(struct isolate *i, struct err *e)

@@ -47,7 +47,7 @@ enum agent_op {
 	AGENT_FREEZE = 40, /* u32 request, u32 1 freeze or 0 thaw; REPLY: empty */
 	AGENT_UPDATE = 41, /* u32 request, bytes plan of which the limits count; REPLY: empty */
 	AGENT_CONNECT =
-		42, /* u32 request, u32 1 if the card was just plugged in, 0 if it was put by, str card's own hardware
+		42, /* u32 request, u32 PCI bus that the card was just plugged into, or 0 if it was put by, str card's own hardware
 			       address, bytes plan of which the one interface counts; REPLY: empty */
 	AGENT_DISCONNECT =
 		43, /* u32 request, str card's own hardware address, str that which it has now; puts it by; REPLY: empty */
@@ -72,8 +72,13 @@ enum agent_op {
  * container's disk as /dev/vdc, which is then mounted over it.
  */
 enum { AGENT_HAS_SHARE = 1, AGENT_DISK_MOUNTED = 2, AGENT_DISK_SECOND = 4 };
-/* A network card that is there from the start has this hardware address, with its number, until START gives it the plan's: a snapshot is taken before. */
-#define AGENT_CARD_MAC "02:ca:15:50:00:%02x"
+/*
+ * The share, and each network card but the first, is plugged into a PCIe port of its own; one that was plugged before START is looked for there, as the
+ * plan and the flags say. The PCI bus behind the share's port; behind the port of the first card that is plugged, then of the next...
+ */
+enum { AGENT_SHARE_BUS = 1, AGENT_CARDS_BUS = 2 };
+/* The first network card has this hardware address until START gives it the plan's: a snapshot is taken before. */
+#define AGENT_CARD_MAC "02:ca:15:50:00:00"
 #define AGENT_IMAGE    "/image"
 #define AGENT_ROOT     "/container" /* the container's root, where it was mounted ahead of its process */
 #define AGENT_DISK     "/disk"

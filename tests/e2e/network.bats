@@ -206,17 +206,17 @@ s = socket.create_server(("0.0.0.0", 6600)); print("up", flush=True); time.sleep
 	skip_in process "no cards are plugged in"
 	local n
 	caisson run -d --name cards "$IMAGE" sleep 100000 > /dev/null
-	for n in 1 2 3 4 5; do caisson network create "slot$n" > /dev/null; done
-	for n in 1 2 3 4; do caisson network connect "slot$n" cards; done
-	run -1 --separate-stderr caisson network connect slot5 cards
+	for n in 1 2 3 4 5 6 7 8; do caisson network create "slot$n" > /dev/null; done
+	for n in 1 2 3 4 5 6 7; do caisson network connect "slot$n" cards; done
+	run -1 --separate-stderr caisson network connect slot8 cards
 	has "$stderr" 'no slot left'
-	run -0 caisson network inspect slot5 --format '{{len .Containers}}'
+	run -0 caisson network inspect slot8 --format '{{len .Containers}}'
 	is "$output" 0
 	caisson network disconnect slot2 cards
-	caisson network connect slot5 cards
-	is "$(caisson exec cards ip -o -4 address | grep -c ' eth')" 5
+	caisson network connect slot8 cards
+	is "$(caisson exec cards ip -o -4 address | grep -c ' eth')" 8
 	caisson rm -f cards > /dev/null
-	for n in 1 2 3 4 5; do caisson network rm "slot$n" > /dev/null; done
+	for n in 1 2 3 4 5 6 7 8; do caisson network rm "slot$n" > /dev/null; done
 }
 
 @test "addresses are kept over a stop, given back on rm, and not given twice" {

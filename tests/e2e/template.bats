@@ -169,15 +169,6 @@ FOOTER=248 # sizeof(struct template_footer)
 	eventually 5 no_work_left
 }
 
-@test "shares and several networks boot, and no template is made of them" {
-	put_whole
-	mkdir "$BATS_TEST_TMPDIR/share"
-	caisson run -d --name sharing -v "$BATS_TEST_TMPDIR/share:/mnt" "$IMAGE" sleep 1000
-	! is_clone sharing
-	sleep 1
-	is "$(caisson template ls -q)" "$NAME"
-}
-
 # ---- damage ----
 
 damaged() { # a start with the damaged file: the container runs, and the template is whole again

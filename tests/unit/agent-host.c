@@ -89,7 +89,12 @@ static int ready(const struct start *s, bool with_root, struct err *e)
 	(void)with_root;
 	if (s->entropy_len != 64)
 		return err_set(e, EBADMSG, "the entropy has %zu bytes", s->entropy_len);
-	return s->flags & AGENT_HAS_SHARE ? err_set(e, EIO, "mount %s: no such share", s->tag) : 0;
+	return 0;
+}
+
+static int no_share(const char *tag, struct err *e)
+{
+	return err_set(e, EIO, "mount %s: no such share", tag);
 }
 
 static uint64_t no_guard(void)
@@ -99,7 +104,8 @@ static uint64_t no_guard(void)
 
 static void run_service(int fd)
 {
-	static const struct machine m = {.prepare = ready, .memory = no_guard, .init_path = "/nonexistent"};
+	static const struct machine m = {
+		.prepare = ready, .share = no_share, .memory = no_guard, .init_path = "/nonexistent"};
 	struct err e = ERR_INIT;
 
 	_exit(service_run(fd, &m, &e) < 0 ? e.code : 0);

@@ -88,24 +88,45 @@ static void test_argv(void **state)
 	assert_true(has_pair(v, "-object", "size=512M,share=on"));
 	assert_true(has_pair(v, "-append", "mitigations=off tsc_early_khz=2000000 lpj=4000000 tsc=reliable"));
 	assert_true(has_pair(v, "-blockdev", "node-name=image,read-only=on"));
-	assert_true(has_pair(v, "-device", "vhost-user-fs-device"));
+	assert_true(has_pair(v, "-chardev", "socket,id=share,fd="));
 	assert_true(has_pair(v, "-netdev", "tap,id=net7,fd="));
 	assert_true(has_pair(v, "-device", "virtio-net-device,netdev=net0,mac=02:42:0a:c8:00:02"));
-	assert_true(has_pair(v, "-device", "pcie-root-port,id=slot3"));
+	assert_false(has_pair(v, "-device", "netdev=net1")); /* plugged, as the share is */
+	assert_true(has_pair(v, "-device", "pcie-root-port,id=port8"));
+	assert_false(has_pair(v, "-device", "pcie-root-port,id=port9"));
 	assert_true(strv_has(v, "-no-reboot"));
 	c.accel = "kvm";
 	c.share = -1;
 	assert_int_equal(vm_argv(&c, &kvm, fds, &n), 0);
 	assert_int_equal(n, VM_FDS_MAX - 3);
 	assert_false(has_pair(kvm, "-append", "tsc_early_khz"));
-	assert_false(has_pair(kvm, "-device", "vhost-user-fs-device"));
+	assert_false(has_pair(kvm, "-chardev", "socket,id=share"));
 	assert_true(has_pair(kvm, "-object", "share=off"));
 }
 
-/* The three commands of a template's life have the same devices in the same order; what stands behind them differs. */
+static void add_devices(struct buf *b, char **argv)
+{
+	for (char **v = argv; v[0] && v[1]; v++)
+		if (!strcmp(v[0], "-device"))
+			buf_addf(b, "%s\n", v[1]);
+}
+
+/* What a VM gets once it runs: the share and every card but the first, each behind a port of its own. */
+static void test_plugged_arguments(void **state)
+{
+	_cleanup_free_ char *share = vm_share_arguments(), *card = vm_card_arguments(0, 1, "02:42:0a:c8:00:02");
+
+	(void)state;
+	assert_non_null(strstr(share, "\"bus\":\"port1\""));
+	assert_non_null(strstr(share, "\"tag\":\"" VM_SHARE_TAG "\""));
+	assert_non_null(strstr(card, "\"bus\":\"port2\""));
+	assert_non_null(strstr(card, "\"netdev\":\"net1\""));
+}
+
+/* The commands of a template's life have the same devices in the same order; what stands behind them differs. */
 static void test_template_argv(void **state)
 {
-	struct card card = {.mac = "02:ca:15:50:00:00", .tap = 40};
+	struct card cards[] = {{.mac = AGENT_CARD_MAC, .tap = 40}, {.mac = "02:42:0a:c8:00:02", .tap = 41}};
 	struct vm_config c = {.name = "x",
 		.accel = "tcg",
 		.memory_mib = 1024,
@@ -117,9 +138,9 @@ static void test_template_argv(void **state)
 		.scratch = 33,
 		.ram = 37,
 		.share = -1,
-		.cards = &card,
+		.cards = cards,
 		.cards_len = 1};
-	_cleanup_strv_ char **built = NULL, **clone = NULL;
+	_cleanup_strv_ char **built = NULL, **clone = NULL, **sharing = NULL;
 	_cleanup_buf_ struct buf a = {0}, b = {0};
 	int fds[VM_FDS_MAX];
 	size_t n;
@@ -135,10 +156,17 @@ static void test_template_argv(void **state)
 	assert_true(has_pair(clone, "-object", "share=off,mem-path=/proc/self/fd/"));
 	assert_true(has_pair(clone, "-incoming", "defer"));
 	assert_true(has_pair(clone, "-blockdev", "driver=raw,node-name=image,read-only=on"));
-	for (int k = 0; k < 2; k++)
-		for (char **v = k ? clone : built; v[0] && v[1]; v++)
-			if (!strcmp(v[0], "-device"))
-				buf_addf(k ? &a : &b, "%s\n", v[1]);
+	add_devices(&a, built);
+	add_devices(&b, clone);
+	assert_string_equal(a.data, b.data);
+	/* with a share the memory is a copy, which virtiofsd maps too; the share and further cards come when it runs */
+	c.share = 38;
+	c.cards_len = 2;
+	assert_int_equal(vm_argv(&c, &sharing, fds, &n), 0);
+	assert_true(has_pair(sharing, "-object", "share=on,mem-path=/proc/self/fd/"));
+	assert_true(has_pair(sharing, "-netdev", "tap,id=net1,fd="));
+	b.len = 0;
+	add_devices(&b, sharing);
 	assert_string_equal(a.data, b.data);
 }
 
@@ -599,6 +627,7 @@ int main(void)
 		cmocka_unit_test(test_cpus),
 		cmocka_unit_test(test_argv),
 		cmocka_unit_test(test_template_argv),
+		cmocka_unit_test(test_plugged_arguments),
 		cmocka_unit_test(test_virtiofsd_versions),
 		cmocka_unit_test(test_kernel_choice),
 		cmocka_unit_test(test_cpio),
