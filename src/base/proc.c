@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -102,6 +103,19 @@ void proc_reap(pid_t pid)
 int pidfd_signal(int pidfd, int sig)
 {
 	return syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0) < 0 ? -errno : 0;
+}
+
+void proc_set_title(const char *name, const char *argument)
+{
+	/* where /proc/PID/cmdline is read from (PR_SET_MM in prctl(2)): never freed */
+	char *line = str_fmt("%s%c%s", name, 0, argument);
+
+	prctl(PR_SET_NAME, name);
+	if (!line)
+		return;
+	char *end = line + strlen(name) + 1 + strlen(argument) + 1;
+	prctl(PR_SET_MM, PR_SET_MM_ARG_START, line, 0, 0);
+	prctl(PR_SET_MM, PR_SET_MM_ARG_END, end, 0, 0);
 }
 
 int proc_boot_id(char ret[37])

@@ -7,7 +7,7 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "base/proc.h"
-#include "isolation/hyperv-private.h"
+#include "isolation/hyperv-template.h"
 
 struct doctor {
 	hyperv_need_fn *fn;
@@ -65,7 +65,7 @@ static void look_templates(struct doctor *d, const struct isolation_host *h)
 {
 	_cleanup_free_ struct template_info *v = NULL;
 	size_t n, damaged = 0;
-	char text[160];
+	char text[160], why[512];
 
 	int r = template_list(h, false, &v, &n);
 	for (size_t i = 0; r == 0 && i < n; i++)
@@ -79,6 +79,8 @@ static void look_templates(struct doctor *d, const struct isolation_host *h)
 	else
 		snprintf(text, sizeof(text), "none yet: the first start makes one, or 'caisson template build'");
 	tell(d, "templates", r == 0 && !damaged, false, text);
+	if (template_last_failure(h, why, sizeof(why)))
+		tell(d, "template", false, false, why);
 }
 
 static void look_program(struct doctor *d, const char *name, const char *package)

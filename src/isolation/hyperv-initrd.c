@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -17,7 +18,7 @@
 #include "isolation/hyperv-private.h"
 #include "proto/agent.h"
 
-enum { FILE_MAX = 64 << 20, FORMAT = 1 }; /* FORMAT changes when the layout of the archive does */
+enum { FILE_MAX = 64 << 20, OLD_S = 24 * 60 * 60, FORMAT = 1 }; /* FORMAT changes when the layout of the archive does */
 
 static int pad4(struct buf *b)
 {
@@ -146,6 +147,19 @@ char *initrd_path(const struct isolation_host *h, const struct kernel *k, struct
 	return name;
 }
 
+/* Those of earlier agents. Another version that uses the same folder makes its own again. */
+static void prune(const char *path)
+{
+	_cleanup_free_ char *dir = strndup(path, (size_t)(path_base(path) - path));
+	_cleanup_closedir_ DIR *d = dir ? opendir(dir) : NULL;
+	struct stat st;
+
+	for (struct dirent *e; d && (e = readdir(d));)
+		if (str_starts(e->d_name, "initrd-") && strcmp(e->d_name, path_base(path)) != 0 &&
+			fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_mtime + OLD_S < time(NULL))
+			unlinkat(dirfd(d), e->d_name, 0);
+}
+
 int initrd_open(const struct isolation_host *h, const struct kernel *k, struct err *e)
 {
 	_cleanup_free_ char *path = initrd_path(h, k, e);
@@ -163,6 +177,7 @@ int initrd_open(const struct isolation_host *h, const struct kernel *k, struct e
 		AT_FDCWD, path, b.data, b.len, 0644); /* by rename: two that build at once both leave a whole file */
 	if (r < 0)
 		return err_errno(e, r, "write %s", path);
+	prune(path);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	return fd < 0 ? err_errno(e, errno, "open %s", path) : fd;
 }

@@ -4,11 +4,13 @@
 #include <linux/if.h>
 #include <linux/if_tun.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -19,6 +21,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/path.h"
+#include "base/proc.h"
 #include "isolation/hyperv-template.h"
 #include "proto/agent.h"
 
@@ -348,7 +351,51 @@ int template_build(const struct isolation_host *h, const struct template_name *n
 		r = -errno;
 	r = r < 0 ? err_errno(e, r, "make %s", work) : build_with_patience(h, n, c, path, dir, e);
 	rm_rf(AT_FDCWD, work);
-	if (r == 0)
-		template_prune(h, n->generation);
-	return r;
+	if (r < 0) {
+		template_build_failed(h, n->text, e->msg);
+		return r;
+	}
+	template_build_worked(h, n->text);
+	template_prune(h, n->generation);
+	return 0;
+}
+
+/* ---- beside what runs ---- */
+
+/* When others have nothing to do. It holds nothing of the container's, and is not seen as its monitor. */
+static _Noreturn void build_and_exit(const struct isolation_host *h, const struct kernel *k,
+	const struct template_name *n, const struct vm_config *like)
+{
+	struct vm_config c = *like;
+	struct err e = ERR_INIT;
+	sigset_t none;
+
+	close_range(3, ~0U, 0);
+	setsid();
+	proc_set_title("caisson-builder", n->text);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	setpriority(PRIO_PROCESS, 0, 19);
+	c.kernel = open(k->path, O_RDONLY | O_CLOEXEC);
+	int r = c.kernel < 0 ? err_errno(&e, errno, "guest kernel %s", k->path) : initrd_open(h, k, &e);
+	if (r < 0)
+		template_build_failed(h, n->text, e.msg);
+	c.initrd = r;
+	if (r >= 0)
+		r = template_build(h, n, &c, false, &e);
+	_exit(r < 0);
+}
+
+void template_build_aside(const struct isolation_host *h, const struct kernel *k, const struct template_name *n,
+	const struct vm_config *c)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (fork() == 0)
+			build_and_exit(h, k, n, c);
+		_exit(0);
+	}
+	if (pid > 0)
+		waitpid(pid, NULL, 0);
 }

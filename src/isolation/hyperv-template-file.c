@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -13,7 +14,7 @@
 
 #define MAGIC "CAISSONT"
 
-enum { PAGE = 4096, WINDOW = 4 << 20, STATE_MAX = 64 << 20, LANES = 4 };
+enum { PAGE = 4096, WINDOW = 256 << 10, STATE_MAX = 64 << 20, LANES = 4 };
 
 /* ---- the hash: of every page that is not zero, with its place; each step is a bijection, so one changed bit always shows ---- */
 
@@ -98,6 +99,22 @@ static int write_at(int fd, const char *p, size_t n, off_t at)
 	return 0;
 }
 
+/* -EBADMSG: the file has become shorter than it was, or its disk does not give it back. */
+static int read_at(int fd, char *p, size_t n, off_t at)
+{
+	while (n) {
+		ssize_t done = pread(fd, p, n, at);
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			return done < 0 && errno != EIO ? -errno : -EBADMSG;
+		p += done;
+		n -= (size_t)done;
+		at += done;
+	}
+	return 0;
+}
+
 /* The pages of one window of the source, runs of those that are not zero with one write; to -1: they are only looked at. */
 static int copy_pages(const char *p, size_t n, int to, off_t at, struct hash *h)
 {
@@ -118,30 +135,41 @@ static int copy_pages(const char *p, size_t n, int to, off_t at, struct hash *h)
 	return 0;
 }
 
+/* Read, not mapped: a file that is cut meanwhile, or cannot be read, is an error here and not the end of this process. */
+static int copy_range(char *window, int from, int to, off_t at, off_t end, struct hash *h)
+{
+	while (at < end) {
+		size_t n = (size_t)(end - at < WINDOW ? end - at : WINDOW);
+		int r = read_at(from, window, n, at);
+		if (r == 0)
+			r = copy_pages(window, n, to, at, h);
+		if (r < 0)
+			return r;
+		at += (off_t)n;
+	}
+	return 0;
+}
+
 /* The first `size` bytes, a multiple of pages, without its holes. */
 static int copy_data(int from, int to, off_t size, struct hash *h)
 {
+	_cleanup_free_ char *window = aligned_alloc(PAGE, WINDOW);
 	off_t at = 0;
 
+	if (!window)
+		return -ENOMEM;
 	while (at < size && (at = lseek(from, at, SEEK_DATA)) >= 0 && at < size) {
 		off_t end = lseek(from, at, SEEK_HOLE);
 		if (end < 0)
-			return -errno;
+			return errno == ENXIO ? -EBADMSG : -errno;
 		at &= ~(off_t)(PAGE - 1);
 		end = (end + PAGE - 1) & ~(off_t)(PAGE - 1);
 		if (end > size)
 			end = size;
-		while (at < end) {
-			size_t n = (size_t)(end - at < WINDOW ? end - at : WINDOW);
-			char *p = mmap(NULL, n, PROT_READ, MAP_SHARED | MAP_POPULATE, from, at);
-			if (p == MAP_FAILED)
-				return -errno;
-			int r = copy_pages(p, n, to, at, h);
-			munmap(p, n);
-			if (r < 0)
-				return r;
-			at += (off_t)n;
-		}
+		int r = copy_range(window, from, to, at, end, h);
+		if (r < 0)
+			return r;
+		at = end;
 	}
 	return at < 0 && errno != ENXIO ? -errno : 0;
 }
@@ -275,8 +303,9 @@ static int copy_all(int file, int memfd, const struct template_footer *f)
 	int r = copy_data(file, memfd, (off_t)f->memory_len, &h);
 	if (r < 0)
 		return r;
-	if (pread(file, state, f->state_len, (off_t)f->memory_len) != (ssize_t)f->state_len)
-		return -EBADMSG;
+	r = read_at(file, state, f->state_len, (off_t)f->memory_len);
+	if (r < 0)
+		return r;
 	hash_state(&h, state, f->state_len);
 	hash_footer(&h, f);
 	if (hash_end(&h) != f->hash)

@@ -120,7 +120,7 @@ bool template_any(const struct isolation_host *h, const struct template_name *n)
 
 /* ---- the holder ---- */
 
-static int open_run_dir(const struct isolation_host *h)
+int template_run_dir(const struct isolation_host *h)
 {
 	_cleanup_free_ char *path = path_join(h->run_dir, TEMPLATE_RUN_DIR);
 	int r = path ? mkdir_p(AT_FDCWD, path, 0700) : -ENOMEM;
@@ -223,18 +223,42 @@ static void start_holder(const struct isolation_host *h, int dir, const struct t
 
 /* ---- opening ---- */
 
+static void end_holder(int dir, const char *name)
+{
+	static const char quit = TEMPLATE_QUIT;
+	_cleanup_free_ char *sock_name = str_fmt("%s.sock", name);
+	_cleanup_close_ int sock = dir < 0 || !sock_name ? -1 : unix_connect(dir, sock_name);
+
+	if (sock >= 0)
+		(void)!send(sock, &quit, 1, MSG_NOSIGNAL);
+}
+
+/* What is held may be of a file that is gone, with another of its name in its place. */
+static int ask_for_file(int dir, const struct template_name *n, int file, struct template *ret)
+{
+	struct template_footer f;
+	int r = ask_holder(dir, n, ret);
+
+	if (r < 0 || (template_footer(file, n->text, &f) == 0 && f.hash == ret->footer.hash))
+		return r;
+	template_close(ret);
+	end_holder(dir, n->text);
+	return -ESTALE;
+}
+
 int template_open(const struct isolation_host *h, const struct template_name *n, struct template *ret, struct err *e)
 {
-	_cleanup_close_ int dir = open_run_dir(h);
+	_cleanup_close_ int dir = template_run_dir(h);
 	_cleanup_free_ char *path = template_path(h, n->text);
 
 	*ret = TEMPLATE_NONE;
 	if (!path)
 		return err_nomem(e);
-	/* when it was last used; a holder of one that was removed does not count */
-	if (utimensat(AT_FDCWD, path, NULL, 0) < 0 && errno == ENOENT)
+	_cleanup_close_ int file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (file < 0 && errno == ENOENT)
 		return err_set(e, ENOENT, "there is no template %s", n->text);
-	if (dir >= 0 && ask_holder(dir, n, ret) == 0)
+	futimens(file, NULL); /* when it was last used */
+	if (dir >= 0 && ask_for_file(dir, n, file, ret) == 0)
 		return 0;
 	int fd = template_read(path, n->text, &ret->footer, e);
 	if (fd == -EBADMSG) {
@@ -303,10 +327,9 @@ void template_close(struct template *t)
 
 int template_remove(const struct isolation_host *h, const char *name, struct err *e)
 {
-	_cleanup_free_ char *path = template_path(h, name), *sock_name = str_fmt("%s.sock", name);
-	static const char quit = TEMPLATE_QUIT;
+	_cleanup_free_ char *path = template_path(h, name);
 
-	if (!path || !sock_name)
+	if (!path)
 		return err_nomem(e);
 	int r = !template_is_name(name) ? -ENOENT : unlink(path) < 0 ? -errno : 0;
 	if (r == -ENOENT)
@@ -316,9 +339,7 @@ int template_remove(const struct isolation_host *h, const char *name, struct err
 	_cleanup_free_ char *disk = str_fmt(TEMPLATE_DISK, path);
 	if (disk)
 		unlink(disk);
-	_cleanup_close_ int dir = open_run_dir(h);
-	_cleanup_close_ int sock = dir < 0 ? -1 : unix_connect(dir, sock_name);
-	if (sock >= 0)
-		(void)!send(sock, &quit, 1, MSG_NOSIGNAL);
+	_cleanup_close_ int dir = template_run_dir(h);
+	end_holder(dir, name);
 	return 0;
 }

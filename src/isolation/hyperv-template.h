@@ -68,6 +68,7 @@ void template_close(struct template *t);
 bool template_any(
 	const struct isolation_host *h, const struct template_name *n); /* one of this generation, whatever its shape */
 char *template_path(const struct isolation_host *h, const char *name);  /* the caller frees */
+int template_run_dir(const struct isolation_host *h); /* RUN/template, made if missing: a descriptor (O_PATH) */
 /* Everything else in the directory has a dot: NAME.lock, NAME.new, NAME.build. */
 bool template_is_name(const char *s);
 
@@ -78,7 +79,18 @@ bool template_is_name(const char *s);
  */
 void template_prune(const struct isolation_host *h, const char *generation);
 
+/* ---- hyperv-template-failed.c ---- */
+void template_build_failed(const struct isolation_host *h, const char *name, const char *why);
+void template_build_worked(const struct isolation_host *h, const char *name);
+/* So lately that it is not tried again; ret: why. */
+bool template_failed_lately(const struct isolation_host *h, const char *name, char *ret, size_t size);
+/* In words, of the template whose build failed last. */
+bool template_last_failure(const struct isolation_host *h, char *ret, size_t size);
+
 /* ---- hyperv-template-build.c ---- */
 /* Boots a VM as *c says (kernel and initrd open, no disks) and keeps it. 0 also if it is there already. wait: while another builds it, else -EBUSY. */
 int template_build(const struct isolation_host *h, const struct template_name *n, const struct vm_config *c, bool wait,
 	struct err *e);
+/* The same in a process of its own, "caisson-builder" in `ps`, that outlives the caller; not if another builds it. */
+void template_build_aside(const struct isolation_host *h, const struct kernel *k, const struct template_name *n,
+	const struct vm_config *c);

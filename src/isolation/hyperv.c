@@ -25,12 +25,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -58,7 +55,6 @@ enum {
 };
 
 static int boot(struct hyperv *h, struct err *e);
-static void build_aside(struct hyperv *h);
 
 /* ---- the end of a VM ---- */
 
@@ -215,7 +211,8 @@ static void on_started(void *data, int proc, struct isolate_io *io)
 	log_trace("vm", "started after %llu ms", (unsigned long long)(clock_mono_ms() - h->began_ms));
 	isolate_report_started(h->isolate, io, NULL);
 	if (h->build_template)
-		build_aside(h);
+		template_build_aside(h->isolate->host, &h->kernel, &h->template_name, &h->parts.config);
+	h->build_template = false;
 }
 
 static void on_failed(void *data, int proc, const struct err *e)
@@ -375,39 +372,6 @@ static int prepare_config(struct hyperv *h, const struct kernel *k, struct err *
 
 /* ---- templates ---- */
 
-/* In a process of its own that outlives this one, when others have nothing to do. */
-static _Noreturn void build_and_exit(const struct hyperv *h)
-{
-	struct vm_config c = h->parts.config;
-	struct err e = ERR_INIT;
-	sigset_t none;
-
-	close_range(3, ~0U, 0);
-	setsid();
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	setpriority(PRIO_PROCESS, 0, 19);
-	c.kernel = open(h->kernel.path, O_RDONLY | O_CLOEXEC);
-	c.initrd = initrd_open(h->isolate->host, &h->kernel, &e);
-	if (c.kernel >= 0 && c.initrd >= 0)
-		template_build(h->isolate->host, &h->template_name, &c, false, &e);
-	_exit(e.code != 0);
-}
-
-static void build_aside(struct hyperv *h)
-{
-	pid_t pid = fork();
-
-	h->build_template = false;
-	if (pid == 0) {
-		if (fork() == 0)
-			build_and_exit(h);
-		_exit(0);
-	}
-	if (pid > 0)
-		waitpid(pid, NULL, 0);
-}
-
 /* Clocks of the guest's run at the speed that was measured when the template was built. */
 static bool same_clock(uint64_t a, uint64_t b)
 {
@@ -453,6 +417,26 @@ static int choose_memory(struct hyperv *h, struct err *e)
 	return c->ram < 0 ? err_errno(e, c->ram, "make the memory of the VM") : 0;
 }
 
+/* There is none: the first of a generation is waited for, others are built afterwards. Not soon again after one that could not be built. */
+static int lack_template(struct hyperv *h, struct err *e)
+{
+	const struct isolation_host *host = h->isolate->host;
+	char why[512];
+	bool failed = template_failed_lately(host, h->template_name.text, why, sizeof(why));
+
+	if (template_any(host, &h->template_name)) {
+		h->build_template = !failed;
+		return -ENOENT;
+	}
+	if (failed)
+		return err_set(e, EAGAIN, "%s (tried a while ago; 'caisson template build' tries it again)", why);
+	isolate_report_notice(
+		h->isolate, "making the template of utility VMs, once for this host: later starts are faster");
+	*e = ERR_INIT;
+	int r = template_build(host, &h->template_name, &h->parts.config, true, e);
+	return r == 0 ? find_template(h, e) : r;
+}
+
 /* Without one the VM boots, whatever the reason. */
 static void choose_template(struct hyperv *h)
 {
@@ -465,16 +449,8 @@ static void choose_template(struct hyperv *h)
 	int r = template_name(host, &h->kernel, c, &h->template_name, &e);
 	if (r == 0)
 		r = find_template(h, &e);
-	if (r == -ENOENT && template_any(host, &h->template_name)) {
-		h->build_template = true;
-	} else if (r == -ENOENT) {
-		isolate_report_notice(
-			h->isolate, "making the template of utility VMs, once for this host: later starts are faster");
-		e = ERR_INIT;
-		r = template_build(host, &h->template_name, c, true, &e);
-		if (r == 0)
-			r = find_template(h, &e);
-	}
+	if (r == -ENOENT)
+		r = lack_template(h, &e);
 	isolate_report_phase(h->isolate, TIMING_TEMPLATE);
 	if (r == 0)
 		r = choose_memory(h, &e);

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,7 +23,7 @@
 
 #define NAME "0123456789abcdef-tcg-256m-2c-1n"
 #define OLD  "fedcba9876543210-tcg-256m-2c-1n"
-enum { PAGE = 4096, MEMORY = 64 * PAGE, STATE = 5000, DISK = 32 * PAGE };
+enum { PAGE = 4096, MEMORY = 64 * PAGE, STATE = 5000, DISK = 32 * PAGE, CUT = 4 << 20, CUT_FD = 200 };
 
 struct place {
 	char dir[64], path[200], disk[220];
@@ -264,6 +266,68 @@ static void test_hostile_lengths(void **state)
 	}
 }
 
+static void cut(int sig)
+{
+	(void)sig;
+	(void)!ftruncate(CUT_FD, PAGE);
+}
+
+/* A file that is cut while it is read is damaged, and not the reader's end. */
+static void test_cut_while_read(void **state)
+{
+	struct place *p = *state;
+	struct template_footer f = {.disk_len = CUT};
+	struct sigaction was, act = {.sa_handler = cut, .sa_flags = SA_RESTART};
+	_cleanup_free_ char *block = malloc(CUT);
+	unsigned short_ones = 0;
+	struct stat st;
+
+	write_template(p);
+	_cleanup_close_ int fd = open(p->disk, O_RDWR | O_CLOEXEC);
+	memset(block, 3, CUT);
+	assert_int_equal(dup2(fd, CUT_FD), CUT_FD);
+	sigaction(SIGALRM, &act, &was);
+	for (int us = 10; us < 1000; us += 10) {
+		struct itimerval when = {.it_value.tv_usec = us};
+		assert_int_equal(pwrite(fd, block, CUT, 0), CUT);
+		setitimer(ITIMER_REAL, &when, NULL);
+		assert_int_equal(template_check_disk(fd, &f, true), -EBADMSG);
+		short_ones += fstat(fd, &st) == 0 && st.st_size != CUT;
+	}
+	assert_true(short_ones > 0);
+	usleep(2000);
+	sigaction(SIGALRM, &was, NULL);
+	close(CUT_FD);
+}
+
+/* One that could not be built: why, for a while, and until it could. */
+static void test_failure(void **state)
+{
+	struct place *p = *state;
+	struct timespec old[2] = {{.tv_sec = time(NULL) - 700}, {.tv_sec = time(NULL) - 700}};
+	_cleanup_free_ char *file = str_fmt("%s/template/" NAME ".failed", p->run);
+	char why[512], long_one[2000] = "";
+
+	assert_false(template_failed_lately(&p->host, NAME, why, sizeof(why)));
+	assert_false(template_last_failure(&p->host, why, sizeof(why)));
+	template_build_failed(&p->host, NAME, "no space");
+	assert_true(template_failed_lately(&p->host, NAME, why, sizeof(why)));
+	assert_string_equal(why, "no space");
+	assert_false(template_failed_lately(&p->host, OLD, why, sizeof(why)));
+	assert_int_equal(utimensat(AT_FDCWD, file, old, 0), 0);
+	assert_false(template_failed_lately(&p->host, NAME, why, sizeof(why)));
+	assert_true(template_last_failure(&p->host, why, sizeof(why)));
+	assert_string_equal(why, NAME " could not be built 11 minutes ago: no space");
+	memset(long_one, 'x', sizeof(long_one) - 1);
+	template_build_failed(&p->host, OLD, long_one);
+	assert_true(template_failed_lately(&p->host, OLD, why, sizeof(why)));
+	assert_true(template_last_failure(&p->host, why, sizeof(why)));
+	assert_true(str_starts(why, OLD " could not be built 0 minutes ago: xxx"));
+	template_build_worked(&p->host, OLD);
+	template_build_worked(&p->host, NAME);
+	assert_false(template_last_failure(&p->host, why, sizeof(why)));
+}
+
 static void test_disk(void **state)
 {
 	struct place *p = *state;
@@ -427,6 +491,8 @@ int main(void)
 		with_place(test_pages),
 		with_place(test_name),
 		with_place(test_hostile_lengths),
+		with_place(test_cut_while_read),
+		with_place(test_failure),
 		with_place(test_disk),
 		with_place(test_list),
 		with_place(test_remove),
