@@ -165,6 +165,15 @@ leftovers() {
 	done
 }
 
+# Directories that no container owns, notes of unfinished work, volumes.
+strays() {
+	local id
+	for id in $(ls "$CAISSON_ROOT/containers" "$CAISSON_RUN/containers" 2> /dev/null | grep -x '[0-9a-f]\{64\}'); do
+		caisson ps -aq --no-trunc | grep -qx "$id" || echo "directory $id"
+	done
+	find "$CAISSON_ROOT/intents" "$CAISSON_ROOT/volumes" -mindepth 1 -maxdepth 1 2> /dev/null
+}
+
 no_leftovers() { [ -z "$(leftovers)" ]; }
 
 # The containers there are, so that their cgroups are looked for after they have gone.

@@ -7,15 +7,6 @@ teardown() {
 	assert_nothing_left
 }
 
-# Directories that no container owns, notes of unfinished work, volumes.
-strays() {
-	local id
-	for id in $(ls "$CAISSON_ROOT/containers" "$CAISSON_RUN/containers" 2> /dev/null | grep -x '[0-9a-f]\{64\}'); do
-		caisson ps -aq --no-trunc | grep -qx "$id" || echo "directory $id"
-	done
-	find "$CAISSON_ROOT/intents" "$CAISSON_ROOT/volumes" -mindepth 1 -maxdepth 1 2> /dev/null
-}
-
 # kill_at N COMMAND...: runs it, killed at its Nth system call
 kill_at() {
 	local n=$1
