@@ -36,8 +36,9 @@ int peer_start(struct peer *p, const struct plan *plan, uint32_t flags, struct e
 	uint8_t entropy[64];
 
 	int r = random_bytes(entropy, sizeof(entropy));
-	if (r >= 0)
-		r = plan_encode(plan, &encoded);
+	if (r < 0)
+		return err_errno(e, r, "get random numbers for the VM");
+	r = plan_encode(plan, &encoded);
 	if (r >= 0)
 		r = wire_add_u64(&b, (uint64_t)clock_real_ns());
 	if (r >= 0)

@@ -410,41 +410,6 @@ print(len(seen))' "$BATS_TEST_TMPDIR/done" > "$BATS_TEST_TMPDIR/builders" &
 
 # ---- what clones are to each other ----
 
-@test "no two clones are alike: random bytes, boot id, machine's and processes' secrets" {
-	put_whole
-	local n=10 i pids= what
-	for i in $(seq $n); do
-		"$CAISSON" run --rm "$IMAGE" sh -c '
-			echo "urandom $(head -c 16 /dev/urandom | od -An -tx1 | tr -d " ")"
-			echo "uuid $(cat /proc/sys/kernel/random/uuid)"
-			echo "boot $(cat /proc/sys/kernel/random/boot_id)"
-			echo "stack $(sed -n "/stack/s/-.*//p" /proc/self/maps)"
-			echo "mmap $(sed -n "/vdso/s/-.*//p" /proc/self/maps)"
-			echo "host $(hostname)"' > "$BATS_TEST_TMPDIR/out.$i" &
-		pids+=" $!"
-	done
-	for i in $pids; do wait "$i"; done
-	for what in urandom uuid boot stack mmap host; do
-		is "$(cat "$BATS_TEST_TMPDIR"/out.* | grep "^$what .*[0-9a-f]" | sort -u | wc -l)" $n || fail "$(grep -h "^$what" "$BATS_TEST_TMPDIR"/out.*)"
-	done
-}
-
-@test "a clone's clock is right and goes on" {
-	put_whole
-	caisson run -d --name clock "$IMAGE" sleep 1000 > /dev/null
-	is_clone clock
-	local i before after seen
-	for i in 1 2 3; do
-		before=$(date +%s%N)
-		seen=$(caisson exec clock sh -c 'rm -f /t; echo > /t; stat -c %y /t')
-		after=$(date +%s%N)
-		seen=$(date -d "$seen" +%s%N)
-		echo "# the clone's clock: $(((seen - (before + after) / 2) / 1000000)) ms off, known to $(((after - before) / 2000000)) ms" >&3
-		[ "$seen" -gt $((before - 1000000000)) ] && [ "$seen" -lt $((after + 1000000000)) ]
-		sleep 1
-	done
-}
-
 @test "nobody can change the memory that clones start from: from the holder, and through a clone's QEMU" {
 	put_whole
 	local fd qemu n=0
