@@ -192,6 +192,11 @@ void machine_settle(void);
 /* Flushes the disk and resets the machine, which ends it. Does not return. */
 void machine_stop(void) __attribute__((noreturn));
 
+/* -- entropy.c -- */
+
+/* Adds this to what the kernel's random numbers are drawn from, and draws them anew. -EBADMSG for another length than START has. */
+int machine_seed(const void *bytes, size_t n, struct err *e);
+
 /* -- boot.c -- */
 
 int boot_mounts(struct err *e);

@@ -3,11 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/random.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/resource.h>
@@ -18,7 +16,7 @@
 #include "base/fd.h"
 #include "base/path.h"
 
-enum { ENTROPY_LEN = 64, NOFILE = 1048576, RESERVE_MIN = 16 << 20, RESERVE_MAX = 64 << 20 };
+enum { NOFILE = 1048576, RESERVE_MIN = 16 << 20, RESERVE_MAX = 64 << 20 };
 
 int machine_clock(uint64_t ns, struct err *e)
 {
@@ -35,22 +33,6 @@ int machine_limits(struct err *e)
 	if (setrlimit(RLIMIT_NOFILE, &files) < 0 || setrlimit(RLIMIT_NPROC, &procs) < 0)
 		return err_errno(e, errno, "raise the guest's limits");
 	return 0;
-}
-
-static int add_entropy(const struct start *s, struct err *e)
-{
-	struct {
-		struct rand_pool_info info;
-		char bytes[ENTROPY_LEN];
-	} pool = {.info = {.entropy_count = ENTROPY_LEN * 8, .buf_size = ENTROPY_LEN}};
-	_cleanup_close_ int fd = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
-
-	if (s->entropy_len != ENTROPY_LEN)
-		return err_set(e, EBADMSG, "the host sent %zu bytes of entropy, not %d", s->entropy_len, ENTROPY_LEN);
-	memcpy(pool.bytes, s->entropy, ENTROPY_LEN);
-	int r = fd < 0 || ioctl(fd, RNDADDENTROPY, &pool) < 0 || ioctl(fd, RNDRESEEDCRNG) < 0 ? -errno : 0;
-	explicit_bzero(&pool, sizeof(pool));
-	return r < 0 ? err_errno(e, r, "seed the guest's random numbers") : 0;
 }
 
 static int mount_one(
@@ -154,7 +136,7 @@ int machine_prepare(const struct start *s, bool with_root, struct err *e)
 	int r = machine_clock(s->time_ns, e);
 
 	if (r == 0)
-		r = add_entropy(s, e);
+		r = machine_seed(s->entropy, s->entropy_len, e);
 	return r == 0 && with_root ? prepare_root(s, e) : r;
 }
 

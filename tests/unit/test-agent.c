@@ -7,10 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "agent-host.h"
+#include "agent/agent.h"
 #include "proto/look.h"
 
 static int new_host(void **state)
@@ -104,6 +107,30 @@ static void test_bad_machine(void **state)
 	assert_string_equal(h->proc[0].error.msg, "mount tag: no such share");
 	assert_int_equal(h->proc[0].error.code, EIO);
 	assert_int_equal(host_close(h), 0);
+}
+
+/* A clone that cannot be given random numbers of its own is not started (machine_prepare fails). */
+static void test_seed(void **state)
+{
+	static const char bytes[128] = "not used by anybody who may add them";
+	struct err e = ERR_INIT;
+
+	(void)state;
+	for (size_t n = 0; n < sizeof(bytes); n += 63) {
+		e = ERR_INIT;
+		assert_int_equal(machine_seed(bytes, n, &e), -EBADMSG);
+	}
+	assert_string_equal(e.msg, "the host sent 126 bytes of entropy, not 64");
+	fflush(NULL);
+	pid_t pid = fork();
+	if (pid == 0) {
+		bool ok = (geteuid() != 0 || setresuid(65534, 65534, 65534) == 0) &&
+			machine_seed(bytes, 64, &e) == -EPERM && strstr(e.msg, "seed the guest's random numbers");
+		_exit(!ok);
+	}
+	int status = -1;
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
 }
 
 static void test_exec(void **state)
@@ -391,6 +418,7 @@ int main(void)
 		TEST(test_command_not_found),
 		TEST(test_bad_plan),
 		TEST(test_bad_machine),
+		TEST(test_seed),
 		TEST(test_exec),
 		TEST(test_exec_fails),
 		TEST(test_end_of_all),
