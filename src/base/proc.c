@@ -21,8 +21,8 @@ enum { DIGEST_MAX = 128 * 1024, OUTPUT_MAX = 16 << 20 };
 
 extern char **environ;
 
-/* The fields of /proc/PID/stat behind the command's closing parenthesis: field 3 is the first. */
-static int read_stat(pid_t pid, char *line, size_t size, char **ret_fields)
+/* /proc/PID/stat from this field on, of which the command in parentheses is the second. */
+static int read_stat(pid_t pid, int field, char *line, size_t size, char **ret)
 {
 	char path[64];
 
@@ -31,25 +31,23 @@ static int read_stat(pid_t pid, char *line, size_t size, char **ret_fields)
 	if (r < 0)
 		return r;
 	char *p = strrchr(line, ')');
-	if (!p || p[1] != ' ')
+	for (int k = 2; p && k < field; k++) {
+		p = strchr(p, ' ');
+		p += p != NULL;
+	}
+	if (!p)
 		return -EBADMSG;
-	*ret_fields = p + 2;
+	*ret = p;
 	return 0;
 }
 
 int proc_start_time(pid_t pid, uint64_t *ret)
 {
 	char line[1024], *p;
-	int r = read_stat(pid, line, sizeof(line), &p);
+	int r = read_stat(pid, 22, line, sizeof(line), &p);
 
 	if (r < 0)
 		return r;
-	for (int field = 3; field < 22; field++) {
-		p = strchr(p, ' ');
-		if (!p)
-			return -EBADMSG;
-		p++;
-	}
 	*ret = strtoull(p, NULL, 10);
 	return 0;
 }
@@ -77,7 +75,7 @@ int proc_cpu_ms(pid_t pid, uint64_t *ret)
 {
 	char line[1024], *p;
 	unsigned long long user, system;
-	int r = read_stat(pid, line, sizeof(line), &p);
+	int r = read_stat(pid, 3, line, sizeof(line), &p);
 
 	if (r < 0)
 		return r;
@@ -107,15 +105,20 @@ int pidfd_signal(int pidfd, int sig)
 
 void proc_set_title(const char *name, const char *argument)
 {
-	/* where /proc/PID/cmdline is read from (PR_SET_MM in prctl(2)): never freed */
-	char *line = str_fmt("%s%c%s", name, 0, argument);
+	char line[1024], *p;
+	unsigned long start, end;
 
 	prctl(PR_SET_NAME, name);
-	if (!line)
+	/* where this process keeps its arguments: these are put in their place */
+	if (read_stat(getpid(), 48, line, sizeof(line), &p) < 0 || sscanf(p, "%lu %lu", &start, &end) != 2 ||
+		end <= start)
 		return;
-	char *end = line + strlen(name) + 1 + strlen(argument) + 1;
-	prctl(PR_SET_MM, PR_SET_MM_ARG_START, line, 0, 0);
-	prctl(PR_SET_MM, PR_SET_MM_ARG_END, end, 0, 0);
+	size_t size = end - start, n = strlen(name) + 1;
+	char *at = (char *)start;
+	memset(at, 0, size);
+	snprintf(at, size, "%s", name);
+	if (n < size)
+		snprintf(at + n, size - n, "%s", argument);
 }
 
 int proc_boot_id(char ret[37])

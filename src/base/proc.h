@@ -17,7 +17,7 @@ int proc_boot_id(char ret[37]);
 /* A digest of the command line and the environment of the process whose directory in /proc this is, by which it can be recognised from outside its
  * PID namespace. 0: it has neither (a thread of the kernel's, or one that has ended). */
 int proc_digest(int dir, uint64_t *ret);
-/* What `ps` shows of this process, which was forked from another: its name (15 bytes) and an argument. */
+/* What `ps` shows of this process, which was forked from another: its name (15 bytes) and an argument, in the place of those it had. */
 void proc_set_title(const char *name, const char *argument);
 /* user + system time of a process so far, in milliseconds. */
 int proc_cpu_ms(pid_t pid, uint64_t *ret);

@@ -34,6 +34,7 @@ is_held() { [ -n "$(holder)" ]; }
 none_there() {
 	caisson template rm --all > /dev/null
 	eventually 5 no_holder
+	rm -f "$CAISSON_RUN/template/"*.failed
 }
 
 # The template as it was built, with nobody who has it in memory.
@@ -259,6 +260,50 @@ damaged_disk() {
 	damaged_disk
 }
 
+@test "a disk that is longer, or a link" {
+	put_whole
+	truncate -s +4096 "$TEMPLATES/$NAME.disk"
+	damaged_disk
+	put_whole
+	mv "$TEMPLATES/$NAME.disk" "$BATS_TEST_TMPDIR/disk"
+	ln -s "$BATS_TEST_TMPDIR/disk" "$TEMPLATES/$NAME.disk"
+	damaged_disk
+}
+
+@test "a file that is damaged or removed while its memory is held: it is made again, and running clones go on" {
+	local first
+	put_whole
+	caisson run -d --name user "$IMAGE" sleep 1000 > /dev/null
+	first=$(holder)
+	truncate -s -1 "$TEMPLATES/$NAME"
+	damaged
+	eventually 5 gone "$first"
+	first=$(holder)
+	rm "$TEMPLATES/$NAME" "$TEMPLATES/$NAME.disk"
+	says_ok
+	has "$stderr" "$MAKING"
+	is_whole
+	eventually 5 gone "$first"
+	run -0 caisson exec user sh -c 'dd if=/dev/zero bs=1M count=50 2> /dev/null | wc -c'
+	is "$output" 52428800
+}
+
+@test "a file that another took the place of while its memory is held: clones are the new one's" {
+	put_whole
+	caisson run -d --name user "$IMAGE" sleep 1000 > /dev/null
+	local first
+	first=$(holder)
+	rm "$TEMPLATES/$NAME" "$TEMPLATES/$NAME.disk"
+	caisson template build > /dev/null
+	says_ok
+	is "$stderr" ''
+	is_whole
+	eventually 5 gone "$first"
+	caisson run -d --name next "$IMAGE" sleep 1000 > /dev/null
+	is_clone next
+	is_whole
+}
+
 @test "a full disk: the container runs, and one line says why there is no template" {
 	none_there
 	MOUNTED=$TEMPLATES
@@ -268,6 +313,57 @@ damaged_disk() {
 	has "$stderr" 'No space left on device'
 	no_work_left
 	is "$(caisson template ls -q)" ''
+	# not tried again for a while, but for who asks for it
+	says_ok
+	hasnt "$stderr" "$MAKING"
+	has "$stderr" 'No space left on device (tried a while ago'
+	run -1 --separate-stderr caisson template build
+	has "$stderr" 'No space left on device'
+	no_work_left
+}
+
+builder() { ours caisson-builder "$1"; }
+nobody_builds() { [ -z "$(builder "$1")" ]; }
+
+@test "a template that cannot be built beside a container: doctor says why, and it is tried again after a while" {
+	local small=${NAME%%-*}-tcg-256m-1c-1n note
+	none_there
+	note=$CAISSON_RUN/template/$small.failed
+	MOUNTED=$TEMPLATES
+	mount -t tmpfs -o size=16m,mode=700 none "$MOUNTED"
+	touch "$TEMPLATES/${NAME%%-*}-tcg-9999m-1c-1n" # of this generation
+	says_ok -m 64m --cpus 1
+	is "$stderr" ''
+	eventually 60 test -e "$note"
+	eventually 5 nobody_builds "$small"
+	run -0 --separate-stderr caisson doctor
+	matches "$output" "$small could not be built 0 minutes ago: .*No space left on device"
+	says_ok -m 64m --cpus 1
+	is "$stderr" ''
+	nobody_builds "$small"
+	touch -d '11 minutes ago' "$note"
+	caisson run -d --name small -m 64m --cpus 1 "$IMAGE" sleep 1000
+	eventually 10 eval '! nobody_builds "$small"'
+	umount -l "$MOUNTED"
+	MOUNTED=
+	eventually 60 nobody_builds "$small"
+	caisson template build -m 64m --cpus 1 > /dev/null
+	[ ! -e "$note" ]
+	run -0 --separate-stderr caisson doctor
+	hasnt "$output" 'could not be built'
+}
+
+@test "who builds beside a container is not its monitor" {
+	local small=${NAME%%-*}-tcg-256m-1c-1n pid
+	put_whole
+	caisson run -d --name small -m 64m --cpus 1 "$IMAGE" sleep 1000
+	eventually 10 eval '! nobody_builds "$small"'
+	pid=$(builder "$small")
+	is "$(ps -o comm= -p "$pid")" caisson-builder
+	matches "$(ps -o args= -p "$pid")" "^caisson-builder $small *$"
+	is "$(ps -o ni= -p "$pid" | tr -d ' ')" 19
+	caisson rm -f small > /dev/null
+	eventually 60 is_there "$small"
 }
 
 # ---- ends of all who take part ----

@@ -436,6 +436,27 @@ static void test_loop_timers_removed(void **state)
 	loop_free(t.loop);
 }
 
+/* In a child: the title is in place of the arguments, and no longer than they were. */
+static void test_title(void **state)
+{
+	char line[256] = "", comm[32];
+	int status;
+
+	(void)state;
+	fflush(NULL);
+	pid_t pid = fork();
+	if (pid == 0) {
+		_cleanup_buf_ struct buf b = {0};
+		proc_set_title("a-title", "x");
+		int r = file_read(AT_FDCWD, "/proc/self/cmdline", sizeof(line), &b);
+		_exit(r < 0 || b.len < 10 || memcmp(b.data, "a-title\0x", 10) != 0 ||
+			file_read_line(AT_FDCWD, "/proc/self/comm", comm, sizeof(comm)) < 0 ||
+			strcmp(comm, "a-title") != 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 static void test_proc_run(void **state)
 {
 	_cleanup_buf_ struct buf out = {0};
@@ -517,6 +538,7 @@ int main(void)
 		cmocka_unit_test(test_send_fds),
 		cmocka_unit_test(test_loop),
 		cmocka_unit_test(test_loop_timers_removed),
+		cmocka_unit_test(test_title),
 		cmocka_unit_test(test_proc_run),
 		cmocka_unit_test(test_err),
 		cmocka_unit_test(test_base64),
