@@ -3,6 +3,9 @@
  *
  * Started by the first start that had to read the template from its file; ends when nobody has used it for some time. It can do nothing but that: no
  * files, no privileges, no other descriptors.
+ *
+ * A memfd has a page for whatever was touched in a mapping of it, private ones and its holes too. So it grows with the memory that clones use, up to all
+ * that a machine has, and no seal permits to take that back. Once they are gone it is better read anew than kept.
  */
 #include <errno.h>
 #include <grp.h>
@@ -13,6 +16,7 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -21,13 +25,14 @@
 #include "base/str.h"
 #include "proto/template.h"
 
-enum { NOBODY = 65534 };
+enum { NOBODY = 65534, GROWN_MAX = 64 << 20 };
 
 struct holder {
 	struct loop *loop;
 	struct source *idle;
 	uint32_t linger_s;
 	unsigned users;
+	off_t size; /* what the memory took at first, in bytes */
 };
 
 struct user {
@@ -44,10 +49,21 @@ static void on_idle(void *data)
 	loop_stop(h->loop);
 }
 
+static off_t memory_size(void)
+{
+	struct stat st;
+
+	return fstat(TEMPLATE_FD_MEMORY, &st) == 0 ? (off_t)st.st_blocks * 512 : 0;
+}
+
 static void look_idle(struct holder *h)
 {
 	source_remove(&h->idle);
-	if (!h->users)
+	if (h->users)
+		return;
+	if (memory_size() - h->size > GROWN_MAX)
+		loop_stop(h->loop);
+	else
 		h->idle = loop_add_timer(h->loop, (uint64_t)h->linger_s * 1000, on_idle, h);
 }
 
@@ -114,7 +130,7 @@ static int drop(void)
 
 static int serve(uint32_t linger_s)
 {
-	struct holder h = {.linger_s = linger_s};
+	struct holder h = {.linger_s = linger_s, .size = memory_size()};
 	int r = loop_new(&h.loop);
 
 	if (r == 0 && !loop_add_fd(h.loop, TEMPLATE_FD_SOCKET, EPOLLIN, on_connection, &h))

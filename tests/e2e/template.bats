@@ -123,6 +123,18 @@ FOOTER=248 # sizeof(struct template_footer)
 	is "$output" ''
 }
 
+@test "memory that a clone has used goes back to the host with it" {
+	put_whole
+	sed 's/template-linger.*/template-linger = 600/' "$CAISSON_CONFIG" > "$BATS_TEST_TMPDIR/conf"
+	caisson --config "$BATS_TEST_TMPDIR/conf" run -d --name user "$IMAGE" sleep 1000 > /dev/null
+	caisson exec user sh -c 'head -c 200000000 /dev/zero | tail -c 200000000 | wc -c'
+	is_held
+	caisson rm -f user > /dev/null
+	eventually 3 no_holder
+	says_ok
+	is "$stderr" ''
+}
+
 @test "rm: the holder ends at once, a running clone goes on" {
 	put_whole
 	caisson run -d --name user "$IMAGE" sleep 1000 > /dev/null
