@@ -44,7 +44,9 @@ static void emulate(char **argv)
 		else if (!strcmp(*a, "host"))
 			*a = (char *)"max";
 		else if (!strncmp(*a, "console=", 8) && !strstr(*a, "tsc_early_khz"))
-			*a = (snprintf(line, sizeof(line), "%s tsc_early_khz=%llu lpj=%llu tsc=reliable", *a, TSC_KHZ, 2 * TSC_KHZ), line);
+			*a = (snprintf(line, sizeof(line), "%s tsc_early_khz=%llu lpj=%llu tsc=reliable", *a, TSC_KHZ,
+				      2 * TSC_KHZ),
+				line);
 	}
 	execv("/usr/bin/qemu-system-x86_64.true", argv);
 	perror("fake-qemu: the true QEMU");

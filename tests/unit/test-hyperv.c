@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -622,54 +620,6 @@ static void test_console(void **state)
 	console_done(&c);
 }
 
-static void put_file(const char *dir, const char *name, time_t age)
-{
-	_cleanup_free_ char *path = path_join(dir, name);
-	struct timespec t[2] = {{.tv_sec = time(NULL) - age}, {.tv_sec = time(NULL) - age}};
-
-	assert_int_equal(file_replace(AT_FDCWD, path, name, strlen(name), 0644), 0);
-	assert_int_equal(utimensat(AT_FDCWD, path, t, 0), 0);
-}
-
-static bool is_there(const char *dir, const char *name)
-{
-	_cleanup_free_ char *path = path_join(dir, name);
-
-	return access(path, F_OK) == 0;
-}
-
-/* Images of earlier agents go when one is made, but not those of today, which another version may be using. */
-static void test_initrds(void **state)
-{
-	enum { DAY = 24 * 60 * 60 };
-	char dir[] = "/tmp/caisson-initrd.XXXXXX";
-	struct kernel k = {.version = "x"};
-	struct err e = ERR_INIT;
-
-	(void)state;
-	assert_non_null(mkdtemp(dir));
-	_cleanup_free_ char *cache = path_join(dir, "cache");
-	struct isolation_host h = {.state_dir = dir, .libexec_dir = dir, .kernel = k.path};
-	snprintf(k.path, sizeof(k.path), "%s/vmlinuz", dir);
-	snprintf(k.dir, sizeof(k.dir), "%s", dir);
-	assert_int_equal(mkdir_p(AT_FDCWD, cache, 0700), 0);
-	put_file(dir, "vmlinuz", 0);
-	put_file(dir, "caisson-agent", 0);
-	put_file(dir, "caisson-init", 0);
-	put_file(cache, "initrd-1111111111111111.img", DAY + 60);
-	put_file(cache, "initrd-2222222222222222.img.tmp-1", DAY + 60);
-	put_file(cache, "initrd-3333333333333333.img", DAY - 60);
-	put_file(cache, "disk-10.ext4", DAY + 60);
-	_cleanup_free_ char *path = initrd_path(&h, &k, &e);
-	_cleanup_close_ int fd = initrd_open(&h, &k, &e), again = initrd_open(&h, &k, &e);
-	assert_true(fd >= 0 && again >= 0);
-	assert_int_equal(access(path, F_OK), 0);
-	assert_false(is_there(cache, "initrd-1111111111111111.img"));
-	assert_false(is_there(cache, "initrd-2222222222222222.img.tmp-1"));
-	assert_true(is_there(cache, "initrd-3333333333333333.img") && is_there(cache, "disk-10.ext4"));
-	rm_rf(AT_FDCWD, dir);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -678,7 +628,6 @@ int main(void)
 		cmocka_unit_test(test_argv),
 		cmocka_unit_test(test_template_argv),
 		cmocka_unit_test(test_plugged_arguments),
-		cmocka_unit_test(test_initrds),
 		cmocka_unit_test(test_virtiofsd_versions),
 		cmocka_unit_test(test_kernel_choice),
 		cmocka_unit_test(test_cpio),
