@@ -310,6 +310,19 @@ load lib
 	matches "$output" '^box [0-9]+$'
 }
 
+@test "stats: what the workload uses, and what it costs the host" {
+	box
+	run -0 --separate-stderr caisson stats --no-stream box
+	matches "${lines[0]}" '^CONTAINER ID +NAME +CPU % +MEM USAGE / LIMIT +MEM % +NET I/O +BLOCK I/O +PIDS +HOST MEM$'
+	run -0 --separate-stderr caisson stats --no-stream --format '{{.MemUsage}} {{.HostMem}}' box
+	matches "$output" '^([0-9.]+)([KM]iB) / [^ ]+ ([0-9.]+)([KM]iB)$'
+	# the memory of a virtual machine is more than what its workload uses of it
+	[ "$MODE" = hyperv ] || is "${BASH_REMATCH[1]}${BASH_REMATCH[2]}" "${BASH_REMATCH[3]}${BASH_REMATCH[4]}"
+	[ "$MODE" = process ] || is "${BASH_REMATCH[4]}" MiB
+	run -0 --separate-stderr caisson stats --no-stream --format json box
+	matches "$output" '"HostMem": ?"[0-9.]+[KM]iB"'
+}
+
 @test "nothing is left behind" {
 	remove_all
 	assert_nothing_left
