@@ -78,7 +78,7 @@ class PlainQemu:
         accel = self.caisson.acceleration() or "tcg"
         with open(f"{self.where}/plain.log", "w") as log:
             self.process = subprocess.Popen(
-                ["qemu-system-x86_64", "-M", "microvm,acpi=on,pic=off,pit=off,rtc=on", "-accel", accel, "-cpu", "max", "-smp", "2", "-m", "1024M", "-nodefaults",
+                ["qemu-system-x86_64", "-M", "microvm,acpi=on,pic=off,pit=off,rtc=on", "-accel", accel, "-cpu", "max,-erms", "-smp", "2", "-m", "1024M", "-nodefaults",
                  "-no-reboot", "-display", "none", "-global", "virtio-mmio.force-legacy=false", "-kernel", f"{kernel}/vmlinuz", "-initrd",
                  f"{self.where}/plain.img", "-append", guest_command_line(), "-serial", "stdio", "-netdev",
                  "tap,id=n,ifname=plaintap,script=no,downscript=no,vhost=off", "-device", "virtio-net-device,netdev=n"],

@@ -96,7 +96,8 @@ static void add_machine(struct args *a, const struct vm_config *c)
 	else
 		addf(a, "%s,tb-size=%d", c->accel, VM_CODE_MIB);
 	add(a, "-cpu");
-	add(a, kvm ? "host" : "max");
+	/* with erms the guest's kernel copies by `rep movsb`, which is emulated byte by byte */
+	add(a, kvm ? "host" : "max,-erms");
 	add(a, "-smp");
 	addf(a, "%u", c->cpus);
 	add(a, "-m");

@@ -87,6 +87,7 @@ static void test_argv(void **state)
 	assert_true(has_pair(v, "-sandbox", "spawn=deny"));
 	assert_true(has_pair(v, "-object", "size=512M,share=on"));
 	assert_true(has_pair(v, "-append", "mitigations=off tsc_early_khz=2000000 lpj=4000000 tsc=reliable"));
+	assert_true(has_pair(v, "-cpu", "max,-erms"));
 	assert_true(has_pair(v, "-blockdev", "node-name=image,read-only=on"));
 	assert_true(has_pair(v, "-chardev", "socket,id=share,fd="));
 	assert_true(has_pair(v, "-netdev", "tap,id=net7,fd="));
@@ -99,6 +100,7 @@ static void test_argv(void **state)
 	c.share = -1;
 	assert_int_equal(vm_argv(&c, &kvm, fds, &n), 0);
 	assert_int_equal(n, VM_FDS_MAX - 3);
+	assert_true(has_pair(kvm, "-cpu", "host"));
 	assert_false(has_pair(kvm, "-append", "tsc_early_khz"));
 	assert_false(has_pair(kvm, "-chardev", "socket,id=share"));
 	assert_true(has_pair(kvm, "-object", "share=off"));
