@@ -38,6 +38,14 @@ static int find_link(int rtnl, const struct plan_interface *f, struct err *e)
 	return index < 0 ? err_errno(e, index, "find network interface %s (%s)", f->name, f->mac) : index;
 }
 
+/* A link that is up keeps its name. */
+static int rename_link(int rtnl, int index, const char *name, unsigned mtu)
+{
+	int r = rtnl_link_up(rtnl, (unsigned)index, false);
+
+	return r == 0 ? rtnl_link_change(rtnl, (unsigned)index, name, NULL, mtu) : r;
+}
+
 /* Where several cards came in another order than their names, the one that has the name makes way. */
 static int set_name(int rtnl, int index, const char *name, unsigned mtu)
 {
@@ -49,11 +57,11 @@ static int set_name(int rtnl, int index, const char *name, unsigned mtu)
 		return mtu ? rtnl_link_change(rtnl, (unsigned)index, NULL, NULL, mtu) : 0;
 	if (holder > 0) {
 		snprintf(other, sizeof(other), "other%d", holder % 1000000);
-		int r = rtnl_link_change(rtnl, (unsigned)holder, other, NULL, 0);
+		int r = rename_link(rtnl, holder, other, 0);
 		if (r < 0)
 			return r;
 	}
-	return rtnl_link_change(rtnl, (unsigned)index, name, NULL, mtu);
+	return rename_link(rtnl, index, name, mtu);
 }
 
 static bool has_ipv6(const struct plan_interface *f)
@@ -102,7 +110,7 @@ static int add(const struct plan_interface *f, bool prepared, struct err *e)
 		if (r == 0)
 			r = rtnl_address_add(rtnl, (unsigned)index, address);
 	}
-	if (r == 0 && !prepared)
+	if (r == 0)
 		r = rtnl_link_up(rtnl, (unsigned)index, true);
 	strv_foreach(gateway, f->gateways) {
 		if (r == 0)

@@ -94,7 +94,7 @@ restarts() { # restarts NAME: it can be started, used and stopped
 		"$CAISSON" start starting > /dev/null 2>&1 &
 		local client=$!
 		sleep $delay
-		monitor=$(monitor_of starting) && kill -9 "$monitor" || true
+		! monitor=$(monitor_of starting) || ! kill -9 "$monitor" || eventually 5 gone "$monitor"
 		eventually 20 gone $client
 		wait $client || true
 		! status_is starting running || { kill -9 "$(monitor_of starting)"; eventually 5 status_is starting exited; }

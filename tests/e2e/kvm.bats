@@ -103,7 +103,7 @@ no_argument() { ! grep -q "fake-qemu: .*$1" <<< "$output" || fail "QEMU was give
 	run -0 --separate-stderr on WORKS tcg run -d --name third "$IMAGE" sleep 1000
 	has "$stderr" 'making the template'
 	run -0 caisson logs --vm third
-	argument tcg
+	argument tcg,tb-size=48
 	no_argument '/dev/kvm'
 	run -0 caisson template ls --format '{{.Name}} {{.Accel}}'
 	is "$(sort <<< "$output" | sed 's/^[0-9a-f]*-\([a-z]*\)-.* /\1 /')" $'kvm kvm\ntcg tcg'
