@@ -39,16 +39,21 @@ class DockerServer:
             subprocess.run([self.engine.client, "rm", "-f", self.id], env=self.engine.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
 
 
-def guest_command_line():
-    """What Caisson gives its guest's kernel here, which runs at this moment: the clock's frequency is in it, without which an emulated guest may hang."""
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as f:
-                args = f.read().split("\0")
-        except OSError:
-            continue
-        if "guest=caisson-load-hyperv" in args and "-append" in args:
-            return args[args.index("-append") + 1]
+def guest_command_line(caisson):
+    """What Caisson gives its guest's kernel here: the clock's frequency is in it, without which an emulated guest may hang. A clone is given none."""
+    name = "load-line"
+    output(caisson.base() + ["run", "-d", "--isolation=hyperv", "--fresh-boot", "--network=none", "--name", name, IMAGE, "sleep", "1000"])
+    try:
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as f:
+                    args = f.read().split("\0")
+            except OSError:
+                continue
+            if f"guest=caisson-{name}" in args:
+                return args[args.index("-append") + 1]
+    finally:
+        output(caisson.base() + ["rm", "-f", name])
     raise Failed("no virtual machine of Caisson's to take the kernel's command line from")
 
 
@@ -80,7 +85,7 @@ class PlainQemu:
             self.process = subprocess.Popen(
                 ["qemu-system-x86_64", "-M", "microvm,acpi=on,pic=off,pit=off,rtc=on", "-accel", accel, "-cpu", "max,-erms", "-smp", "2", "-m", "1024M", "-nodefaults",
                  "-no-reboot", "-display", "none", "-global", "virtio-mmio.force-legacy=false", "-kernel", f"{kernel}/vmlinuz", "-initrd",
-                 f"{self.where}/plain.img", "-append", guest_command_line(), "-serial", "stdio", "-netdev",
+                 f"{self.where}/plain.img", "-append", guest_command_line(self.caisson), "-serial", "stdio", "-netdev",
                  "tap,id=n,ifname=plaintap,script=no,downscript=no,vhost=off", "-device", "virtio-net-device,netdev=n"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         return "10.254.0.2"
