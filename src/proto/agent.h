@@ -89,8 +89,8 @@ enum { AGENT_SHARE_BUS = 1, AGENT_CARDS_BUS = 2 };
  * The initramfs: /init (the agent), AGENT_INIT, empty directories dev proc sys run tmp image disk share, /dev/console (5,1) and the kernel's modules in
  * AGENT_MODULES. There a list names the .ko files of one need in load order, one per line: "boot" (virtio_mmio, virtio_pci, virtio_console; before
  * HELLO), "root"
- * (virtio_blk, erofs, overlay, ext4 if a module), "share" (fuse, virtiofs), "net" (virtio_net), "plug" (virtio_pci: for cards that come later). A
- * file may be in several lists: EEXIST is fine. A missing list or an empty one: the kernel has these built in.
+ * (virtio_blk, erofs, overlay, ext4 if a module), "share" (fuse, virtiofs), "net" (virtio_net), "plug" (virtio_pci: for cards that come later),
+ * "memory" (virtio_balloon, before HELLO). A file may be in several lists: EEXIST is fine. A missing list or an empty one: the kernel has these built in.
  */
 #define AGENT_MODULES "/modules"
 

@@ -106,7 +106,7 @@ no_argument() { ! grep -q "fake-qemu: .*$1" <<< "$output" || fail "QEMU was give
 	argument tcg,tb-size=48
 	no_argument '/dev/kvm'
 	run -0 caisson template ls --format '{{.Name}} {{.Accel}}'
-	is "$(sort <<< "$output" | sed 's/^[0-9a-f]*-\([a-z]*\)-.* /\1 /')" $'kvm kvm\ntcg tcg'
+	is "$(sed 's/^[0-9a-f]*-\([a-z]*\)-.* /\1 /' <<< "$output" | sort)" $'kvm kvm\ntcg tcg'
 	is "$(cut -d - -f 1 <<< "$output" | sort -u | wc -l)" 2 # generations
 }
 

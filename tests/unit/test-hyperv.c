@@ -95,6 +95,8 @@ static void test_argv(void **state)
 	assert_false(has_pair(v, "-device", "netdev=net1")); /* plugged, as the share is */
 	assert_true(has_pair(v, "-device", "pcie-root-port,id=port8"));
 	assert_false(has_pair(v, "-device", "pcie-root-port,id=port9"));
+	assert_true(has_pair(v, "-device", "virtio-balloon-device,free-page-reporting=on"));
+	assert_true(has_pair(v, "-accel", "tcg,tb-size="));
 	assert_true(strv_has(v, "-no-reboot"));
 	c.accel = "kvm";
 	c.share = -1;
@@ -103,6 +105,7 @@ static void test_argv(void **state)
 	assert_true(has_pair(kvm, "-cpu", "host"));
 	assert_false(has_pair(kvm, "-append", "tsc_early_khz"));
 	assert_false(has_pair(kvm, "-chardev", "socket,id=share"));
+	assert_false(has_pair(kvm, "-accel", "tb-size"));
 	assert_true(has_pair(kvm, "-object", "share=off"));
 }
 
