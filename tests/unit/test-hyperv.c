@@ -78,10 +78,10 @@ static void test_argv(void **state)
 	assert_int_equal(vm_argv(&c, &v, fds, &n), 0);
 	assert_int_equal(n, VM_FDS_MAX - 2);
 	for (int fd = 30; fd < 38 + VM_CARDS_MAX; fd++) {
-		bool found = false;
-		for (size_t k = 0; k < n; k++)
-			found = found || fds[k] == fd;
-		assert_true(found);
+		size_t k;
+		for (k = 0; k < n && fds[k] != fd; k++)
+			;
+		assert_true(k < n);
 	}
 	assert_true(has_pair(v, "-name", "guest=caisson-web"));
 	assert_true(has_pair(v, "-sandbox", "spawn=deny"));
@@ -93,19 +93,16 @@ static void test_argv(void **state)
 	assert_true(has_pair(v, "-netdev", "tap,id=net7,fd="));
 	assert_true(has_pair(v, "-device", "virtio-net-device,netdev=net0,mac=02:42:0a:c8:00:02"));
 	assert_false(has_pair(v, "-device", "netdev=net1")); /* plugged, as the share is */
-	assert_true(has_pair(v, "-device", "pcie-root-port,id=port8"));
-	assert_false(has_pair(v, "-device", "pcie-root-port,id=port9"));
+	assert_true(has_pair(v, "-device", "id=port8") && !has_pair(v, "-device", "id=port9"));
 	assert_true(has_pair(v, "-device", "virtio-balloon-device,free-page-reporting=on"));
 	assert_true(has_pair(v, "-accel", "tcg,tb-size="));
 	assert_true(strv_has(v, "-no-reboot"));
-	c.accel = "kvm";
-	c.share = -1;
+	c.accel = "kvm", c.share = -1;
 	assert_int_equal(vm_argv(&c, &kvm, fds, &n), 0);
 	assert_int_equal(n, VM_FDS_MAX - 3);
 	assert_true(has_pair(kvm, "-cpu", "host"));
-	assert_false(has_pair(kvm, "-append", "tsc_early_khz"));
+	assert_false(has_pair(kvm, "-append", "tsc_early_khz") || has_pair(kvm, "-accel", "tb-size"));
 	assert_false(has_pair(kvm, "-chardev", "socket,id=share"));
-	assert_false(has_pair(kvm, "-accel", "tb-size"));
 	assert_true(has_pair(kvm, "-object", "share=off"));
 }
 
