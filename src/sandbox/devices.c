@@ -169,6 +169,8 @@ size_t device_program(const struct device_rules *rules, struct bpf_insn *ret)
 	return n;
 }
 
+enum { LOAD_TRIES = 10 };
+
 static int program_load(const struct device_rules *rules, struct err *e)
 {
 	_cleanup_free_ struct bpf_insn *insns = calloc(DEVICE_INSNS_MAX, sizeof(*insns));
@@ -181,7 +183,11 @@ static int program_load(const struct device_rules *rules, struct err *e)
 	a.insn_cnt = (uint32_t)device_program(rules, insns);
 	a.insns = (uint64_t)(uintptr_t)insns;
 	a.license = (uint64_t)(uintptr_t) "Apache-2.0";
-	long fd = syscall(SYS_bpf, BPF_PROG_LOAD, &a, sizeof(a));
+	long fd;
+	/* the kernel gives up its check of the program when a signal comes, such as that of a child that ends */
+	for (int i = 0; (fd = syscall(SYS_bpf, BPF_PROG_LOAD, &a, sizeof(a))) < 0 && errno == EAGAIN && i < LOAD_TRIES;
+		i++)
+		;
 	return fd < 0 ? err_errno(e, errno, "load the device rules into the kernel (BPF)") : (int)fd;
 }
 
