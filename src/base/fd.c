@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -306,4 +307,39 @@ int unix_listen(int dirfd, const char *name, mode_t mode)
 	if (r == 0 && listen(fd, 64) < 0)
 		r = -errno;
 	return r < 0 ? r : steal_fd(&fd);
+}
+
+/* copy_file_range(2) does not go from one kind of file system to another. */
+static ssize_t copy_some(int from, off_t *at, int to, off_t *out, size_t n)
+{
+	ssize_t done = copy_file_range(from, at, to, out, n, 0);
+
+	if (done >= 0 || errno != EXDEV)
+		return done;
+	if (lseek(to, *out, SEEK_SET) < 0)
+		return -1;
+	done = sendfile(to, from, at, n);
+	*out += done > 0 ? done : 0;
+	return done;
+}
+
+int fd_copy_sparse(int from, int to, off_t size)
+{
+	off_t at = 0;
+
+	if (ftruncate(to, size) < 0)
+		return -errno;
+	while ((at = lseek(from, at, SEEK_DATA)) >= 0 && at < size) {
+		off_t end = lseek(from, at, SEEK_HOLE);
+		if (end < 0)
+			return -errno;
+		if (end > size)
+			end = size;
+		for (off_t out = at; at < end;) {
+			ssize_t n = copy_some(from, &at, to, &out, (size_t)(end - at));
+			if (n <= 0)
+				return n < 0 ? -errno : -EIO;
+		}
+	}
+	return at >= 0 || errno == ENXIO ? 0 : -errno;
 }

@@ -11,7 +11,9 @@
 
 #include "base/str.h"
 
-int fd_write_all(int fd, const void *p, size_t n);     /* writes all n bytes; polls if fd is non-blocking */
+int fd_write_all(int fd, const void *p, size_t n); /* writes all n bytes; polls if fd is non-blocking */
+/* The first `size` bytes, which is how long `to` becomes: the data is copied, holes are left. */
+int fd_copy_sparse(int from, int to, off_t size);
 ssize_t fd_read_full(int fd, void *p, size_t n);       /* fewer than n only at the end of the file */
 int fd_read_to_end(int fd, size_t max, struct buf *b); /* appends; -EFBIG beyond max bytes */
 /*

@@ -71,6 +71,13 @@ int proc_digest(int dir, uint64_t *ret)
 	return 0;
 }
 
+uint64_t proc_kilobytes(const char *text, const char *key)
+{
+	const char *at = strstr(text, key);
+
+	return at ? strtoull(at + strlen(key), NULL, 10) * 1024 : 0;
+}
+
 int proc_cpu_ms(pid_t pid, uint64_t *ret)
 {
 	char line[1024], *p;

@@ -19,6 +19,8 @@ int proc_boot_id(char ret[37]);
 int proc_digest(int dir, uint64_t *ret);
 /* What `ps` shows of this process, which was forked from another: its name (15 bytes) and an argument, in the place of those it had. */
 void proc_set_title(const char *name, const char *argument);
+/* What a line "KEY   123 kB" of a text of /proc says, in bytes; 0: there is none. */
+uint64_t proc_kilobytes(const char *text, const char *key);
 /* user + system time of a process so far, in milliseconds. */
 int proc_cpu_ms(pid_t pid, uint64_t *ret);
 

@@ -12,13 +12,6 @@
 
 enum { TEXT_MAX = 64 * 1024, CHILDREN_MAX = 16 };
 
-static uint64_t kilobytes(const char *text, const char *key)
-{
-	const char *at = strstr(text, key);
-
-	return at ? strtoull(at + strlen(key), NULL, 10) * 1024 : 0;
-}
-
 /* Pages that several processes map count in parts. shared: whether memory of files in memory is its own. 0: it is gone. */
 static uint64_t memory_of(pid_t pid, bool shared)
 {
@@ -28,7 +21,7 @@ static uint64_t memory_of(pid_t pid, bool shared)
 	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", pid);
 	if (file_read(AT_FDCWD, path, TEXT_MAX, &b) < 0 || !b.data)
 		return 0;
-	return kilobytes(b.data, "\nPss:") - (shared ? 0 : kilobytes(b.data, "\nPss_Shmem:"));
+	return proc_kilobytes(b.data, "\nPss:") - (shared ? 0 : proc_kilobytes(b.data, "\nPss_Shmem:"));
 }
 
 static void add(pid_t pid, bool shared, uint64_t *memory, uint64_t *cpu_ns)

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -77,40 +76,6 @@ static int open_template(const struct isolation_host *h, uint64_t size, struct e
 	return fd < 0 ? err_errno(e, errno, "open %s", path) : fd;
 }
 
-/* copy_file_range(2) does not go from one kind of file system to another. */
-static ssize_t copy_some(int from, off_t *at, int to, off_t *out, size_t n)
-{
-	ssize_t done = copy_file_range(from, at, to, out, n, 0);
-
-	if (done >= 0 || errno != EXDEV)
-		return done;
-	if (lseek(to, *out, SEEK_SET) < 0)
-		return -1;
-	done = sendfile(to, from, at, n);
-	*out += done > 0 ? done : 0;
-	return done;
-}
-
-/* Copies the data, leaves the holes. */
-static int copy_sparse(int from, int to, off_t size)
-{
-	off_t at = 0, end;
-
-	if (ftruncate(to, size) < 0)
-		return -errno;
-	while ((at = lseek(from, at, SEEK_DATA)) >= 0) {
-		end = lseek(from, at, SEEK_HOLE);
-		if (end < 0)
-			return -errno;
-		for (off_t out = at; at < end;) {
-			ssize_t n = copy_some(from, &at, to, &out, (size_t)(end - at));
-			if (n <= 0)
-				return n < 0 ? -errno : -EIO;
-		}
-	}
-	return errno == ENXIO ? 0 : -errno;
-}
-
 int hyperv_disk_create(const struct isolation_host *h, const char *path, uint64_t size, struct err *e)
 {
 	if (!size)
@@ -124,7 +89,7 @@ int hyperv_disk_create(const struct isolation_host *h, const char *path, uint64_
 	_cleanup_close_ int to = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (to < 0)
 		return err_errno(e, errno, "make the disk %s", path);
-	int r = copy_sparse(from, to, (off_t)size);
+	int r = fd_copy_sparse(from, to, (off_t)size);
 	if (r < 0) {
 		unlink(path);
 		return err_errno(e, r, "make the disk %s", path);

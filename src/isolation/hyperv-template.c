@@ -32,7 +32,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -303,19 +302,8 @@ int template_make_copy(struct template *t)
 int template_fill_copy(struct template *t)
 {
 	_cleanup_close_ int to = steal_fd(&t->copy);
-	off_t size = (off_t)t->footer.memory_len, at = 0;
 
-	while (to >= 0 && at < size && (at = lseek(t->memory, at, SEEK_DATA)) >= 0 && at < size) {
-		off_t end = lseek(t->memory, at, SEEK_HOLE);
-		if (end < 0 || lseek(to, at, SEEK_SET) < 0)
-			return -errno;
-		while (at < end && at < size) {
-			ssize_t n = sendfile(to, t->memory, &at, (size_t)((end < size ? end : size) - at));
-			if (n <= 0)
-				return n < 0 ? -errno : -EIO;
-		}
-	}
-	return at < 0 && errno != ENXIO ? -errno : 0;
+	return to < 0 ? 0 : fd_copy_sparse(t->memory, to, (off_t)t->footer.memory_len);
 }
 
 void template_close(struct template *t)
