@@ -4,12 +4,11 @@
  *
  *   port.c      frames in, control and data frames out
  *   service.c   one function per opcode, the loop
- *   ahead.c     the mount of the root, by a process made ahead of a snapshot
+ *   ahead.c     mounts of the root and the share, by processes made ahead of a snapshot
  *   process.c   the workload and the execs: start, signal, size, end
  *   stdio.c     streams: the workload's pipes and terminals <-> DATA frames, by credit
  *   requests.c  questions that get a REPLY
  *   cards.c     network cards that come and go while the container runs
- *   share.c     the share, mounted beside the rest of START
  *   machine.c   what START does to the guest before the workload, and SHUTDOWN after it
  *   boot.c      from the kernel's hand-over to an open port
  *
@@ -96,6 +95,8 @@ struct pipes {
 	struct sandbox_io child;
 	int own[STREAMS];
 };
+#define PIPES_NONE ((struct pipes){.child = {-1, -1, -1}, .own = {-1, -1, -1}})
+void pipes_done(struct pipes *p); /* closes them */
 
 struct process {
 	struct process *next;
@@ -112,7 +113,6 @@ struct process {
 
 /* Before a snapshot: pipes for a workload that has neither a terminal nor an input, for whoever is made ahead. */
 int process_prepare(struct agent *a, struct sandbox_ahead *ret, struct err *e);
-void process_drop_pipes(struct agent *a);
 /* The workload, from a->plan, in two steps: what can be done before there is a root, with the plan also as bytes; and the rest. */
 int process_begin(struct agent *a, const void *plan, size_t n, struct err *e); /* 1: the spare process has it */
 int process_start(struct agent *a, struct err *e);
@@ -133,20 +133,25 @@ void process_free_all(struct agent *a);
 /* Answers AGENT_STATS, PS, FREEZE, UPDATE, LOOK; -EBADMSG if the frame does not parse. */
 int request_answer(struct agent *a, const struct frame *f);
 
-/* -- ahead.c -- */
-
-struct ahead {
-	int go, done; /* ends to write to: the word to begin, and what came of it; -1 */
-	int result;   /* the end to read from: a struct sandbox_root */
-	bool begun;
+/* What the host says at the start, decoded. */
+struct start {
+	uint64_t time_ns;
+	const char *entropy;
+	size_t entropy_len;
+	uint32_t flags;
+	char *tag;
 };
 
-/* Makes the process that calls machine->root when it is told to. */
-int ahead_make(struct agent *a, struct err *e);
-void ahead_begin(struct agent *a);
-/* The plan's root is the one that was made ahead, if that was begun and the container's process has not taken it; else what the plan names is mounted. */
-int ahead_settle(struct agent *a, bool taken, struct err *e);
-void ahead_close(struct agent *a);
+/* -- ahead.c -- */
+
+/* Before a snapshot: makes the processes. */
+int ahead_prepare(struct agent *a, struct err *e);
+/* START: gives them their work; a->root_begun tells whether there was one for the root. */
+void ahead_begin(struct agent *a, const struct start *s);
+/* Waits for the root that was begun, and makes it that of a->plan; for the case that the container's process does not take it. */
+int ahead_root(struct agent *a, struct err *e);
+/* Waits for the share, or mounts it. */
+int ahead_share(struct agent *a, const char *tag, struct err *e);
 
 /* -- cards.c -- */
 
@@ -158,23 +163,7 @@ int cards_take(const struct agent *a, struct err *e);
 int card_connect(struct agent *a, struct wire *w, struct err *e);
 int card_disconnect(struct agent *a, struct wire *w, struct err *e);
 
-/* -- share.c -- */
-
-/* Before a snapshot: makes the process. At START: gives it its work, and sees that it is done. */
-int share_prepare(struct agent *a, struct err *e);
-void share_begin(struct agent *a, const char *tag);
-int share_finish(struct agent *a, const char *tag, struct err *e);
-
 /* -- machine.c -- */
-
-/* What the host says at the start, decoded. */
-struct start {
-	uint64_t time_ns;
-	const char *entropy;
-	size_t entropy_len;
-	uint32_t flags;
-	char *tag;
-};
 
 int machine_limits(struct err *e); /* for all that the agent starts */
 /* Before a snapshot: the disk is mounted, and has the directories of an empty container. */
@@ -237,15 +226,14 @@ struct agent {
 	uint64_t oom_kills; /* seen so far */
 	struct plan plan;
 	struct sandbox_spare *spare; /* a first process made before the snapshot */
-	struct ahead ahead;
-	struct pipes pipes; /* made before the snapshot, if has_pipes */
-	bool has_pipes;
-	struct process *beginning; /* the workload, until it runs */
+	struct pipes pipes;          /* made before the snapshot; -1: none */
+	struct process *beginning;   /* the workload, until it runs */
 	int mounts; /* the container's mount namespace, held so that its end does not come before EXITED; -1 */
 	struct sandbox sandbox;
 	struct process *processes;
-	int share_helper; /* a socket to the process that mounts the share; -1: none */
-	int parking;      /* the network namespace of the cards that are put by; -1: none yet */
+	int root_helper, share_helper; /* sockets to the processes that mount these; -1: none */
+	bool root_begun;
+	int parking; /* the network namespace of the cards that are put by; -1: none yet */
 };
 
 /* Ends the service with an error; the first one counts. */

@@ -1,18 +1,29 @@
 /*
- * The container's root is mounted by a process of its own, made before the snapshot, while the agent and the container's process do the rest of a start.
- * The latter could not do it: no block device is for a container.
+ * Work that goes on beside the agent's own, on the guest's other CPU, done by processes that are made before the snapshot and wait to be told: one mounts
+ * the container's root, which the container's process could not do (no block device is for a container), the other finds the share and mounts
+ * it. Each says in a struct err how it went. In a machine that has booted there are no such processes, and the agent does it all.
  */
 #include "agent/agent.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 
+enum { WORD_MAX = 64 };
 enum { ALL_WAIT = -20, NOBODY_WAITS = 19 }; /* of nice(2) */
+
+/* ---- the processes ---- */
+
+struct job {
+	const char *what;
+	int (*work)(const struct machine *m, const char *word, struct err *e);
+	int niceness;
+	void (*then)(void); /* NULL: nothing */
+};
 
 /* What an emulated processor runs for the first time it runs slowly: the way into a program and out of it is gone once while nobody waits for it. */
 static void rehearse(void)
@@ -23,70 +34,95 @@ static void rehearse(void)
 	execv("/proc/self/exe", argv);
 }
 
-static _Noreturn void mount_when_told(const struct machine *m, int go, int done)
+static int mount_root(const struct machine *m, const char *word, struct err *e)
 {
-	struct sandbox_root root = {.path = AGENT_ROOT};
-	char byte;
+	(void)word;
+	return m->root(e);
+}
 
-	setpriority(PRIO_PROCESS, 0, ALL_WAIT);
-	if (fd_read_full(go, &byte, 1) == 1) {
-		m->root(&root.err);
-		fd_write_all(done, &root, sizeof(root));
-		rehearse();
-	}
+static int mount_share(const struct machine *m, const char *word, struct err *e)
+{
+	return m->share(word, e);
+}
+
+static const struct job root_job = {"mounts the container's root", mount_root, ALL_WAIT, rehearse};
+static const struct job share_job = {"mounts the share", mount_share, 0, NULL};
+
+static _Noreturn void work_when_told(const struct machine *m, const struct job *j, int sock)
+{
+	char word[WORD_MAX] = "";
+	struct err e = ERR_INIT;
+
+	setpriority(PRIO_PROCESS, 0, j->niceness);
+	if (recv(sock, word, sizeof(word) - 1, 0) <= 0)
+		_exit(1);
+	j->work(m, word, &e);
+	(void)!send(sock, &e, sizeof(e), MSG_NOSIGNAL);
+	if (j->then)
+		j->then();
 	_exit(0);
 }
 
-int ahead_make(struct agent *a, struct err *e)
+static int make(const struct machine *m, const struct job *j, int *ret_sock, struct err *e)
 {
-	int go[2], done[2];
+	int sock[2];
 
-	if (pipe2(go, O_CLOEXEC) < 0)
-		return err_errno(e, errno, "make a pipe");
-	a->ahead.go = go[1];
-	_cleanup_close_ int told = go[0];
-	if (pipe2(done, O_CLOEXEC) < 0)
-		return err_errno(e, errno, "make a pipe");
-	a->ahead.result = done[0];
-	a->ahead.done = done[1];
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock) < 0)
+		return err_errno(e, errno, "make a socket pair");
 	pid_t pid = fork();
 	if (pid == 0) {
-		close_fd(&a->ahead.go);
-		mount_when_told(a->machine, told, done[1]);
+		close(sock[0]);
+		work_when_told(m, j, sock[1]);
 	}
-	return pid < 0 ? err_errno(e, errno, "fork") : 0;
+	close(sock[1]);
+	*ret_sock = sock[0];
+	return pid < 0 ? err_errno(e, errno, "make the process that %s", j->what) : 0;
 }
 
-/* A process that has ended meanwhile leaves nobody who says that all is well. */
-void ahead_begin(struct agent *a)
+static bool tell(int sock, const char *word)
 {
-	if (a->ahead.go < 0)
-		return;
-	a->ahead.begun = write(a->ahead.go, "m", 1) == 1;
-	close_fd(&a->ahead.done);
+	return sock >= 0 && send(sock, word, strlen(word), MSG_NOSIGNAL) > 0;
 }
 
-int ahead_settle(struct agent *a, bool taken, struct err *e)
+static int hear(int sock, const struct job *j, struct err *e)
 {
-	struct sandbox_root root = {.path = ""};
+	struct err said = ERR_INIT;
 
-	if (!a->ahead.begun && a->ahead.done >= 0)
-		fd_write_all(a->ahead.done, &root, sizeof(root));
-	if (!a->ahead.begun || taken)
-		return 0;
-	if (fd_read_full(a->ahead.result, &root, sizeof(root)) != sizeof(root))
-		return err_set(e, EPIPE, "the process that mounts the container's root has ended");
-	*e = root.err;
-	if (root.err.code)
-		return -root.err.code;
+	if (recv(sock, &said, sizeof(said), 0) != sizeof(said))
+		return err_set(e, EPIPE, "the process that %s has ended", j->what);
+	*e = said;
+	return -said.code;
+}
+
+/* ---- what the agent does with them ---- */
+
+int ahead_prepare(struct agent *a, struct err *e)
+{
+	int r = make(a->machine, &share_job, &a->share_helper, e);
+
+	return r == 0 ? make(a->machine, &root_job, &a->root_helper, e) : r;
+}
+
+void ahead_begin(struct agent *a, const struct start *s)
+{
+	a->shares = s->flags & AGENT_HAS_SHARE;
+	a->root_begun = s->flags & AGENT_DISK_MOUNTED && tell(a->root_helper, "root");
+	if (a->shares)
+		tell(a->share_helper, s->tag);
+}
+
+int ahead_root(struct agent *a, struct err *e)
+{
+	int r = hear(a->root_helper, &root_job, e);
+
+	if (r < 0)
+		return r;
 	strv_free(steal_ptr(a->plan.lower));
-	a->plan.rootfs = strdup(root.path);
+	a->plan.rootfs = strdup(AGENT_ROOT);
 	return a->plan.rootfs ? 0 : err_nomem(e);
 }
 
-void ahead_close(struct agent *a)
+int ahead_share(struct agent *a, const char *tag, struct err *e)
 {
-	close_fd(&a->ahead.go);
-	close_fd(&a->ahead.done);
-	close_fd(&a->ahead.result);
+	return a->share_helper < 0 ? a->machine->share(tag, e) : hear(a->share_helper, &share_job, e);
 }

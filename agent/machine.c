@@ -15,6 +15,7 @@
 
 #include "base/fd.h"
 #include "base/path.h"
+#include "base/proc.h"
 
 enum { NOFILE = 1048576, RESERVE_MIN = 16 << 20, RESERVE_MAX = 64 << 20 };
 
@@ -99,9 +100,14 @@ static int make_upper(bool is_new, struct err *e)
 	return 0;
 }
 
+static int mount_image(struct err *e)
+{
+	return mount_one("/dev/vda", AGENT_IMAGE, "erofs", MS_RDONLY, NULL, e);
+}
+
 int machine_root(struct err *e)
 {
-	int r = mount_one("/dev/vda", AGENT_IMAGE, "erofs", MS_RDONLY, NULL, e);
+	int r = mount_image(e);
 
 	if (r == 0)
 		r = make_upper(true, e);
@@ -116,7 +122,7 @@ static int prepare_root(const struct start *s, struct err *e)
 
 	if (!ahead)
 		tune_disks();
-	int r = mount_one("/dev/vda", AGENT_IMAGE, "erofs", MS_RDONLY, NULL, e);
+	int r = mount_image(e);
 	if (r == 0 && !ahead)
 		r = mount_disk(s->flags & AGENT_DISK_SECOND ? "/dev/vdc" : "/dev/vdb", e);
 	return r == 0 ? make_upper(ahead, e) : r;
@@ -140,13 +146,6 @@ int machine_prepare(const struct start *s, bool with_root, struct err *e)
 	return r == 0 && with_root ? prepare_root(s, e) : r;
 }
 
-static uint64_t meminfo(const char *text, const char *key)
-{
-	const char *line = strstr(text, key);
-
-	return line ? strtoull(line + strlen(key), NULL, 10) * 1024 : 0;
-}
-
 uint64_t machine_memory(void)
 {
 	char text[4096];
@@ -156,7 +155,7 @@ uint64_t machine_memory(void)
 	if (n <= 0)
 		return 0;
 	text[n] = 0;
-	uint64_t available = meminfo(text, "MemAvailable:"), reserve = meminfo(text, "MemTotal:") / 32;
+	uint64_t available = proc_kilobytes(text, "MemAvailable:"), reserve = proc_kilobytes(text, "MemTotal:") / 32;
 	if (reserve < RESERVE_MIN)
 		reserve = RESERVE_MIN;
 	if (reserve > RESERVE_MAX)

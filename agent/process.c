@@ -29,7 +29,7 @@ static void pipes_close_child(struct pipes *p)
 	close_fd(&p->child.err);
 }
 
-static void pipes_done(struct pipes *p)
+void pipes_done(struct pipes *p)
 {
 	pipes_close_child(p);
 	for (int i = 0; i < STREAMS; i++)
@@ -52,7 +52,7 @@ static int pipes_open(struct pipes *p, const struct plan_process *process, struc
 {
 	int r = 0;
 
-	*p = (struct pipes){.child = {-1, -1, -1}, .own = {-1, -1, -1}};
+	*p = PIPES_NONE;
 	if (process->tty)
 		return 0;
 	if (process->open_stdin)
@@ -95,12 +95,7 @@ static struct process *process_new(struct agent *a, uint32_t id)
 
 	if (!p)
 		return NULL;
-	*p = (struct process){.agent = a,
-		.id = id,
-		.pid = -1,
-		.pidfd = -1,
-		.tty = -1,
-		.pipes = {.child = {-1, -1, -1}, .own = {-1, -1, -1}}};
+	*p = (struct process){.agent = a, .id = id, .pid = -1, .pidfd = -1, .tty = -1, .pipes = PIPES_NONE};
 	for (int i = 0; i < STREAMS; i++)
 		p->streams[i] = (struct stream){.process = p, .fd = -1};
 	return p;
@@ -187,7 +182,6 @@ int process_prepare(struct agent *a, struct sandbox_ahead *ret, struct err *e)
 	static const struct plan_process usual;
 	int r = pipes_open(&a->pipes, &usual, e);
 
-	a->has_pipes = r == 0;
 	ret->io = a->pipes.child;
 	return r;
 }
@@ -195,27 +189,21 @@ int process_prepare(struct agent *a, struct sandbox_ahead *ret, struct err *e)
 int process_begin(struct agent *a, const void *plan, size_t n, struct err *e)
 {
 	struct process *p = a->beginning = process_new(a, 0);
-	bool ready = a->has_pipes && is_usual(&a->plan.process);
+	bool ready = a->pipes.child.out >= 0 && is_usual(&a->plan.process);
 	int r = 0;
 
 	if (!p)
 		return err_nomem(e);
 	if (ready) {
 		p->pipes = a->pipes;
-		a->has_pipes = false;
+		a->pipes = PIPES_NONE;
 	} else {
 		r = pipes_open(&p->pipes, &a->plan.process, e);
 	}
-	process_drop_pipes(a);
-	return r == 0 && a->spare ? sandbox_spare_plan(a->spare, &a->plan, plan, n, ready ? NULL : &p->pipes.child, e)
-				  : r;
-}
-
-void process_drop_pipes(struct agent *a)
-{
-	if (a->has_pipes)
-		pipes_done(&a->pipes);
-	a->has_pipes = false;
+	pipes_done(&a->pipes);
+	return r == 0 && a->spare
+		? sandbox_spare_plan(a->spare, &a->plan, plan, n, ready ? NULL : &p->pipes.child, a->root_begun, e)
+		: r;
 }
 
 int process_start(struct agent *a, struct err *e)

@@ -51,7 +51,7 @@ static int answer_ps(struct agent *a, struct wire *w, struct buf *b, struct err 
 static int answer_prepare(struct agent *a, struct wire *w, struct buf *b, struct err *e)
 {
 	static const char *const lists[] = {"net", "share", "plug"};
-	struct sandbox_ahead ahead = {.init_path = a->machine->init_path};
+	struct sandbox_ahead ahead = {.init_path = a->machine->init_path, .root = AGENT_ROOT};
 	int r = 0;
 
 	(void)b;
@@ -63,8 +63,6 @@ static int answer_prepare(struct agent *a, struct wire *w, struct buf *b, struct
 	/* a machine whose timer does not run must not become a template: it hangs here, and the builder notices */
 	usleep(TIMER_US);
 	if (r == 0)
-		r = share_prepare(a, e);
-	if (r == 0)
 		r = a->machine->ahead(e);
 	if (r == 0)
 		r = card_prepare(e);
@@ -72,8 +70,8 @@ static int answer_prepare(struct agent *a, struct wire *w, struct buf *b, struct
 	a->memory_guard = a->machine->memory();
 	if (r < 0 || a->spare)
 		return r;
-	r = ahead_make(a, e);
-	ahead.root_fd = a->ahead.result;
+	r = ahead_prepare(a, e);
+	ahead.root_fd = a->root_helper;
 	ahead.memory = a->memory_guard;
 	if (r == 0)
 		r = process_prepare(a, &ahead, e);

@@ -94,11 +94,11 @@ static int start(struct agent *a, const struct start *s, const void *plan, size_
 	bool taken = r > 0;
 
 	if (r >= 0)
-		r = a->machine->prepare(s, !a->ahead.begun, e);
-	if (r == 0)
-		r = ahead_settle(a, taken, e);
+		r = a->machine->prepare(s, !a->root_begun, e);
+	if (r == 0 && a->root_begun && !taken)
+		r = ahead_root(a, e);
 	if (r == 0 && a->shares)
-		r = share_finish(a, s->tag, e);
+		r = ahead_share(a, s->tag, e);
 	if (r < 0)
 		return r;
 	if (!a->memory_guard)
@@ -121,11 +121,7 @@ static int on_start(struct agent *a, struct wire *w)
 	int r = w->bad || w->left || a->start_seen ? -EBADMSG : 0;
 	if (r == 0) {
 		a->start_seen = true;
-		if (s.flags & AGENT_DISK_MOUNTED)
-			ahead_begin(a);
-		a->shares = s.flags & AGENT_HAS_SHARE;
-		if (a->shares)
-			share_begin(a, s.tag);
+		ahead_begin(a, &s);
 		ask_time(a);
 		int failed = plan_decode(&a->plan, plan, plan_len, &e);
 		if (failed == 0)
@@ -349,21 +345,22 @@ int service_run(int port_fd, const struct machine *m, struct err *e)
 	struct agent a = {.machine = m,
 		.port.fd = port_fd,
 		.sandbox = SANDBOX_INIT,
+		.pipes = PIPES_NONE,
+		.root_helper = -1,
 		.share_helper = -1,
 		.parking = -1,
-		.mounts = -1,
-		.ahead = {.go = -1, .done = -1, .result = -1}};
+		.mounts = -1};
 	int r = serve(&a);
 
 	if (r < 0)
 		agent_fail(&a, r, "serve the host");
 	process_free_all(&a);
 	sandbox_spare_free(&a.spare);
-	ahead_close(&a);
-	process_drop_pipes(&a);
+	pipes_done(&a.pipes);
 	close_fd(&a.mounts);
 	if (a.sandbox.pid > 0)
 		sandbox_done(&a.sandbox);
+	close_fd(&a.root_helper);
 	close_fd(&a.share_helper);
 	close_fd(&a.parking);
 	plan_done(&a.plan);

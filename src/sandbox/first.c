@@ -62,14 +62,18 @@ static int finish_root(const struct setup *s, struct err *e)
 	return r < 0 ? err_errno(e, r, "make the root read-only") : 0;
 }
 
-int first_wait(int sock, const char *what, struct err *e)
+int first_wait(int sock, const char *what, char *ret, struct err *e)
 {
 	char go;
 	ssize_t n;
 
 	while ((n = recv(sock, &go, 1, 0)) < 0 && errno == EINTR)
 		;
-	return n == 1 ? 0 : err_set(e, EIO, "the container's %s was not made", what);
+	if (n != 1)
+		return err_set(e, EIO, "the container's %s was not made", what);
+	if (ret)
+		*ret = go;
+	return 0;
 }
 
 int first_enter(struct setup *s, struct err *e)
@@ -129,7 +133,7 @@ int first_finish(struct setup *s, struct launch *l, struct filtered *thread, str
 	if (r == 0)
 		r = make_root(s, l, e);
 	if (r == 0 && s->wait_network)
-		r = first_wait(l->sock, "network", e);
+		r = first_wait(l->sock, "network", NULL, e);
 	if (r == 0 && !p->host_network && !p->netns && !s->network_set_up)
 		r = network_setup(p, false, e);
 	if (r == 0)

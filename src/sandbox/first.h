@@ -10,8 +10,8 @@
 #include "sandbox/setup.h"
 
 int first_oom_score(const struct plan *p, struct err *e);
-/* Until the caller says in one byte that `what` is there; if it cannot make it, it kills this process. */
-int first_wait(int sock, const char *what, struct err *e);
+/* Until the caller says in one byte (*ret, may be NULL) that `what` is there; if it cannot make it, it kills this process. */
+int first_wait(int sock, const char *what, char *ret, struct err *e);
 int first_enter(struct setup *s, struct err *e);
 /* Up to the exec of the plan's process, by `thread` (may be NULL) if that has the right filter. Returns only a failure. */
 int first_finish(struct setup *s, struct launch *l, struct filtered *thread, struct err *e);

@@ -55,10 +55,6 @@ int sandbox_check(const struct plan *p, struct err *e);
  * up: inside the VM. Its maker's mounts become shared ones.
  */
 struct sandbox_spare;
-struct sandbox_root {
-	struct err err; /* why it is not there */
-	char path[16];  /* where it is mounted; empty: the plan says what it is made of */
-};
 /* What most containers have, and where the root comes from. All is borrowed. */
 struct sandbox_ahead {
 	const char *init_path;
@@ -66,15 +62,17 @@ struct sandbox_ahead {
 	size_t filter_len;
 	uint64_t memory; /* its limit; 0: none */
 	struct sandbox_io io;
-	int root_fd; /* a pipe to read a struct sandbox_root from, once the root, or what it is made of, is mounted */
+	const char *root; /* where the caller will mount the root, if it does; else the plan says what it is made of */
+	int root_fd; /* a SOCK_SEQPACKET socket from which a struct err comes once it is mounted there, or why it is not */
 };
 int sandbox_prepare(const struct sandbox_ahead *a, struct sandbox_spare **ret, struct err *e);
 /*
- * Hands it its plan, also as `bytes`, and the ends of its stdio (NULL: a->io), and returns 1; 0: it does not fit and is not used.
+ * Hands it its plan, also as `bytes`, and the ends of its stdio (NULL: a->io), and returns 1; 0: it does not fit and is not used. made: the root comes at
+ * a->root; else what the plan's is made of is mounted when sandbox_start is called.
  * sandbox_start, with the same, is to follow, with a `net` that sets up.
  */
 int sandbox_spare_plan(struct sandbox_spare *s, const struct plan *p, const void *bytes, size_t n,
-	const struct sandbox_io *io, struct err *e);
+	const struct sandbox_io *io, bool made, struct err *e);
 void sandbox_spare_free(struct sandbox_spare **s); /* ends it if it was not used; *s becomes NULL */
 
 /*

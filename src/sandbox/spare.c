@@ -21,6 +21,7 @@
 #include "sandbox/namespace.h"
 
 enum { PLAN_BYTES_MAX = 128 * 1024, STDIO = 3 };
+enum { GO = 'r', GO_MADE = 'm' };
 
 /* ---- in the process ---- */
 
@@ -51,15 +52,15 @@ static int wait_for_plan(int sock, struct plan *p, struct sandbox_io *io, struct
 	return plan_decode(p, bytes, (size_t)n, e);
 }
 
-static int wait_for_root(int fd, struct sandbox_root *ret, struct err *e)
+static int wait_for_root(int sock, struct err *e)
 {
-	ssize_t n = fd_read_full(fd, ret, sizeof(*ret));
+	struct err theirs;
 
-	if (n != sizeof(*ret))
+	if (recv(sock, &theirs, sizeof(theirs), 0) != sizeof(theirs))
 		return err_set(e, EPIPE, "the process that mounts the container's root has ended");
-	if (ret->err.code)
-		*e = ret->err;
-	return -ret->err.code;
+	if (theirs.code)
+		*e = theirs;
+	return -theirs.code;
 }
 
 static _Noreturn void run(const struct sandbox_ahead *a, const struct plan *ordinary, const struct cgroup *cg, int sock)
@@ -72,7 +73,7 @@ static _Noreturn void run(const struct sandbox_ahead *a, const struct plan *ordi
 		.dev = -1,
 		.sys = -1};
 	struct filtered thread;
-	struct sandbox_root root = {.path = ""};
+	char go = 0;
 	struct plan p = {0};
 	struct sandbox_io io = a->io;
 	struct launch l = {.plan = &p, .process = &p.process, .io = &io, .tty = -1, .sock = sock};
@@ -94,10 +95,10 @@ static _Noreturn void run(const struct sandbox_ahead *a, const struct plan *ordi
 	if (r == 0)
 		r = namespace_set_names(&p, &mistake);
 	if (r == 0)
-		r = first_wait(sock, "cgroup", &mistake);
-	if (r == 0)
-		r = wait_for_root(a->root_fd, &root, &mistake);
-	s.made = *root.path ? root.path : NULL;
+		r = first_wait(sock, "cgroup", &go, &mistake);
+	s.made = go == GO_MADE ? a->root : NULL;
+	if (r == 0 && s.made)
+		r = wait_for_root(a->root_fd, &mistake);
 	if (r == 0)
 		first_finish(&s, &l, &thread, &mistake);
 	first_die(sock, &mistake);
@@ -198,13 +199,14 @@ static bool fits(const struct sandbox_spare *s, const struct plan *p)
 }
 
 int sandbox_spare_plan(struct sandbox_spare *s, const struct plan *p, const void *bytes, size_t n,
-	const struct sandbox_io *io, struct err *e)
+	const struct sandbox_io *io, bool made, struct err *e)
 {
 	if (!fits(s, p) || n > PLAN_BYTES_MAX)
 		return 0;
 	int r = io && !p->process.tty ? fd_send(s->sock, bytes, n, (int[]){io->in, io->out, io->err}, STDIO)
 				      : fd_send(s->sock, bytes, n, NULL, 0);
 	s->given = r >= 0;
+	s->made = made;
 	return r < 0 ? err_errno(e, r, "hand the plan over") : 1;
 }
 
@@ -212,7 +214,8 @@ int spare_go(struct sandbox_spare *s, const struct plan *p, struct err *e)
 {
 	int r = cgroup_same_limits(&s->plan, p) ? 0 : cgroup_limit(&s->cgroup, p, e);
 
+	char go = s->made ? GO_MADE : GO;
 	if (r == 0)
-		send(s->sock, "r", 1, MSG_NOSIGNAL); /* one that has ended has left word why */
+		send(s->sock, &go, 1, MSG_NOSIGNAL); /* one that has ended has left word why */
 	return r;
 }

@@ -10,6 +10,7 @@ struct sandbox_spare {
 	pid_t pid;
 	int pidfd, sock;
 	bool given; /* it has the container's plan */
+	bool made;  /* its root is mounted for it */
 };
 
 /* It goes on, once what the root is made of is there. */
