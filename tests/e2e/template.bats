@@ -395,20 +395,7 @@ nobody_builds() { [ -z "$(builder "$1")" ]; }
 @test "QEMU killed while it restores: the container runs all the same" {
 	put_whole
 	caisson create --name struck "$IMAGE" sleep 1000
-	# as soon as there is one
-	python3 -c '
-import os, signal, time
-end = time.time() + 30
-while time.time() < end:
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            line = open(f"/proc/{pid}/cmdline", "rb").read()
-        except OSError:
-            continue
-        if b"guest=caisson-struck\0" in line and b"-incoming\0" in line:
-            os.kill(int(pid), signal.SIGKILL)
-            raise SystemExit(0)
-raise SystemExit(1)' &
+	python3 "$BATS_TEST_DIRNAME/kill-one.py" restoring 0 struck > /dev/null 3>&- &
 	local killer=$!
 	caisson start struck
 	ends_with 0 $killer
