@@ -19,14 +19,21 @@ FIGURES = [
 
 
 def debian(build):
-    """The tar of a small Debian, made once and kept in the build folder."""
-    tar = os.path.join(build, "bench-debian.tar")
-    if not os.path.exists(tar):
+    return os.path.join(build, "bench-debian.tar")
+
+
+def fetch(build):
+    """The tar of a small Debian, made once and kept in the build folder. Needs the network; what cannot be fetched is told when it is missed."""
+    tar = debian(build)
+    if os.path.exists(tar):
+        return
+    try:
         release = output(["sh", "-c", '. /etc/os-release && echo "${VERSION_CODENAME:-bookworm}"'])
         output(["mmdebstrap", "--quiet", "--format=tar", "--variant=minbase", "--include=python3-minimal", "--dpkgopt=path-exclude=/usr/share/doc/*",
                 "--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/man/*", release, f"{tar}.new"])
         os.rename(f"{tar}.new", tar)
-    return tar
+    except Failed as error:
+        print(f"no Debian for the rows about files: {error}")
 
 
 def make_image(where, build, load):
@@ -37,6 +44,8 @@ def make_image(where, build, load):
         for _ in range(BIG_MIB):
             f.write(os.urandom(1 << 20))
     tar = os.path.join(where, "files.tar")
+    if not os.path.exists(debian(build)):
+        raise Failed("there is no bench-debian.tar in the build folder")
     shutil.copy(debian(build), tar)
     output(["tar", "-C", extra, "--owner=0", "--group=0", "-rf", tar, "./fileload", "./big"])
     return tar
