@@ -89,43 +89,28 @@ int containers_insert(struct db *d, const struct container_row *r, struct err *e
 	return k < 0 ? k : 0;
 }
 
-/* The first row of a query; -ENOTUNIQ if there are several. */
-static int find_one(struct db *d, const char *sql, const char *ref, struct container_row *ret, struct err *e)
+static int read_found(struct stmt *s, void *row, struct err *e)
 {
-	_cleanup_stmt_ struct stmt *s = NULL;
-	int r = db_query(d, &s, e, sql, "s", ref);
+	return read_row(s, row, e);
+}
 
-	if (r == 0)
-		r = stmt_step(s, e);
-	if (r < 0)
-		return r;
-	if (!r)
-		return -ENOENT;
-	r = read_row(s, ret, e);
-	if (r == 0 && stmt_step(s, e) > 0) {
-		container_row_done(ret);
-		r = err_set(e, ENOTUNIQ, "multiple IDs found with provided prefix: %s", ref);
-	}
-	return r;
+static void drop_found(void *row)
+{
+	container_row_done(row);
 }
 
 int containers_find(struct db *d, const char *ref, struct container_row *ret, struct err *e)
 {
-	static const char *const queries[] = {
+	static const char *const queries[DB_FIND_QUERIES] = {
 		"SELECT " COLUMNS " FROM containers WHERE id = ?1",
 		"SELECT " COLUMNS " FROM containers WHERE name = ?1",
-		/* ':' follows '9' and 'g' follows 'f': a range instead of LIKE, for the index */
-		"SELECT " COLUMNS " FROM containers WHERE id >= ?1 AND id < ?1 || 'g' LIMIT 2",
+		"SELECT " COLUMNS " FROM containers WHERE " DB_ID_BEGINS,
 	};
-	size_t n = strlen(ref);
-	bool prefix = n && n < 64 && strspn(ref, "0123456789abcdef") == n;
+	int r = db_find(d, queries, ref, read_found, drop_found, ret, e);
 
-	for (size_t i = 0; i < 2u + prefix; i++) {
-		int r = find_one(d, queries[i], ref, ret, e);
-		if (r != -ENOENT)
-			return r;
-	}
-	return err_set(e, ENOENT, "No such container: %s", ref);
+	return r == -ENOTUNIQ  ? err_set(e, ENOTUNIQ, "multiple IDs found with provided prefix: %s", ref)
+		: r == -ENOENT ? err_set(e, ENOENT, "No such container: %s", ref)
+			       : r;
 }
 
 int containers_rename(struct db *d, const char *id, const char *name, struct err *e)

@@ -359,3 +359,37 @@ void stmt_done(struct stmt *s)
 	sqlite3_finalize(s->s);
 	free(s);
 }
+
+/* ---- look-ups ---- */
+
+enum { FULL_ID = 64 };
+
+static int find_one(struct db *d, const char *sql, const char *ref, stmt_read_fn *read, void (*done)(void *row),
+	void *row, struct err *e)
+{
+	_cleanup_stmt_ struct stmt *s = NULL;
+	int r = db_query(d, &s, e, sql, "s", ref);
+
+	if (r == 0)
+		r = stmt_step(s, e);
+	if (r <= 0)
+		return r < 0 ? r : -ENOENT;
+	r = read(s, row, e);
+	if (r == 0 && stmt_step(s, e) > 0) {
+		done(row);
+		r = -ENOTUNIQ;
+	}
+	return r;
+}
+
+int db_find(struct db *d, const char *const queries[DB_FIND_QUERIES], const char *ref, stmt_read_fn *read,
+	void (*done)(void *row), void *row, struct err *e)
+{
+	size_t n = strlen(ref);
+	bool prefix = n && n < FULL_ID && strspn(ref, "0123456789abcdef") == n;
+	int r = -ENOENT;
+
+	for (size_t i = 0; r == -ENOENT && i < (size_t)DB_FIND_QUERIES - !prefix; i++)
+		r = find_one(d, queries[i], ref, read, done, row, e);
+	return r;
+}

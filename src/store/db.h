@@ -49,3 +49,15 @@ static inline void cleanup_stmt(struct stmt **s)
 	stmt_done(*s);
 }
 #define _cleanup_stmt_ _cleanup_(cleanup_stmt)
+
+/*
+ * The row that a user means. queries: by what he may have called it in full, and last by the beginning of an id, which is tried for hexadecimal digits only;
+ * ?1 is the reference. read fills *row, done empties it again.
+ * -ENOENT: there is none; -ENOTUNIQ: the beginning of several; *e is the caller's to set for both.
+ */
+typedef int stmt_read_fn(struct stmt *s, void *row, struct err *e);
+enum { DB_FIND_QUERIES = 3 };
+/* ':' follows '9' and 'g' follows 'f': a range instead of LIKE, for the index */
+#define DB_ID_BEGINS "id >= ?1 AND id < ?1 || 'g' LIMIT 2"
+int db_find(struct db *d, const char *const queries[DB_FIND_QUERIES], const char *ref, stmt_read_fn *read,
+	void (*done)(void *row), void *row, struct err *e);

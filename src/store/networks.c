@@ -110,40 +110,28 @@ int networks_insert(struct db *d, const struct network_row *r, struct err *e)
 	return k < 0 ? k : 0;
 }
 
-static int find_one(struct db *d, const char *sql, const char *ref, struct network_row *ret, struct err *e)
+static int read_found(struct stmt *s, void *row, struct err *e)
 {
-	_cleanup_stmt_ struct stmt *s = NULL;
-	int r = db_query(d, &s, e, sql, "s", ref);
+	return read_network(s, row, e);
+}
 
-	if (r == 0)
-		r = stmt_step(s, e);
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
-	r = read_network(s, ret, e);
-	if (r == 0 && stmt_step(s, e) > 0) {
-		network_row_done(ret);
-		r = err_set(e, ENOTUNIQ, "network %s is ambiguous (2 matches found on ID prefix)", ref);
-	}
-	return r;
+static void drop_found(void *row)
+{
+	network_row_done(row);
 }
 
 int networks_find(struct db *d, const char *ref, struct network_row *ret, struct err *e)
 {
-	static const char *const queries[] = {
+	static const char *const queries[DB_FIND_QUERIES] = {
 		"SELECT " NETWORK " FROM networks WHERE name = ?1",
 		"SELECT " NETWORK " FROM networks WHERE id = ?1",
-		/* as in containers.c */
-		"SELECT " NETWORK " FROM networks WHERE id >= ?1 AND id < ?1 || 'g' LIMIT 2",
+		"SELECT " NETWORK " FROM networks WHERE " DB_ID_BEGINS,
 	};
-	size_t n = strlen(ref);
-	bool prefix = n && n < 64 && strspn(ref, "0123456789abcdef") == n;
+	int r = db_find(d, queries, ref, read_found, drop_found, ret, e);
 
-	for (size_t i = 0; i < 2u + prefix; i++) {
-		int r = find_one(d, queries[i], ref, ret, e);
-		if (r != -ENOENT)
-			return r;
-	}
-	return err_set(e, ENOENT, "network %s not found", ref);
+	return r == -ENOTUNIQ  ? err_set(e, ENOTUNIQ, "network %s is ambiguous (2 matches found on ID prefix)", ref)
+		: r == -ENOENT ? err_set(e, ENOENT, "network %s not found", ref)
+			       : r;
 }
 
 int networks_delete(struct db *d, const char *id, struct err *e)
