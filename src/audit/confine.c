@@ -67,13 +67,11 @@ static bool read_rights(const struct audit *a, const struct host_process *p, str
 	struct rights r = {.uid = UINT32_MAX, .seccomp = 2, .no_new_privs = true};
 
 	snprintf(path, sizeof(path), "%d/task", p->pid);
-	_cleanup_close_ int fd = openat(a->snap.proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_closedir_ DIR *d = dir_open(a->snap.proc, path);
 	struct dirent *en;
 
 	if (!d)
 		return false;
-	steal_fd(&fd);
 	while ((en = readdir(d))) {
 		_cleanup_buf_ struct buf b = {0};
 		char name[300];
@@ -214,14 +212,12 @@ static void count_kvm(
 	char path[32], link[128];
 
 	snprintf(path, sizeof(path), "%d/fd", p->pid);
-	_cleanup_close_ int fd = openat(a->snap.proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_closedir_ DIR *d = dir_open(a->snap.proc, path);
 	struct dirent *en;
 
 	*device = *machines = *cpus = 0;
 	if (!d)
 		return;
-	steal_fd(&fd);
 	while ((en = readdir(d))) {
 		if (!link_read(dirfd(d), en->d_name, link, sizeof(link)))
 			continue;

@@ -35,14 +35,12 @@ static bool is_ordinary(char type, int major, int minor)
 
 static void walk_nodes(struct search *s, int dir, const char *path, int depth)
 {
-	_cleanup_close_ int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_closedir_ DIR *d = copy < 0 ? NULL : fdopendir(copy);
+	_cleanup_closedir_ DIR *d = dir_open(dir, ".");
 	struct dirent *en;
 	struct stat st;
 
 	if (!d)
 		return;
-	steal_fd(&copy);
 	while ((en = readdir(d)) && s->seen++ < NODES_MAX) {
 		_cleanup_free_ char *name = str_fmt("%s/%s", path, en->d_name);
 		if (!name || en->d_name[0] == '.' || fstatat(dirfd(d), en->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
@@ -171,8 +169,7 @@ static void search_descriptors(struct search *s)
 	struct stat st;
 
 	snprintf(path, sizeof(path), "%d/fd", s->audit->vmm->pid);
-	_cleanup_close_ int fd = openat(s->audit->snap.proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_closedir_ DIR *d = dir_open(s->audit->snap.proc, path);
 	struct dirent *en;
 	size_t n = 0, kvm = 0, tap = 0;
 
@@ -181,7 +178,6 @@ static void search_descriptors(struct search *s)
 			strerror(errno));
 		return;
 	}
-	steal_fd(&fd);
 	while ((en = readdir(d))) {
 		if (!link_read(dirfd(d), en->d_name, file, sizeof(file)))
 			continue;

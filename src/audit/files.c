@@ -115,13 +115,11 @@ static void search_descriptors(struct search *s, const struct host_process *p)
 	bool vmm = p == a->vmm, monitor = p == a->monitor;
 
 	snprintf(path, sizeof(path), "%d/fd", p->pid);
-	_cleanup_close_ int fd = openat(a->snap.proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_closedir_ DIR *d = dir_open(a->snap.proc, path);
 	struct dirent *en;
 
 	if (!d)
 		return;
-	steal_fd(&fd);
 	while (!monitor && (en = readdir(d))) {
 		if (!link_read(dirfd(d), en->d_name, file, sizeof(file)) || !strcmp(file, last))
 			continue;

@@ -19,13 +19,10 @@ static int list_sockets(const struct audit *a, struct buf *b)
 	char path[32], link[64];
 
 	snprintf(path, sizeof(path), "%d/fd", a->monitor->pid);
-	_cleanup_close_ int fd = openat(a->snap.proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_closedir_ DIR *d = dir_open(a->snap.proc, path);
 	struct dirent *en;
 	int r = d ? buf_adds(b, " ") : -errno;
 
-	if (d)
-		steal_fd(&fd);
 	while (r == 0 && (en = readdir(d)))
 		if (link_read(dirfd(d), en->d_name, link, sizeof(link)) && str_starts(link, "socket:["))
 			r = buf_addf(b, "%llu ", strtoull(link + strlen("socket:["), NULL, 10));

@@ -118,13 +118,11 @@ static void walk_threads(struct walk *w, const struct host_process *p)
 	char path[48], link[64];
 
 	snprintf(path, sizeof(path), "%d/task", p->pid);
-	_cleanup_close_ int fd = openat(w->audit->snap.proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_closedir_ DIR *d = dir_open(w->audit->snap.proc, path);
 	struct dirent *en;
 
 	if (!d)
 		return;
-	steal_fd(&fd);
 	while ((en = readdir(d))) {
 		if (en->d_name[0] == '.' ||
 			snprintf(path, sizeof(path), "%s/ns/mnt", en->d_name) >= (int)sizeof(path) ||

@@ -123,15 +123,13 @@ static void check_taps(struct audit *a, struct finding *f, size_t *ret)
 
 	*ret = 0;
 	snprintf(path, sizeof(path), "%d/fdinfo", a->vmm->pid);
-	_cleanup_close_ int fd = openat(a->snap.proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_closedir_ DIR *d = dir_open(a->snap.proc, path);
 	struct dirent *en;
 
 	if (!d) {
 		finding_unknown(f, "the descriptors of pid %d cannot be read: %s", a->vmm->pid, strerror(errno));
 		return;
 	}
-	steal_fd(&fd);
 	while ((en = readdir(d))) {
 		_cleanup_buf_ struct buf b = {0};
 		const char *name = NULL;

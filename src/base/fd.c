@@ -111,6 +111,16 @@ int fd_keep(int first, int *const fds[], size_t n)
 	return close_range((unsigned)end, ~0U, 0) < 0 ? -errno : 0;
 }
 
+DIR *dir_open(int dirfd, const char *path)
+{
+	int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!d && fd >= 0)
+		close(fd);
+	return d;
+}
+
 int file_read(int dirfd, const char *path, size_t max, struct buf *b)
 {
 	_cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);

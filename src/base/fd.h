@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,6 +24,9 @@ int fd_read_to_end(int fd, size_t max, struct buf *b); /* appends; -EFBIG beyond
 int fd_keep(int first, int *const fds[], size_t n);
 int fd_nonblock(int fd, bool on);
 int fd_cloexec(int fd, bool on);
+
+/* A directory to be read, "." for dirfd itself; NULL and errno. The caller's: _cleanup_closedir_. */
+DIR *dir_open(int dirfd, const char *path);
 
 /* Appends the file's content to *b; -EFBIG beyond max bytes. */
 int file_read(int dirfd, const char *path, size_t max, struct buf *b);

@@ -95,8 +95,7 @@ static int rm_entry(struct removal *t, int dirfd, const char *name, int depth)
 
 static int rm_children(struct removal *t, int dirfd, int depth)
 {
-	int again = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_closedir_ DIR *d = again < 0 ? NULL : fdopendir(again);
+	_cleanup_closedir_ DIR *d = dir_open(dirfd, ".");
 	struct dirent *e;
 
 	if (!d)
@@ -147,8 +146,7 @@ int tree_size(int dirfd, const char *path, uint64_t *ret)
 
 bool dir_has_files(int dirfd, const char *path)
 {
-	int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_closedir_ DIR *d = dir_open(dirfd, path);
 	const struct dirent *entry;
 
 	while (d && (entry = readdir(d)))

@@ -94,13 +94,12 @@ static void sweep_one(struct engine *g, struct db *db, int dir, const char *id)
 
 void intents_sweep(struct engine *g)
 {
-	int fd = openat(g->root_fd, INTENTS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_closedir_ DIR *d = dir_open(g->root_fd, INTENTS);
 	struct dirent *entry;
 	struct err none;
 	struct db *db;
 
 	while (d && (entry = readdir(d)))
 		if (strlen(entry->d_name) == 64 && engine_db(g, &db, &none) == 0)
-			sweep_one(g, db, fd, entry->d_name);
+			sweep_one(g, db, dirfd(d), entry->d_name);
 }

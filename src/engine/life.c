@@ -58,8 +58,7 @@ void run_dir_remove(struct engine *g, const char *id)
 
 	snprintf(path, sizeof(path), "containers/%s", id);
 	_cleanup_close_ int dir = open_run_dir(g, id);
-	int copy = dir < 0 ? -1 : fcntl(dir, F_DUPFD_CLOEXEC, 3);
-	_cleanup_closedir_ DIR *d = copy < 0 ? NULL : fdopendir(copy);
+	_cleanup_closedir_ DIR *d = dir < 0 ? NULL : dir_open(dir, ".");
 	struct dirent *entry;
 
 	if (!d)

@@ -126,8 +126,7 @@ int networks_rebuild(struct engine *g, struct err *e)
 /* Somebody's container is up. */
 static bool any_up(const struct engine *g)
 {
-	int fd = openat(g->run_fd, "containers", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_closedir_ DIR *d = dir_open(g->run_fd, "containers");
 	struct dirent *entry;
 
 	while (d && (entry = readdir(d))) {
@@ -412,8 +411,7 @@ int netup_rename(struct engine *g, const struct found *f, struct err *e)
 /* From every network's names: the run directory tells even when the database does not any more. */
 static void forget_names(struct engine *g, const char *id)
 {
-	int fd = openat(g->run_fd, "networks", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_closedir_ DIR *d = dir_open(g->run_fd, "networks");
 	struct dirent *entry;
 
 	while (d && (entry = readdir(d))) {

@@ -136,8 +136,7 @@ static void remove_probe(struct engine *g, const char *name)
 /* Those whose process has ended. */
 static void sweep(struct engine *g)
 {
-	int fd = openat(g->run_fd, "containers", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_closedir_ DIR *d = dir_open(g->run_fd, "containers");
 	struct dirent *entry;
 
 	while (d && (entry = readdir(d))) {

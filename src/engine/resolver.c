@@ -84,8 +84,7 @@ static char *copy_name(const char *network, const char *container)
 static int copy_hosts(struct engine *g, const struct dns_place *to, const char *network, struct err *e)
 {
 	_cleanup_free_ char *path = str_fmt("networks/%s/hosts", network);
-	int fd = path ? openat(g->run_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-	_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_closedir_ DIR *d = path ? dir_open(g->run_fd, path) : NULL;
 	struct dirent *entry;
 	int r = 0;
 
@@ -162,8 +161,7 @@ static bool is_of(struct engine *g, const char *resolver, const char *network)
 
 void resolvers_note(struct engine *g, const char *network, const char *container, const char *text)
 {
-	int fd = openat(g->run_fd, "networks", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_closedir_ DIR *d = dir_open(g->run_fd, "networks");
 	_cleanup_free_ char *name = copy_name(network, container);
 	struct dirent *entry;
 	struct err none;
@@ -182,8 +180,7 @@ void resolvers_note(struct engine *g, const char *network, const char *container
 
 char **resolvers_list(struct engine *g)
 {
-	int fd = openat(g->run_fd, "networks", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_closedir_ DIR *d = dir_open(g->run_fd, "networks");
 	struct dirent *entry;
 	char **v = NULL;
 

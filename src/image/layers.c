@@ -33,8 +33,7 @@ int layers_open(struct db *d, int *ret_fd, struct err *e)
 /* Removes the entries of a directory that are not in `keep`. */
 static int remove_others(int dirfd, char *const *keep, struct err *e)
 {
-	int copy = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_closedir_ DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+	_cleanup_closedir_ DIR *dir = dir_open(dirfd, ".");
 	struct dirent *de;
 
 	if (!dir)

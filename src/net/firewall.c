@@ -248,8 +248,7 @@ int firewall_file_remove(const struct firewall *f, const char *id)
 /* The elements of all containers that have some. */
 static int add_all_files(const struct firewall *f, struct buf *script)
 {
-	int fd = openat(f->run_fd, "containers", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_closedir_ DIR *d = dir_open(f->run_fd, "containers");
 	struct dirent *entry;
 
 	while (d && (entry = readdir(d))) {

@@ -319,14 +319,12 @@ static int add_procs(int dir, struct pid_list *l)
 /* Calls fn for each cgroup below dir, the deepest first. */
 static int walk(int dir, int depth, int (*fn)(int parent, const char *name, int dir, void *data), void *data)
 {
-	_cleanup_close_ int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_closedir_ DIR *d = copy < 0 ? NULL : fdopendir(copy);
+	_cleanup_closedir_ DIR *d = dir_open(dir, ".");
 	struct dirent *en;
 	int r = 0;
 
 	if (!d)
 		return errno == ENOENT ? 0 : -errno;
-	steal_fd(&copy);
 	while (r == 0 && (en = readdir(d))) {
 		if (en->d_type != DT_DIR || en->d_name[0] == '.')
 			continue;

@@ -160,13 +160,11 @@ static int copy_entry(struct copy *c, int from, int to, const char *name, const 
 
 static int copy_tree(struct copy *c, int from, int to, const char *path, int depth)
 {
-	_cleanup_close_ int fd = openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_closedir_ DIR *d = dir_open(from, ".");
 	struct dirent *en;
 
 	if (!d)
 		return err_errno(c->e, errno, "read \"%s\"", path);
-	steal_fd(&fd);
 	if (depth > DEPTH_MAX)
 		return err_set(c->e, ELOOP, "\"%s\" is too deep", path);
 	while ((en = readdir(d))) {
@@ -184,13 +182,11 @@ static int copy_tree(struct copy *c, int from, int to, const char *path, int dep
 
 static int is_empty(int dir)
 {
-	_cleanup_close_ int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_closedir_ DIR *d = dir_open(dir, ".");
 	struct dirent *en;
 
 	if (!d)
 		return -errno;
-	steal_fd(&fd);
 	while ((en = readdir(d)))
 		if (strcmp(en->d_name, ".") != 0 && strcmp(en->d_name, "..") != 0)
 			return 0;
