@@ -174,7 +174,11 @@ static void add_cards(struct args *a, const struct vm_config *c)
 	}
 	if (c->cards_len) {
 		add(a, "-device");
-		addf(a, "virtio-net-device,netdev=net0,mac=%s", c->cards[0].mac);
+		/* no queue of commands, for each of which the guest would wait: the bridge filters already, and a clone is no news to it */
+		addf(a,
+			"virtio-net-device,netdev=net0,mac=%s,ctrl_vq=off,ctrl_rx=off,ctrl_rx_extra=off,ctrl_vlan=off,"
+			"ctrl_mac_addr=off,ctrl_guest_offloads=off,guest_announce=off",
+			c->cards[0].mac);
 	}
 	/* the guest numbers the buses behind them from 1, in this order */
 	for (unsigned i = AGENT_SHARE_BUS; i < AGENT_CARDS_BUS + VM_SLOTS; i++) {

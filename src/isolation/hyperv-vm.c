@@ -316,6 +316,9 @@ int vm_restore(struct vm *vm, int from, void (*resumed)(void *data), void *data)
 	vm->resumed_data = data;
 	qmp_on_event(vm->qmp, on_event, vm);
 	int r = ignore_memory(vm->qmp);
+	/* it has not moved here from elsewhere, and the hardware address that QEMU would announce is the template's */
+	if (r == 0)
+		r = qmp_run(vm->qmp, "migrate-set-parameters", "\"announce-rounds\":0", -1, NULL, NULL);
 	if (r == 0)
 		r = qmp_run(vm->qmp, "getfd", "\"fdname\":\"state\"", from, NULL, NULL);
 	return r < 0 ? r : qmp_run(vm->qmp, "migrate-incoming", "\"uri\":\"fd:state\"", -1, NULL, NULL);

@@ -91,7 +91,7 @@ static void test_argv(void **state)
 	assert_true(has_pair(v, "-blockdev", "node-name=image,read-only=on"));
 	assert_true(has_pair(v, "-chardev", "socket,id=share,fd="));
 	assert_true(has_pair(v, "-netdev", "tap,id=net7,fd="));
-	assert_true(has_pair(v, "-device", "virtio-net-device,netdev=net0,mac=02:42:0a:c8:00:02"));
+	assert_true(has_pair(v, "-device", "virtio-net-device,netdev=net0,mac=02:42:0a:c8:00:02,ctrl_vq=off"));
 	assert_false(has_pair(v, "-device", "netdev=net1")); /* plugged, as the share is */
 	assert_true(has_pair(v, "-device", "id=port8") && !has_pair(v, "-device", "id=port9"));
 	assert_true(has_pair(v, "-device", "virtio-balloon-device,free-page-reporting=on"));
