@@ -84,14 +84,26 @@ class Caisson(Engine):
         self.boxes = {}
 
     linger = 600
+    own_kernel = False
+    image_templates = "manual"  # made beforehand, so that no start is measured beside their making
 
     def base(self):
-        return [self.program, "--root", f"{self.where}/data", "--run", f"{self.where}/run", "--config", f"{self.where}/conf"]
+        return [self.program, "--root", f"{self.where}/data", "--run", f"{self.where}/run", "--config", self.config()]
+
+    def config(self):
+        return f"{self.where}/conf-{type(self).__name__}"
+
+    def write_config(self):
+        with open(self.config(), "w", encoding="utf-8") as f:
+            f.write(f"accel = auto\ntemplate-linger = {self.linger}\nkernel = {guest_kernel(self.own_kernel)}/vmlinuz\nimage-templates = {self.image_templates}\n")
+
+    def build_templates(self, image):
+        for network in "bridge", "none":
+            output(self.base() + ["template", "build", f"--network={network}"] + ([image] if self.image_templates == "manual" else []))
 
     def prepare(self):
         os.makedirs(f"{self.where}/data", exist_ok=True)
-        with open(f"{self.where}/conf", "w") as f:
-            f.write(f"accel = auto\ntemplate-linger = {self.linger}\nkernel = {guest_kernel(own=False)}/vmlinuz\n")
+        self.write_config()
         for shared in ("kernel", "cache"):
             there = f"/var/lib/caisson/{shared}"
             if os.path.isdir(there):
@@ -101,6 +113,7 @@ class Caisson(Engine):
 
     def load(self, tar, image):
         output(self.base() + ["import", tar, image])
+        self.build_templates(image)
 
     def run(self, args, isolation="process", network=False, extra=(), image=IMAGE):
         return self.base() + ["run", "--rm", *extra] + ([] if network else ["--network=none"]) + [f"--isolation={isolation}", image] + args, None
@@ -138,23 +151,30 @@ class Caisson(Engine):
         return output(self.base() + ["info", "--format", "{{.Acceleration}}"])
 
 
-class CaissonOwnKernel(Caisson):
-    """The same root, images and networks, with the kernel of `make kernel`: prepared after Caisson."""
+class CaissonVariant(Caisson):
+    """The same root, images and networks, otherwise configured: prepared after Caisson."""
 
     def __init__(self, caisson):
         super().__init__(os.path.dirname(caisson.where), caisson.root, caisson.tar, caisson.program)
         self.where = caisson.where
-        self.note = "with the kernel of make kernel"
-
-    def base(self):
-        return [self.program, "--root", f"{self.where}/data", "--run", f"{self.where}/run", "--config", f"{self.where}/conf-own"]
 
     def prepare(self):
-        with open(f"{self.where}/conf-own", "w") as f:
-            f.write(f"accel = auto\ntemplate-linger = {self.linger}\nkernel = {guest_kernel(own=True)}/vmlinuz\n")
+        self.write_config()
+        self.build_templates(IMAGE)
 
     def stop(self):
         pass
+
+
+class CaissonOwnKernel(CaissonVariant):
+    own_kernel = True
+    note = "with the kernel of make kernel"
+
+
+class CaissonShape(CaissonVariant):
+    """As an image's first two starts are: cloned from a machine that has no image yet."""
+
+    image_templates = "never"
 
 
 class CaissonAlone(Caisson):

@@ -12,6 +12,7 @@ STARTS = [
     ("runc run", "runc", lambda engine: engine.run(["true"])),
     ("caisson process, network", "caisson", lambda engine: engine.run(["true"], "process", True)),
     ("caisson hyperv, network", "caisson", lambda engine: engine.run(["true"], "hyperv", True)),
+    ("caisson hyperv, network, an image's first starts", "caisson-shape", lambda engine: engine.run(["true"], "hyperv", True)),
     ("caisson hyperv, boot, network", "caisson", lambda engine: engine.run(["true"], "hyperv", True, ["--fresh-boot"])),
     ("podman run, network", "podman-network", lambda engine: engine.run(["true"])),
     ("caisson hyperv, network, own kernel", "caisson-own-kernel", lambda engine: engine.run(["true"], "hyperv", True)),
