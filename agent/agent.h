@@ -27,6 +27,7 @@
 #include "plan/plan.h"
 #include "proto/agent.h"
 #include "proto/frame.h"
+#include "sandbox/network.h"
 #include "sandbox/sandbox.h"
 
 /* -- port.c -- */
@@ -146,19 +147,21 @@ struct start {
 
 /* Before a snapshot: makes the processes. */
 int ahead_prepare(struct agent *a, struct err *e);
-/* START: gives them their work; a->root_begun tells whether there was one for the root. */
-void ahead_begin(struct agent *a, const struct start *s);
+/* START: gives them their work, with the plan as bytes; a->root_begun tells whether there was one for the root. */
+void ahead_begin(struct agent *a, const struct start *s, const void *plan, size_t n);
 /* Waits for the root that was begun, and makes it that of a->plan; for the case that the container's process does not take it. */
 int ahead_root(struct agent *a, struct err *e);
+/* Waits for the network cards of a->plan, or sets them up. */
+int ahead_cards(struct agent *a, struct err *e);
 /* Waits for the share, or mounts it. */
 int ahead_share(struct agent *a, const char *tag, struct err *e);
 
 /* -- cards.c -- */
 
 /* Before a snapshot: the first card, if there is one, is ready but for its addresses. */
-int card_prepare(struct err *e);
-/* Gives the first card the hardware address of the plan, and looks for the others, which have theirs. */
-int cards_take(const struct agent *a, struct err *e);
+int card_prepare(struct agent *a, struct err *e);
+/* Sets up those of a plan: the first gets its hardware address, the others, which have theirs, are looked for. */
+int cards_setup(const struct agent *a, const struct plan *p, struct err *e);
 /* AGENT_CONNECT and AGENT_DISCONNECT, behind the request's number; a payload that does not parse leaves w->bad. */
 int card_connect(struct agent *a, struct wire *w, struct err *e);
 int card_disconnect(struct agent *a, struct wire *w, struct err *e);
@@ -171,6 +174,7 @@ int machine_ahead(struct err *e);
 int machine_clock(uint64_t real_ns, struct err *e);
 /* The root, where the disk is mounted already: on AGENT_ROOT. */
 int machine_root(struct err *e);
+int machine_image(struct err *e); /* before a snapshot: the same, and what programs begin with is read */
 /* Clock, entropy, file systems; with_root: also what the root is made of, which machine_root does not mount. Any failure is the failure of the start. */
 int machine_prepare(const struct start *s, bool with_root, struct err *e);
 /* The memory that the container may use when the plan sets no limit, so that the guest's kernel and the agent
@@ -201,6 +205,7 @@ int boot_open_port(int *ret_fd, struct err *e);
 struct machine {
 	int (*ahead)(struct err *e);
 	int (*root)(struct err *e);
+	int (*image)(struct err *e);
 	int (*prepare)(const struct start *s, bool with_root, struct err *e);
 	int (*clock)(uint64_t real_ns, struct err *e); /* sets it */
 	uint64_t (*memory)(void);
@@ -231,8 +236,10 @@ struct agent {
 	int mounts; /* the container's mount namespace, held so that its end does not come before EXITED; -1 */
 	struct sandbox sandbox;
 	struct process *processes;
-	int root_helper, share_helper; /* sockets to the processes that mount these; -1: none */
-	bool root_begun;
+	int root_helper, share_helper, cards_helper; /* sockets to the processes of ahead.c; -1: none */
+	struct network_ahead card;                   /* made before the snapshot */
+	bool cards_begun, root_begun;                /* they are at work */
+	bool root_made;                              /* the root was mounted before the snapshot */
 	int parking; /* the network namespace of the cards that are put by; -1: none yet */
 };
 

@@ -1,7 +1,7 @@
 /*
  * Work that goes on beside the agent's own, on the guest's other CPU, done by processes that are made before the snapshot and wait to be told: one mounts
- * the container's root, which the container's process could not do (no block device is for a container), the other finds the share and mounts
- * it. Each says in a struct err how it went. In a machine that has booted there are no such processes, and the agent does it all.
+ * the container's root, which the container's process could not do (no block device is for a container), one finds the share and mounts it, one sets
+ * up the network. Each says in a struct err how it went. In a machine that has booted there are no such processes, and the agent does it all.
  */
 #include "agent/agent.h"
 
@@ -13,14 +13,14 @@
 
 #include "base/fd.h"
 
-enum { WORD_MAX = 64 };
+enum { WORD_MAX = 128 * 1024 };
 enum { ALL_WAIT = -20, NOBODY_WAITS = 19 }; /* of nice(2) */
 
 /* ---- the processes ---- */
 
 struct job {
 	const char *what;
-	int (*work)(const struct machine *m, const char *word, struct err *e);
+	int (*work)(const struct agent *a, const char *word, size_t n, struct err *e); /* word: has a NUL behind it */
 	int niceness;
 	void (*then)(void); /* NULL: nothing */
 };
@@ -34,36 +34,62 @@ static void rehearse(void)
 	execv("/proc/self/exe", argv);
 }
 
-static int mount_root(const struct machine *m, const char *word, struct err *e)
+static int mount_root(const struct agent *a, const char *word, size_t n, struct err *e)
 {
 	(void)word;
-	return m->root(e);
+	(void)n;
+	return a->machine->root(e);
 }
 
-static int mount_share(const struct machine *m, const char *word, struct err *e)
+static int do_nothing(const struct agent *a, const char *word, size_t n, struct err *e)
 {
-	return m->share(word, e);
+	(void)a;
+	(void)word;
+	(void)n;
+	(void)e;
+	return 0;
+}
+
+static int mount_share(const struct agent *a, const char *word, size_t n, struct err *e)
+{
+	(void)n;
+	return a->machine->share(word, e);
+}
+
+static int set_up_cards(const struct agent *a, const char *word, size_t n, struct err *e)
+{
+	struct plan p;
+	int r = plan_decode(&p, word, n, e);
+
+	if (r == 0)
+		r = cards_setup(a, &p, e);
+	plan_done(&p);
+	return r;
 }
 
 static const struct job root_job = {"mounts the container's root", mount_root, ALL_WAIT, rehearse};
+static const struct job made_job = {
+	"rehearses", do_nothing, NOBODY_WAITS, rehearse}; /* in place of root_job where the root is there */
 static const struct job share_job = {"mounts the share", mount_share, 0, NULL};
+static const struct job cards_job = {"sets up the network", set_up_cards, 0, NULL};
 
-static _Noreturn void work_when_told(const struct machine *m, const struct job *j, int sock)
+static _Noreturn void work_when_told(const struct agent *a, const struct job *j, int sock)
 {
-	char word[WORD_MAX] = "";
+	static char word[WORD_MAX + 1];
 	struct err e = ERR_INIT;
 
 	setpriority(PRIO_PROCESS, 0, j->niceness);
-	if (recv(sock, word, sizeof(word) - 1, 0) <= 0)
+	ssize_t n = recv(sock, word, WORD_MAX, 0);
+	if (n <= 0)
 		_exit(1);
-	j->work(m, word, &e);
+	j->work(a, word, (size_t)n, &e);
 	(void)!send(sock, &e, sizeof(e), MSG_NOSIGNAL);
 	if (j->then)
 		j->then();
 	_exit(0);
 }
 
-static int make(const struct machine *m, const struct job *j, int *ret_sock, struct err *e)
+static int make(const struct agent *a, const struct job *j, int *ret_sock, struct err *e)
 {
 	int sock[2];
 
@@ -72,16 +98,16 @@ static int make(const struct machine *m, const struct job *j, int *ret_sock, str
 	pid_t pid = fork();
 	if (pid == 0) {
 		close(sock[0]);
-		work_when_told(m, j, sock[1]);
+		work_when_told(a, j, sock[1]);
 	}
 	close(sock[1]);
 	*ret_sock = sock[0];
 	return pid < 0 ? err_errno(e, errno, "make the process that %s", j->what) : 0;
 }
 
-static bool tell(int sock, const char *word)
+static bool tell(int sock, const void *word, size_t n)
 {
-	return sock >= 0 && send(sock, word, strlen(word), MSG_NOSIGNAL) > 0;
+	return sock >= 0 && n <= WORD_MAX && send(sock, word, n, MSG_NOSIGNAL) > 0;
 }
 
 static int hear(int sock, const struct job *j, struct err *e)
@@ -98,17 +124,20 @@ static int hear(int sock, const struct job *j, struct err *e)
 
 int ahead_prepare(struct agent *a, struct err *e)
 {
-	int r = make(a->machine, &share_job, &a->share_helper, e);
+	int r = make(a, &share_job, &a->share_helper, e);
 
-	return r == 0 ? make(a->machine, &root_job, &a->root_helper, e) : r;
+	if (r == 0)
+		r = make(a, &cards_job, &a->cards_helper, e);
+	return r == 0 ? make(a, a->root_made ? &made_job : &root_job, &a->root_helper, e) : r;
 }
 
-void ahead_begin(struct agent *a, const struct start *s)
+void ahead_begin(struct agent *a, const struct start *s, const void *plan, size_t n)
 {
 	a->shares = s->flags & AGENT_HAS_SHARE;
-	a->root_begun = s->flags & AGENT_DISK_MOUNTED && tell(a->root_helper, "root");
+	a->cards_begun = tell(a->cards_helper, plan, n);
+	a->root_begun = s->flags & AGENT_DISK_MOUNTED && tell(a->root_helper, "root", strlen("root"));
 	if (a->shares)
-		tell(a->share_helper, s->tag);
+		tell(a->share_helper, s->tag, strlen(s->tag));
 }
 
 int ahead_root(struct agent *a, struct err *e)
@@ -120,6 +149,11 @@ int ahead_root(struct agent *a, struct err *e)
 	strv_free(steal_ptr(a->plan.lower));
 	a->plan.rootfs = strdup(AGENT_ROOT);
 	return a->plan.rootfs ? 0 : err_nomem(e);
+}
+
+int ahead_cards(struct agent *a, struct err *e)
+{
+	return a->cards_begun ? hear(a->cards_helper, &cards_job, e) : cards_setup(a, &a->plan, e);
 }
 
 int ahead_share(struct agent *a, const char *tag, struct err *e)

@@ -95,27 +95,30 @@ static int first_mac(uint8_t ret[MAC_LEN], struct err *e)
 	return r < 0 ? err_errno(e, r, "the first network card") : 0;
 }
 
-int card_prepare(struct err *e)
+int card_prepare(struct agent *a, struct err *e)
 {
 	uint8_t own[MAC_LEN];
 	int r = first_mac(own, e);
 
-	return r == 0 ? network_prepare(own, e) : r;
+	return r == 0 ? network_prepare(own, &a->card, e) : r;
 }
 
-int cards_take(const struct agent *a, struct err *e)
+int cards_setup(const struct agent *a, const struct plan *p, struct err *e)
 {
-	const struct plan *p = &a->plan;
+	const struct network_ahead *ahead = a->prepared ? &a->card : NULL;
 	uint8_t own[MAC_LEN];
+	int r = 0;
 
-	if (!p->interfaces_len)
-		return 0;
-	int r = first_mac(own, e);
-	if (r == 0)
-		r = set_mac(p->interfaces[0].name, own, p->interfaces[0].mac, e);
+	if (p->interfaces_len && !ahead) {
+		r = a->machine->load("net", e);
+		if (r == 0)
+			r = first_mac(own, e);
+		if (r == 0)
+			r = set_mac(p->interfaces[0].name, own, p->interfaces[0].mac, e);
+	}
 	for (unsigned i = 1; r == 0 && i < p->interfaces_len; i++)
 		r = a->machine->plugged(AGENT_CARDS_BUS + i - 1, e);
-	return r;
+	return r == 0 ? network_setup(p, ahead, e) : r;
 }
 
 int card_connect(struct agent *a, struct wire *w, struct err *e)

@@ -17,7 +17,7 @@
 #include "base/path.h"
 #include "base/proc.h"
 
-enum { NOFILE = 1048576, RESERVE_MIN = 16 << 20, RESERVE_MAX = 64 << 20 };
+enum { NOFILE = 1048576, RESERVE_MIN = 16 << 20, RESERVE_MAX = 64 << 20, AHEAD_MAX = 8 << 20 };
 
 int machine_clock(uint64_t ns, struct err *e)
 {
@@ -55,7 +55,8 @@ static int mount_disk(const char *device, struct err *e)
 	return r;
 }
 
-/* An executable is read by page faults all over it: each would wait for the disk. And nothing is to be sorted for a disk that is a file. */
+/* An executable is read by page faults all over it: each would wait for the disk. And nothing is to be sorted
+ * or held back for a disk that is a file. */
 static const struct {
 	const char *path, *value;
 } settings[] = {
@@ -63,6 +64,9 @@ static const struct {
 	{"/sys/block/vda/queue/scheduler", "none"},
 	{"/sys/block/vdb/queue/scheduler", "none"},
 	{"/sys/block/vdc/queue/scheduler", "none"},
+	{"/sys/block/vda/queue/wbt_lat_usec", "0"},
+	{"/sys/block/vdb/queue/wbt_lat_usec", "0"},
+	{"/sys/block/vdc/queue/wbt_lat_usec", "0"},
 };
 
 static void tune_disks(void)
@@ -114,6 +118,42 @@ int machine_root(struct err *e)
 	return r == 0 ? mount_one("overlay", AGENT_ROOT, "overlay", 0,
 				"lowerdir=" AGENT_IMAGE ",upperdir=" AGENT_DISK "/upper,workdir=" AGENT_DISK "/work", e)
 		      : r;
+}
+
+/* Only a file: a device or a fifo may do anything when it is opened. */
+static void read_some(int root, const char *path)
+{
+	static char block[65536];
+	_cleanup_close_ int at = fd_open_in_root(root, path, O_PATH, 0);
+	char link[32];
+	struct stat st;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", at);
+	bool is_file = at >= 0 && fstat(at, &st) == 0 && S_ISREG(st.st_mode);
+	_cleanup_close_ int fd = is_file ? open(link, O_RDONLY | O_CLOEXEC) : -1;
+	for (ssize_t n, left = fd < 0 ? 0 : AHEAD_MAX; left > 0 && (n = read(fd, block, sizeof(block))) > 0; left -= n)
+		;
+}
+
+/* What most programs of an image begin with, so that clones have it in memory. */
+static void read_ahead(void)
+{
+	static const char *const usual[] = {"/etc/passwd", "/etc/group", "/bin/sh", "/lib64/ld-linux-x86-64.so.2",
+		"/lib/x86_64-linux-gnu/libc.so.6", "/lib64/libc.so.6", "/lib/ld-musl-x86_64.so.1"};
+	_cleanup_close_ int root = open(AGENT_ROOT, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	for (size_t i = 0; root >= 0 && i < sizeof(usual) / sizeof(*usual); i++)
+		read_some(root, usual[i]);
+}
+
+int machine_image(struct err *e)
+{
+	int r = machine_root(e);
+
+	if (r == 0)
+		read_ahead();
+	sync();
+	return r;
 }
 
 static int prepare_root(const struct start *s, struct err *e)

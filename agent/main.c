@@ -16,6 +16,7 @@ int main(void)
 	static const struct machine machine = {
 		.ahead = machine_ahead,
 		.root = machine_root,
+		.image = machine_image,
 		.prepare = machine_prepare,
 		.clock = machine_clock,
 		.memory = machine_memory,

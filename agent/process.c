@@ -20,7 +20,6 @@
 
 #include "base/fd.h"
 #include "base/proc.h"
-#include "sandbox/network.h"
 
 static void pipes_close_child(struct pipes *p)
 {
@@ -156,13 +155,9 @@ static int process_add(struct process *p, struct err *e)
 static int attach_cards(void *data, pid_t pid, struct err *e)
 {
 	struct agent *a = data;
-	int r = a->plan.interfaces_len && !a->prepared ? a->machine->load("net", e) : 0;
+	int r = ahead_cards(a, e);
 
 	(void)pid;
-	if (r == 0)
-		r = cards_take(a, e);
-	if (r == 0)
-		r = network_setup(&a->plan, a->prepared, e);
 	if (r == 0)
 		r = service_set_clock(a, e);
 	if (r == 0) {

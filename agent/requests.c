@@ -56,6 +56,7 @@ static int answer_prepare(struct agent *a, struct wire *w, struct buf *b, struct
 
 	(void)b;
 	ahead.filter = wire_bytes(w, &ahead.filter_len);
+	a->root_made = wire_u32(w) & AGENT_HAS_IMAGE;
 	if (w->bad)
 		return 0;
 	for (size_t i = 0; r == 0 && i < sizeof(lists) / sizeof(*lists); i++)
@@ -64,14 +65,17 @@ static int answer_prepare(struct agent *a, struct wire *w, struct buf *b, struct
 	usleep(TIMER_US);
 	if (r == 0)
 		r = a->machine->ahead(e);
+	if (r == 0 && a->root_made)
+		r = a->machine->image(e);
 	if (r == 0)
-		r = card_prepare(e);
+		r = card_prepare(a, e);
 	a->prepared = r == 0;
 	a->memory_guard = a->machine->memory();
 	if (r < 0 || a->spare)
 		return r;
 	r = ahead_prepare(a, e);
 	ahead.root_fd = a->root_helper;
+	ahead.mounted = a->root_made;
 	ahead.memory = a->memory_guard;
 	if (r == 0)
 		r = process_prepare(a, &ahead, e);

@@ -121,7 +121,7 @@ static int on_start(struct agent *a, struct wire *w)
 	int r = w->bad || w->left || a->start_seen ? -EBADMSG : 0;
 	if (r == 0) {
 		a->start_seen = true;
-		ahead_begin(a, &s);
+		ahead_begin(a, &s, plan, plan_len);
 		ask_time(a);
 		int failed = plan_decode(&a->plan, plan, plan_len, &e);
 		if (failed == 0)
@@ -348,6 +348,8 @@ int service_run(int port_fd, const struct machine *m, struct err *e)
 		.pipes = PIPES_NONE,
 		.root_helper = -1,
 		.share_helper = -1,
+		.cards_helper = -1,
+		.card.rtnl = -1,
 		.parking = -1,
 		.mounts = -1};
 	int r = serve(&a);
@@ -362,6 +364,8 @@ int service_run(int port_fd, const struct machine *m, struct err *e)
 		sandbox_done(&a.sandbox);
 	close_fd(&a.root_helper);
 	close_fd(&a.share_helper);
+	close_fd(&a.cards_helper);
+	close_fd(&a.card.rtnl);
 	close_fd(&a.parking);
 	plan_done(&a.plan);
 	port_done(&a.port);

@@ -53,7 +53,8 @@ enum agent_op {
 		43, /* u32 request, str card's own hardware address, str that which it has now; puts it by; REPLY: empty */
 	AGENT_LOOK = 44, /* u32 request; REPLY: what look_encode writes */
 	AGENT_PREPARE =
-		45, /* u32 request, bytes seccomp filter that most containers have; before a snapshot; REPLY: empty */
+		45, /* u32 request, bytes seccomp filter that most containers have, u32 flags; before a snapshot; REPLY:
+			     empty */
 	AGENT_TIME_IS = 46, /* u64 real time in ns since 1970, when the question came */
 
 	/* both ways; `stream` in the frame's header */
@@ -72,6 +73,8 @@ enum agent_op {
  * container's disk as /dev/vdc, which is then mounted over it.
  */
 enum { AGENT_HAS_SHARE = 1, AGENT_DISK_MOUNTED = 2, AGENT_DISK_SECOND = 4 };
+/* Of PREPARE: /dev/vda is the image already, and the container's root is mounted. */
+enum { AGENT_HAS_IMAGE = 1 };
 /*
  * The share, and each network card but the first, is plugged into a PCIe port of its own; one that was plugged before START is looked for there, as the
  * plan and the flags say. The PCI bus behind the share's port; behind the port of the first card that is plugged, then of the next...

@@ -105,8 +105,8 @@ static int make_files(struct setup *s, struct err *e)
 	return r == 0 ? setup_write_files(s, e) : r;
 }
 
-/* The root and what is mounted in it. */
-static int make_root(struct setup *s, struct launch *l, struct err *e)
+/* The root and what any plan has in it. */
+static int raise_root(struct setup *s, struct err *e)
 {
 	int r = setup_sources(s, e);
 
@@ -116,8 +116,13 @@ static int make_root(struct setup *s, struct launch *l, struct err *e)
 		r = make_files(s, e);
 	if (r == 0)
 		r = setup_root(s, e);
-	if (r == 0)
-		r = s->scaffold ? setup_adopt(s, e) : setup_system(s, e);
+	return r < 0 ? r : s->scaffold ? setup_adopt(s, e) : setup_system(s, e);
+}
+
+static int make_root(struct setup *s, struct launch *l, struct err *e)
+{
+	int r = s->rooted ? 0 : raise_root(s, e);
+
 	if (r == 0)
 		r = setup_binds(s, e);
 	return r == 0 && s->plan->process.tty ? make_console(s, l, &l->tty, e) : r;
@@ -126,21 +131,22 @@ static int make_root(struct setup *s, struct launch *l, struct err *e)
 int first_finish(struct setup *s, struct launch *l, struct filtered *thread, struct err *e)
 {
 	const struct plan *p = s->plan;
+	bool ahead = s->scaffold || s->rooted;
 	int r = first_oom_score(p, e);
 
-	if (r == 0 && !s->scaffold)
+	if (r == 0 && !ahead)
 		r = namespace_set_names(p, e);
 	if (r == 0)
 		r = make_root(s, l, e);
 	if (r == 0 && s->wait_network)
 		r = first_wait(l->sock, "network", NULL, e);
 	if (r == 0 && !p->host_network && !p->netns && !s->network_set_up)
-		r = network_setup(p, false, e);
+		r = network_setup(p, NULL, e);
 	if (r == 0)
 		r = namespace_set_sysctls(p, s->proc, e);
-	if (r == 0 && !s->scaffold)
+	if (r == 0 && !ahead)
 		r = setup_masks(s, e);
-	if (r == 0)
+	if (r == 0 && !s->rooted)
 		r = setup_pivot(s, e);
 	if (r == 0)
 		r = finish_root(s, e);

@@ -90,28 +90,20 @@ static void quiet_ipv6(const char *interface, bool on)
 	set_ipv6(interface, "accept_dad", "0");
 }
 
-static int add(const struct plan_interface *f, bool prepared, struct err *e)
+static int check_name(const struct plan_interface *f, struct err *e)
 {
-	_cleanup_close_ int rtnl = rtnl_open();
+	return f->name && strlen(f->name) < IF_NAMESIZE ? 0 : err_set(e, EINVAL, "invalid name of a network interface");
+}
 
-	if (rtnl < 0)
-		return err_errno(e, rtnl, "open rtnetlink");
-	if (!f->name || strlen(f->name) >= IF_NAMESIZE)
-		return err_set(e, EINVAL, "invalid name of a network interface");
-	int index = find_link(rtnl, f, e);
-	if (index < 0)
-		return index;
-	int r = set_name(rtnl, index, f->name, f->mtu);
-	if (!prepared)
-		quiet_ipv6(f->name, has_ipv6(f));
-	else if (has_ipv6(f))
-		set_ipv6(f->name, "disable_ipv6", "0");
+/* The link has its name. */
+static int set_addresses(int rtnl, int index, const struct plan_interface *f, struct err *e)
+{
+	int r = 0;
+
 	strv_foreach(address, f->addresses) {
 		if (r == 0)
 			r = rtnl_address_add(rtnl, (unsigned)index, address);
 	}
-	if (r == 0)
-		r = rtnl_link_up(rtnl, (unsigned)index, true);
 	strv_foreach(gateway, f->gateways) {
 		if (r == 0)
 			r = rtnl_route_add(rtnl, (unsigned)index, NULL, gateway, f->metric);
@@ -124,7 +116,39 @@ static int add(const struct plan_interface *f, bool prepared, struct err *e)
 
 int network_add(const struct plan_interface *f, struct err *e)
 {
-	return add(f, false, e);
+	_cleanup_close_ int rtnl = rtnl_open();
+
+	if (rtnl < 0)
+		return err_errno(e, rtnl, "open rtnetlink");
+	int r = check_name(f, e);
+	int index = r < 0 ? r : find_link(rtnl, f, e);
+	if (index < 0)
+		return index;
+	r = set_name(rtnl, index, f->name, f->mtu);
+	quiet_ipv6(f->name, has_ipv6(f));
+	if (r == 0)
+		r = rtnl_link_up(rtnl, (unsigned)index, true);
+	return r < 0 ? err_errno(e, r, "set up network interface %s", f->name) : set_addresses(rtnl, index, f, e);
+}
+
+/* Only what network_prepare could not know. */
+static int add_ahead(const struct network_ahead *a, const struct plan_interface *f, struct err *e)
+{
+	uint8_t mac[MAC_LEN];
+	int r = check_name(f, e);
+
+	if (r < 0)
+		return r;
+	r = mac_parse(f->mac ? f->mac : "", mac);
+	if (r == 0)
+		r = rtnl_link_change(a->rtnl, (unsigned)a->index, NULL, mac, f->mtu);
+	if (r == 0 && strcmp(f->name, NETWORK_FIRST) != 0)
+		r = rename_link(a->rtnl, a->index, f->name, 0);
+	if (r == 0 && strcmp(f->name, NETWORK_FIRST) != 0)
+		r = rtnl_link_up(a->rtnl, (unsigned)a->index, true);
+	if (has_ipv6(f))
+		set_ipv6(f->name, "disable_ipv6", "0");
+	return r < 0 ? err_errno(e, r, "set up network interface %s", f->name) : set_addresses(a->rtnl, a->index, f, e);
 }
 
 static void set_defaults(void)
@@ -134,7 +158,7 @@ static void set_defaults(void)
 	file_write(AT_FDCWD, "/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
 }
 
-int network_prepare(const uint8_t mac[MAC_LEN], struct err *e)
+int network_prepare(const uint8_t mac[MAC_LEN], struct network_ahead *ret, struct err *e)
 {
 	_cleanup_close_ int rtnl = rtnl_open();
 
@@ -146,17 +170,20 @@ int network_prepare(const uint8_t mac[MAC_LEN], struct err *e)
 	quiet_ipv6(NETWORK_FIRST, false);
 	if (r == 0)
 		r = rtnl_link_up(rtnl, (unsigned)index, true);
-	return r < 0 ? err_errno(e, r, "prepare the network") : 0;
+	if (r < 0)
+		return err_errno(e, r, "prepare the network");
+	*ret = (struct network_ahead){steal_fd(&rtnl), index};
+	return 0;
 }
 
-int network_setup(const struct plan *p, bool prepared, struct err *e)
+int network_setup(const struct plan *p, const struct network_ahead *ahead, struct err *e)
 {
-	if (!prepared)
+	int r = 0;
+
+	if (!ahead)
 		set_defaults();
-	for (size_t i = 0; i < p->interfaces_len; i++) {
-		int r = add(&p->interfaces[i], prepared && i == 0, e);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	for (size_t i = 0; r == 0 && i < p->interfaces_len; i++)
+		r = ahead && ahead->index && i == 0 ? add_ahead(ahead, &p->interfaces[i], e)
+						    : network_add(&p->interfaces[i], e);
+	return r;
 }

@@ -16,6 +16,13 @@ int network_find(int rtnl, const char *name, const uint8_t mac[MAC_LEN]);
 
 /* What can be done before there is a plan, with the link of this hardware address, if there is one: it is up, has no address, and is called NETWORK_FIRST. */
 #define NETWORK_FIRST "eth0"
-int network_prepare(const uint8_t mac[MAC_LEN], struct err *e);
-/* All of the plan, with what docker sets in a network namespace of a container's own; prepared: the first interface's link was network_prepare's. */
-int network_setup(const struct plan *p, bool prepared, struct err *e);
+struct network_ahead {
+	int rtnl, index; /* of the link; 0: there is none */
+};
+int network_prepare(
+	const uint8_t mac[MAC_LEN], struct network_ahead *ret, struct err *e); /* ret->rtnl is the caller's */
+/*
+ * All of the plan, with what docker sets in a network namespace of a container's own. ahead: NULL, or what network_prepare has made: the link of the first
+ * interface, which gets its hardware address now.
+ */
+int network_setup(const struct plan *p, const struct network_ahead *ahead, struct err *e);

@@ -63,6 +63,7 @@ struct sandbox_ahead {
 	uint64_t memory; /* its limit; 0: none */
 	struct sandbox_io io;
 	const char *root; /* where the caller will mount the root, if it does; else the plan says what it is made of */
+	bool mounted;     /* it is there already */
 	int root_fd; /* a SOCK_SEQPACKET socket from which a struct err comes once it is mounted there, or why it is not */
 };
 int sandbox_prepare(const struct sandbox_ahead *a, struct sandbox_spare **ret, struct err *e);

@@ -80,6 +80,14 @@ int setup_sources(struct setup *s, struct err *e)
 	return r < 0 ? err_errno(e, r, "init program %s", s->init_path) : 0;
 }
 
+void setup_sources_done(struct setup *s)
+{
+	for (size_t i = 0; s->binds && i < s->plan->mounts_len; i++)
+		close_fd(&s->binds[i]);
+	close_fd(&s->init);
+	free(steal_ptr(s->binds));
+}
+
 /*
  * Makes the files in a tmpfs that nobody else sees, and takes each as a mount. A file can only be taken from a
  * mount that is attached: the tmpfs goes over "/" for that long. It must be gone before the pivot, or the old
@@ -106,17 +114,19 @@ int setup_files(struct setup *s, struct err *e)
 	return 0;
 }
 
+static const char *file_content(const struct plan *p, size_t i)
+{
+	return i == 0 ? p->resolv_conf : i == 1 ? p->hosts : p->hostname_file;
+}
+
 int setup_write_files(struct setup *s, struct err *e)
 {
-	const char *content[SETUP_FILES] = {s->plan->resolv_conf, s->plan->hosts, s->plan->hostname_file};
-
 	for (size_t i = 0; i < SETUP_FILES; i++) {
-		int r = content[i] ? fd_write_all(s->file[i], content[i], strlen(content[i])) : 0;
+		const char *content = file_content(s->plan, i);
+		int r = content ? fd_write_all(s->file[i], content, strlen(content)) : 0;
 		if (r < 0)
 			return err_errno(e, r, "write the container's /etc/%s", file_names[i]);
 		close_fd(&s->file[i]);
-		if (!content[i])
-			close_fd(&s->file_mount[i]);
 	}
 	return 0;
 }
@@ -197,33 +207,73 @@ static int attach_tmpfs(struct setup *s, const struct plan_mount *m, struct err 
 	return mfd < 0 ? mfd : mount_at(s->root, m->target, mfd, e);
 }
 
+static int attach_etc(struct setup *s, size_t i, struct err *e)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/etc/%s", file_names[i]);
+	for (size_t k = 0; k < s->plan->mounts_len; k++)
+		if (!strcmp(s->plan->mounts[k].target, path))
+			return 0;
+	return attach_file(s, s->file_mount[i], path, e);
+}
+
+int setup_attach_files(struct setup *s, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < SETUP_FILES; i++)
+		r = attach_etc(s, i, e);
+	return r;
+}
+
+/* Whether those that are in their places are just what the plan has, and nothing goes below or over them. */
+static bool files_fit(const struct plan *p)
+{
+	bool fit = !p->mounts_len;
+
+	for (size_t i = 0; i < SETUP_FILES; i++)
+		fit &= file_content(p, i) != NULL;
+	return fit;
+}
+
+/* Takes them from their places again: what the plan mounts comes first. */
+static int detach_files(struct setup *s, struct err *e)
+{
+	char path[32];
+
+	for (size_t i = 0; i < SETUP_FILES; i++) {
+		_cleanup_close_ int copy = mount_clone(s->file_mount[i], "", false);
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", s->file_mount[i]);
+		if (copy < 0 || umount2(path, MNT_DETACH) < 0)
+			return err_errno(e, copy < 0 ? -copy : errno, "take /etc/%s away", file_names[i]);
+		close_fd(&s->file_mount[i]);
+		s->file_mount[i] = steal_fd(&copy);
+	}
+	return 0;
+}
+
 /* The files of the network, where the plan has nothing of its own on just that place. */
 static int attach_files(struct setup *s, struct err *e)
 {
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < SETUP_FILES; i++) {
-		const struct plan *p = s->plan;
-		bool taken = s->file_mount[i] < 0;
-		char path[32];
-		snprintf(path, sizeof(path), "/etc/%s", file_names[i]);
-		for (size_t k = 0; k < p->mounts_len; k++)
-			taken |= !strcmp(p->mounts[k].target, path);
-		if (!taken)
-			r = attach_file(s, s->file_mount[i], path, e);
-	}
+	for (size_t i = 0; r == 0 && i < SETUP_FILES; i++)
+		if (file_content(s->plan, i))
+			r = attach_etc(s, i, e);
 	return r;
 }
 
 int setup_binds(struct setup *s, struct err *e)
 {
 	const struct plan *p = s->plan;
-	int r = 0;
+	bool there = s->rooted && files_fit(p);
+	int r = s->rooted && !there ? detach_files(s, e) : 0;
 
 	for (size_t i = 0; r == 0 && i < p->mounts_len; i++)
 		r = p->mounts[i].type == PLAN_MOUNT_BIND ? attach_bind(s, &p->mounts[i], s->binds[i], e)
 							 : attach_tmpfs(s, &p->mounts[i], e);
-	if (r == 0)
+	if (r == 0 && !there)
 		r = attach_files(s, e);
 	if (r == 0 && s->init >= 0)
 		r = attach_file(s, s->init, SETUP_INIT_PATH, e);

@@ -6,7 +6,7 @@
  *   setup_root      overlay or directory, attached over "/" where no path look-up of ours sees it
  *   setup_system    /proc /dev /sys and what is below them
  *   setup_adopt     takes them from the scaffold that setup_scaffold has put them on (spare.c)
- *   setup_binds     the plan's own mounts, and the files of the network
+ *   setup_binds     the plan's own mounts, and the files of the network (setup_attach_files alone where there is no plan yet)
  *   setup_masks     hidden and read-only paths
  *   setup_pivot     the root becomes "/", the host's mounts are let go
  *
@@ -32,9 +32,10 @@ struct setup {
 	bool chrooted;      /* the caller's "/" is not that of its mount namespace */
 	int proc, dev, sys; /* the mounts in it */
 	bool scaffold;      /* they stand somewhere else, until there is a root */
-	const char *made;   /* where the caller has mounted the root; NULL: setup_root makes it */
-	int *binds;         /* detached sources, as plan->mounts; -1 for others */
-	int init;           /* the init program, as a read-only mount */
+	bool rooted;      /* the root is "/" already, and has all but what a plan adds: sources come from the caller */
+	const char *made; /* where the caller has mounted the root; NULL: setup_root makes it */
+	int *binds;       /* detached sources, as plan->mounts; -1 for others */
+	int init;         /* the init program, as a read-only mount */
 	int cgroups[CGROUP_HIERARCHIES_MAX];
 	bool wait_network;           /* the caller makes the links of the plan's interfaces and then says so */
 	bool network_set_up;         /* and sets them up */
@@ -52,8 +53,10 @@ int setup_binds(struct setup *s, struct err *e);
 int setup_masks(struct setup *s, struct err *e);
 int setup_pivot(struct setup *s, struct err *e);
 
-int setup_files(struct setup *s, struct err *e);        /* empty */
-int setup_write_files(struct setup *s, struct err *e);  /* with the plan's contents */
+int setup_files(struct setup *s, struct err *e);       /* empty */
+int setup_write_files(struct setup *s, struct err *e); /* with the plan's contents */
+int setup_attach_files(struct setup *s, struct err *e);
+void setup_sources_done(struct setup *s);               /* closes what setup_sources has opened */
 int setup_dev(struct setup *s, struct err *e);          /* for setup_system */
 int setup_cgroups(struct setup *s, struct err *e);      /* for setup_system */
 int setup_overlay(const struct plan *p, struct err *e); /* for setup_root: the mount */

@@ -3,7 +3,8 @@
  *
  * It has its namespaces and its cgroup; /proc, /sys, /dev and the masks stand on a scaffold, from where they are moved into the root when there is one; the
  * files of the network are there and empty. It gets its plan as soon as that is known, and word when what the root is made of is mounted.
- * Until then its mounts are slaves of its maker's: what the maker mounts for the plan is seen here too.
+ * Until then its mounts are slaves of its maker's: what the maker mounts for the plan is seen here too. Where the root was mounted first of all, it stands
+ * in that already, and gets what the plan mounts from its maker, as detached mounts.
  */
 #include "sandbox/spare.h"
 
@@ -25,14 +26,38 @@ enum { GO = 'r', GO_MADE = 'm' };
 
 /* ---- in the process ---- */
 
+/* The root is there: all of it that any plan has, and nothing else can be seen from it. */
+static int prepare_root(struct setup *s, struct err *e)
+{
+	int r = setup_isolate(s, e);
+
+	if (r == 0)
+		r = setup_files(s, e);
+	if (r == 0)
+		r = setup_root(s, e);
+	if (r == 0)
+		r = setup_system(s, e);
+	if (r == 0)
+		r = setup_masks(s, e);
+	if (r == 0)
+		r = setup_attach_files(s, e);
+	if (r == 0)
+		r = setup_pivot(s, e);
+	s->rooted = r == 0;
+	return r;
+}
+
 static int prepare(struct setup *s, struct err *e)
 {
 	int r = first_enter(s, e);
 
-	if (r == 0 && mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
-		r = err_errno(e, errno, "make the mounts slaves");
-	if (r == 0)
-		r = setup_scaffold(s, e);
+	if (r < 0)
+		return r;
+	if (s->made)
+		return prepare_root(s, e);
+	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+		return err_errno(e, errno, "make the mounts slaves");
+	r = setup_scaffold(s, e);
 	return r == 0 ? setup_files(s, e) : r;
 }
 
@@ -63,17 +88,70 @@ static int wait_for_root(int sock, struct err *e)
 	return -theirs.code;
 }
 
+static int take_source(int sock, int *ret, struct err *e)
+{
+	size_t one = 1;
+	char byte;
+
+	return fd_recv(sock, &byte, 1, ret, &one) == 1 && one == 1 ? 0 : err_set(e, EPIPE, "no source of a mount came");
+}
+
+/* What send_sources has sent. */
+static int take_sources(struct setup *s, int sock, struct err *e)
+{
+	const struct plan *p = s->plan;
+	int r = 0;
+
+	s->init = -1;
+	s->binds = calloc(p->mounts_len + 1, sizeof(*s->binds));
+	if (!s->binds)
+		return err_nomem(e);
+	for (size_t i = 0; i < p->mounts_len; i++)
+		s->binds[i] = -1;
+	for (size_t i = 0; r == 0 && i < p->mounts_len; i++)
+		if (p->mounts[i].type == PLAN_MOUNT_BIND)
+			r = take_source(sock, &s->binds[i], e);
+	return r == 0 && p->init ? take_source(sock, &s->init, e) : r;
+}
+
+/* Into *p, and done with it what needs no root. */
+static int take_plan(struct setup *s, int sock, struct plan *p, struct sandbox_io *io, struct err *e)
+{
+	int r = wait_for_plan(sock, p, io, e);
+
+	if (r < 0)
+		return r;
+	s->plan = p;
+	s->wait_network = s->network_set_up = true;
+	r = setup_write_files(s, e);
+	return r == 0 ? namespace_set_names(p, e) : r;
+}
+
+/* Word to go on, and what the root is made of or lacks. */
+static int take_root(const struct sandbox_ahead *a, struct setup *s, int sock, struct err *e)
+{
+	char go = 0;
+	int r = first_wait(sock, "cgroup", &go, e);
+
+	if (r < 0)
+		return r;
+	if (s->rooted)
+		return take_sources(s, sock, e);
+	s->made = go == GO_MADE ? a->root : NULL;
+	return s->made ? wait_for_root(a->root_fd, e) : 0;
+}
+
 static _Noreturn void run(const struct sandbox_ahead *a, const struct plan *ordinary, const struct cgroup *cg, int sock)
 {
 	struct setup s = {.plan = ordinary,
 		.cgroup = cg,
 		.init_path = a->init_path,
+		.made = a->mounted ? a->root : NULL,
 		.root = -1,
 		.proc = -1,
 		.dev = -1,
 		.sys = -1};
 	struct filtered thread;
-	char go = 0;
 	struct plan p = {0};
 	struct sandbox_io io = a->io;
 	struct launch l = {.plan = &p, .process = &p.process, .io = &io, .tty = -1, .sock = sock};
@@ -85,20 +163,10 @@ static _Noreturn void run(const struct sandbox_ahead *a, const struct plan *ordi
 	if (r == 0)
 		r = report_send(sock, REPORT_READY, 0, NULL, -1);
 	if (r == 0)
-		r = wait_for_plan(sock, &p, &io, &mistake);
-	if (r == 0) {
-		s.plan = &p;
-		s.wait_network = s.network_set_up = true;
-		l.init = p.init;
-		r = setup_write_files(&s, &mistake);
-	}
+		r = take_plan(&s, sock, &p, &io, &mistake);
 	if (r == 0)
-		r = namespace_set_names(&p, &mistake);
-	if (r == 0)
-		r = first_wait(sock, "cgroup", &go, &mistake);
-	s.made = go == GO_MADE ? a->root : NULL;
-	if (r == 0 && s.made)
-		r = wait_for_root(a->root_fd, &mistake);
+		r = take_root(a, &s, sock, &mistake);
+	l.init = p.init;
 	if (r == 0)
 		first_finish(&s, &l, &thread, &mistake);
 	first_die(sock, &mistake);
@@ -135,6 +203,8 @@ int sandbox_prepare(const struct sandbox_ahead *a, struct sandbox_spare **ret, s
 	if (r < 0)
 		return err_errno(e, r, "the plan of an ordinary container");
 	s->plan.memory = a->memory;
+	s->rooted = a->mounted;
+	s->init_path = a->init_path;
 	/* its own become slaves of these */
 	if (mount(NULL, "/", NULL, MS_REC | MS_SHARED, NULL) < 0)
 		return err_errno(e, errno, "share the mounts");
@@ -210,12 +280,30 @@ int sandbox_spare_plan(struct sandbox_spare *s, const struct plan *p, const void
 	return r < 0 ? err_errno(e, r, "hand the plan over") : 1;
 }
 
+/* From here, where it has not come from: one after the other, in the order of the plan. */
+static int send_sources(struct sandbox_spare *s, const struct plan *p, struct err *e)
+{
+	const struct cgroup none = {.v2 = true};
+	struct setup from = {.plan = p, .cgroup = &none, .init_path = s->init_path, .init = -1};
+	int r = setup_sources(&from, e);
+
+	for (size_t i = 0; r == 0 && i < p->mounts_len; i++)
+		if (from.binds[i] >= 0)
+			fd_send(s->sock, "s", 1, &from.binds[i], 1);
+	if (r == 0 && from.init >= 0)
+		fd_send(s->sock, "s", 1, &from.init, 1);
+	setup_sources_done(&from);
+	return r;
+}
+
+/* One that has ended has left word why. */
 int spare_go(struct sandbox_spare *s, const struct plan *p, struct err *e)
 {
 	int r = cgroup_same_limits(&s->plan, p) ? 0 : cgroup_limit(&s->cgroup, p, e);
-
 	char go = s->made ? GO_MADE : GO;
-	if (r == 0)
-		send(s->sock, &go, 1, MSG_NOSIGNAL); /* one that has ended has left word why */
-	return r;
+
+	if (r < 0)
+		return r;
+	send(s->sock, &go, 1, MSG_NOSIGNAL);
+	return s->rooted && (p->mounts_len || p->init) ? send_sources(s, p, e) : 0;
 }

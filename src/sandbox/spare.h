@@ -7,10 +7,12 @@
 struct sandbox_spare {
 	struct plan plan; /* the one it was prepared for */
 	struct cgroup cgroup;
+	const char *init_path; /* borrowed */
 	pid_t pid;
 	int pidfd, sock;
-	bool given; /* it has the container's plan */
-	bool made;  /* its root is mounted for it */
+	bool given;  /* it has the container's plan */
+	bool made;   /* its root is mounted for it */
+	bool rooted; /* it stands in it already */
 };
 
 /* It goes on, once what the root is made of is there. */
