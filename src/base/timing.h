@@ -13,7 +13,7 @@ enum timing_phase {
 	TIMING_RESOLVE,    /* options, configuration, image, networks */
 	TIMING_PULL,       /* the image is fetched */
 	TIMING_ROOTFS,     /* the image's layers, or its EROFS file, and (process) the upper directory */
-	TIMING_DISK,       /* hyperv: the disk is made; with a template's contents */
+	TIMING_DISK,       /* hyperv: the disk is made */
 	TIMING_RECORD,     /* volumes, the rows in the database, the container's lock, the plan */
 	TIMING_NETWORK,    /* addresses, rules, names; the interfaces' ends on the host */
 	TIMING_MONITOR,    /* the process that holds the container is there */

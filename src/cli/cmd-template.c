@@ -20,7 +20,8 @@ static int build(struct cli *c, struct opts *o, struct err *e)
 {
 	struct engine *g = cli_engine(c, e);
 	char name[80];
-	int r = g ? engine_template_build(g, o->body, cli_notice, NULL, name, e) : -e->code;
+	int r = g ? engine_template_build(g, o->body, o->args_len ? o->args[0] : NULL, cli_notice, NULL, name, e)
+		  : -e->code;
 
 	if (r == 0 && *name)
 		printf("%s\n", name);
@@ -29,8 +30,9 @@ static int build(struct cli *c, struct opts *o, struct err *e)
 
 const struct command cmd_template_build = {
 	.name = "build",
-	.synopsis = "[OPTIONS]",
+	.synopsis = "[OPTIONS] [IMAGE]",
 	.summary = "Build the template of containers with these options, if it is not there",
+	.max_args = 1,
 	.options = {build_options},
 	.run = build,
 };
@@ -50,6 +52,7 @@ static const struct format_column columns[] = {
 	{"Memory", "MEMORY"},
 	{"CPUs", "CPUS"},
 	{"Cards", "CARDS"},
+	{"Image", "IMAGE"},
 	{"Size", "SIZE"},
 	{"Created", "CREATED"},
 	{"LastUsed", "LAST USED"},
@@ -57,7 +60,7 @@ static const struct format_column columns[] = {
 	{0},
 };
 static const struct format_list template_list = {"{{.Name}}\t{{.Kernel}}\t{{.Accel}}\t{{.Memory}}\t{{.CPUs}}\t{{.Cards}"
-						 "}\t{{.Size}}\t{{.Created}}\t{{.LastUsed}}\t{{"
+						 "}\t{{.Image}}\t{{.Size}}\t{{.Created}}\t{{.LastUsed}}\t{{"
 						 ".Held}}",
 	"{{.Name}}", columns};
 
@@ -85,6 +88,7 @@ static int make_row(const json_t *t, json_t *row)
 	r |= row_set(row, "Memory", str_fmt("%lldMiB", (long long)json_int(t, "Memory", 0) >> 20));
 	r |= row_set(row, "CPUs", number(t, "Cpus"));
 	r |= row_set(row, "Cards", number(t, "Cards"));
+	r |= row_set(row, "Image", strdup(json_str(t, "Image") ? json_str(t, "Image") : ""));
 	r |= row_set(row, "Size", row_size(json_int(t, "Size", 0)));
 	r |= row_set(row, "Created", damaged ? strdup("") : ago(t, "Created"));
 	r |= row_set(row, "LastUsed", ago(t, "LastUsed"));

@@ -73,6 +73,20 @@ static int set_template_linger(struct engine *g, const char *value, struct err *
 	return 0;
 }
 
+static int set_image_templates(struct engine *g, const char *value, struct err *e)
+{
+	static const char *const names[] = {[IMAGE_TEMPLATES_AUTO] = "auto",
+		[IMAGE_TEMPLATES_MANUAL] = "manual",
+		[IMAGE_TEMPLATES_NEVER] = "never"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (!strcmp(value, names[i])) {
+			g->host.image_templates = (enum image_templates)i;
+			return 0;
+		}
+	return err_set(e, EINVAL, "invalid image-templates (%s): use 'auto', 'manual' or 'never'", value);
+}
+
 static const struct {
 	const char *key;
 	int (*set)(struct engine *g, const char *value, struct err *e);
@@ -83,6 +97,7 @@ static const struct {
 	{"vm-uids", set_vm_uids},
 	{"fresh-boot", set_fresh_boot},
 	{"template-linger", set_template_linger},
+	{"image-templates", set_image_templates},
 };
 
 static char *trim(char *s)

@@ -143,20 +143,6 @@ static void set_hostname(json_t *config, const json_t *hc, const char *id)
 		json_object_set_new(config, "Hostname", json_string(shortened));
 }
 
-/* The EROFS file of the image, made now if this is its first use in a VM. */
-static int ensure_erofs(struct engine *g, const struct image *image, char **ret, struct err *e)
-{
-	int r = image_erofs_path(g->root_fd, g->root, image, ret, e);
-
-	if (r != -ENOENT)
-		return r;
-	char *args[] = {"erofs", image->id, NULL};
-	r = engine_fetch(g, args, true, e);
-	if (r > 0)
-		return err_set(e, EIO, "the image's root file system for hyperv could not be built");
-	return r < 0 ? r : image_erofs_path(g->root_fd, g->root, image, ret, e);
-}
-
 /* What only Caisson keeps of a container, beside docker's fields. */
 static int own_fields(struct engine *g, enum isolation_kind kind, const json_t *hc, const struct image *image,
 	json_t **ret, struct err *e)
@@ -168,7 +154,7 @@ static int own_fields(struct engine *g, enum isolation_kind kind, const json_t *
 	timing_end(g->timing, TIMING_RESOLVE);
 	int r = image_lower_dirs(g->root, image, &layers, e);
 	if (r == 0 && kind == ISOLATION_HYPERV)
-		r = ensure_erofs(g, image, &erofs, e);
+		r = engine_erofs(g, image, &erofs, e);
 	timing_end(g->timing, TIMING_ROOTFS);
 	if (r == 0)
 		r = security_resolve(hc, &security, e);
@@ -291,7 +277,7 @@ static int make_directory(struct engine *g, const char *id, const json_t *record
 	if (record_isolation(record) == ISOLATION_PROCESS)
 		return make_upper(g, dir, record, e);
 	_cleanup_free_ char *disk = str_fmt("%s/%s/disk.ext4", g->root, dir);
-	return disk ? hyperv_disk_create(&g->host, disk, 0, e) : err_nomem(e);
+	return disk ? hyperv_disk_new(disk, e) : err_nomem(e);
 }
 
 /* With a made-up name where the user gave none. */

@@ -150,3 +150,8 @@ int monitor_wait(const struct found *f, uint8_t op, const void *p, size_t n, int
 typedef bool filter_fn(const void *data, const char *key, const char *value);
 bool filters_match(const json_t *filters, filter_fn *fn, const void *data);
 json_t *container_state_json(const struct found *f);
+
+/* ---- images.c ---- */
+struct image;
+/* The EROFS file of an image, made now if this is its first use in a VM. The caller frees *ret. */
+int engine_erofs(struct engine *g, const struct image *image, char **ret, struct err *e);

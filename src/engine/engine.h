@@ -174,9 +174,12 @@ int engine_kernel_list(struct engine *g, json_t **ret, struct err *e);
 
 /* ---- templates of utility VMs (engine/templates.c) ---- */
 
-/* [{"Name", "Kernel", "Accel", "Memory", "Cpus", "Cards", "Size", "Created", "LastUsed", "Held", "Damaged"}], the last used first. */
+/* [{"Name", "Kernel", "Accel", "Memory", "Cpus", "Cards", "Image", "Size", "Created", "LastUsed", "Held", "Damaged"}], the last used first. */
 int engine_template_list(struct engine *g, json_t **ret, struct err *e);
-/* Of containers with this HostConfig, of which Memory, NanoCpus and NetworkMode ("bridge", "none") count. ret_name: "" if it was there. */
-int engine_template_build(struct engine *g, const json_t *hostconfig, engine_notice_fn *notice, void *data,
-	char ret_name[80], struct err *e);
+/*
+ * Of containers with this HostConfig, of which Memory, NanoCpus and NetworkMode ("bridge", "none") count, and of this image (NULL: any). ret_name: "" if it
+ * was there.
+ */
+int engine_template_build(struct engine *g, const json_t *hostconfig, const char *image, engine_notice_fn *notice,
+	void *data, char ret_name[80], struct err *e);
 int engine_template_remove(struct engine *g, const char *name, struct err *e);

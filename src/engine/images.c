@@ -8,6 +8,7 @@
 
 #include "base/path.h"
 #include "engine/engine-private.h"
+#include "isolation/hyperv.h"
 
 int engine_fetch(struct engine *g, char *const args[], bool to_stderr, struct err *e)
 {
@@ -31,6 +32,20 @@ int engine_fetch(struct engine *g, char *const args[], bool to_stderr, struct er
 		if (errno != EINTR)
 			return err_errno(e, errno, "wait for caisson-fetch");
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int engine_erofs(struct engine *g, const struct image *image, char **ret, struct err *e)
+{
+	int r = image_erofs_path(g->root_fd, g->root, image, ret, e);
+
+	if (r != -ENOENT)
+		return r;
+	*e = ERR_INIT;
+	char *args[] = {"erofs", image->id, NULL};
+	r = engine_fetch(g, args, true, e);
+	if (r > 0)
+		return err_set(e, EIO, "the image's root file system for hyperv could not be built");
+	return r < 0 ? r : image_erofs_path(g->root_fd, g->root, image, ret, e);
 }
 
 static bool image_matches(const json_t *image, const json_t *filters)
@@ -116,10 +131,25 @@ static int in_use(void *data, const char *image_id, struct image_user *ret, stru
 	return r == -ENOENT ? 0 : r < 0 ? r : 1;
 }
 
+/* What was kept of them for faster starts. */
+static void forget(struct engine *g, const json_t *removed)
+{
+	size_t i;
+	json_t *x;
+
+	json_array_foreach(removed, i, x)
+		if (json_str(x, "Deleted"))
+			template_forget_image(&g->host, json_str(x, "Deleted"));
+}
+
 int engine_image_remove(struct engine *g, const char *ref, bool force, json_t **ret, struct err *e)
 {
 	struct db *db;
 	int r = engine_db(g, &db, e);
 
-	return r < 0 ? r : image_remove(db, ref, force, in_use, g, ret, e);
+	if (r == 0)
+		r = image_remove(db, ref, force, in_use, g, ret, e);
+	if (r == 0)
+		forget(g, *ret);
+	return r;
 }

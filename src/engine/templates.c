@@ -4,15 +4,16 @@
 
 #include "base/clock.h"
 #include "engine/engine-private.h"
+#include "image/image.h"
 #include "isolation/hyperv.h"
 
 static json_t *to_json(const struct template_info *t)
 {
 	char built[40], used[40];
 
-	return json_pack("{s:s, s:s, s:s, s:I, s:i, s:i, s:I, s:s, s:s, s:b, s:b}", "Name", t->name, "Kernel",
+	return json_pack("{s:s, s:s, s:s, s:I, s:i, s:i, s:s, s:I, s:s, s:s, s:b, s:b}", "Name", t->name, "Kernel",
 		t->kernel, "Accel", t->accel, "Memory", (json_int_t)(t->memory_mib << 20), "Cpus", (int)t->cpus,
-		"Cards", (int)t->cards, "Size", (json_int_t)t->size, "Created",
+		"Cards", (int)t->cards, "Image", t->image, "Size", (json_int_t)t->size, "Created",
 		clock_rfc3339(t->built * 1000000000, built), "LastUsed", clock_rfc3339(t->used * 1000000000, used),
 		"Held", t->held, "Damaged", t->damaged);
 }
@@ -46,15 +47,29 @@ static int read_shape(const json_t *hc, struct template_shape *ret, struct err *
 	return r;
 }
 
-int engine_template_build(struct engine *g, const json_t *hostconfig, engine_notice_fn *notice, void *data,
-	char ret_name[80], struct err *e)
+static int find_erofs(struct engine *g, const char *ref, char **ret, struct err *e)
 {
+	_cleanup_image_ struct image image = {0};
+	struct db *db;
+	int r = engine_db(g, &db, e);
+
+	if (r == 0)
+		r = image_find(db, ref, &image, e);
+	return r < 0 ? r : engine_erofs(g, &image, ret, e);
+}
+
+int engine_template_build(struct engine *g, const json_t *hostconfig, const char *image, engine_notice_fn *notice,
+	void *data, char ret_name[80], struct err *e)
+{
+	_cleanup_free_ char *erofs = NULL;
 	struct template_shape s;
 	int r = read_shape(hostconfig, &s, e);
 
 	if (r == 0)
 		r = isolation_probe(ISOLATION_HYPERV, &g->host, e);
-	return r < 0 ? r : template_make(&g->host, &s, notice, data, ret_name, e);
+	if (r == 0 && image)
+		r = find_erofs(g, image, &erofs, e);
+	return r < 0 ? r : template_make(&g->host, &s, erofs, notice, data, ret_name, e);
 }
 
 int engine_template_remove(struct engine *g, const char *name, struct err *e)

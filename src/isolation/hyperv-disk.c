@@ -1,4 +1,7 @@
-/* The writable disk of a container in a VM: a sparse ext4 file, copied from one that mkfs.ext4 made once per size. */
+/*
+ * The writable disk of a container in a VM: a sparse ext4 file, copied from one that mkfs.ext4 made once per size. It has no length until the container's
+ * first start, which may be a clone that brings a copy of its template's.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -30,17 +33,6 @@ static int make_file_system(const char *path, uint64_t size, struct err *e)
 	if (r > 0)
 		return err_set(e, EIO, "mkfs.ext4 %s: exit status %d: %.200s", path, r, out.data ? out.data : "");
 	return r;
-}
-
-/* ext4's superblock is 1 KiB into the disk; it has when it was last mounted at 0x2c (kernel: filesystems/ext4/super.rst). */
-bool hyperv_disk_is_new(int fd)
-{
-	enum { SUPER_AT = 1024, MTIME_AT = 0x2c };
-	uint32_t mounted = 1;
-	struct stat st;
-
-	return fstat(fd, &st) == 0 && st.st_size == (off_t)HYPERV_DISK_DEFAULT_GIB << 30 &&
-		pread(fd, &mounted, sizeof(mounted), SUPER_AT + MTIME_AT) == sizeof(mounted) && !mounted;
 }
 
 /* An open descriptor of the empty file system of this size, made under a lock by the first that asks. */
@@ -86,13 +78,30 @@ int hyperv_disk_create(const struct isolation_host *h, const char *path, uint64_
 	_cleanup_close_ int from = open_template(h, size, e);
 	if (from < 0)
 		return from;
-	_cleanup_close_ int to = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (to < 0)
-		return err_errno(e, errno, "make the disk %s", path);
-	int r = fd_copy_sparse(from, to, (off_t)size);
+	_cleanup_free_ char *tmp = str_fmt("%s.new", path);
+	_cleanup_close_ int to = tmp ? open(tmp, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
+	if (!tmp)
+		return err_nomem(e);
+	int r = to < 0 ? -errno : fd_copy_sparse(from, to, (off_t)size);
+	if (r == 0 && rename(tmp, path) < 0)
+		r = -errno;
 	if (r < 0) {
-		unlink(path);
+		unlink(tmp);
 		return err_errno(e, r, "make the disk %s", path);
 	}
 	return 0;
+}
+
+int hyperv_disk_new(const char *path, struct err *e)
+{
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	return fd < 0 ? err_errno(e, errno, "make the disk %s", path) : 0;
+}
+
+bool hyperv_disk_is_new(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && !st.st_size;
 }

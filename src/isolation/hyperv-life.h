@@ -1,4 +1,7 @@
-/* One container's VM as the two files of the backend see it: hyperv.c (its life) and hyperv-verbs.c (what is asked of it while it runs). */
+/*
+ * One container's VM as the files of the backend see it: hyperv.c (its life), hyperv-choose.c (what it is cloned from) and hyperv-verbs.c (what is asked of
+ * it while it runs).
+ */
 #pragma once
 
 #include "isolation/hyperv-template.h"
@@ -15,9 +18,11 @@ struct hyperv {
 	struct plug plug;
 	struct kernel kernel;
 	struct template_name template_name;
-	struct template template; /* what this VM is a clone of, if it is one */
-	bool build_template;      /* there was none of this shape */
-	bool committed;           /* the workload may have been executed */
+	struct template template;     /* what this VM is a clone of, if it is one */
+	struct template_name missing; /* is built once the workload runs; no text: none */
+	bool missing_image;           /* it is of the container's image */
+	bool disk_due;                /* parts.config.scratch is still to be filled with the template's */
+	bool committed;               /* the workload may have been executed */
 	char *root;
 	int uid_lock;
 	struct source *tick;
@@ -28,6 +33,14 @@ struct hyperv {
 	bool paused, killed;
 	char reason[200]; /* why we ended the VM; empty: we did not */
 };
+
+int hyperv_open_file(const char *path, int flags, const char *what, int *ret, struct err *e);
+
+/* ---- hyperv-choose.c ---- */
+/* Fills in what parts.config says of a clone; without a template it boots. */
+void hyperv_choose_template(struct hyperv *h);
+/* The workload runs: what was missing for it is built for others. */
+void hyperv_build_missing(struct hyperv *h);
 
 /* ---- hyperv-verbs.c: slots of the table ---- */
 int hyperv_exec(struct isolate *i, int proc, const struct plan_process *process, struct err *e);

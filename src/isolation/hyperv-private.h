@@ -63,6 +63,9 @@ int cards_connect(struct cards *c, struct qmp *q, struct peer *p, const struct p
 int cards_disconnect(struct cards *c, struct peer *p, const struct plan_interface *f, isolate_done_fn *fn, void *data,
 	struct err *e);
 
+/* ---- hyperv-disk.c ---- */
+bool hyperv_disk_is_new(int fd); /* no start has made a disk of it yet */
+
 /* ---- hyperv-qemu.c ---- */
 /* Everything that makes a command line; descriptors are those of the parent. */
 struct vm_config {

@@ -37,7 +37,7 @@ struct build {
 	uint64_t began_ms;
 	struct vm_rest rest;
 	struct buf state;
-	bool saved;
+	bool saved, with_image;
 	struct err *e;
 };
 
@@ -156,7 +156,9 @@ static void on_hello(void *data, const char *release)
 
 	snprintf(b->release, sizeof(b->release), "%s", release);
 	int r = h->usual_filter ? h->usual_filter(h->usual_filter_data, &filter, &len, &e) : 0;
-	if (r == 0 && wire_add_bytes(&args, filter, len) < 0)
+	if (r == 0 &&
+		(wire_add_bytes(&args, filter, len) < 0 ||
+			wire_add_u32(&args, b->with_image ? AGENT_HAS_IMAGE : 0) < 0))
 		r = err_nomem(&e);
 	if (r == 0)
 		r = peer_request(b->vm.peer, AGENT_PREPARE, args.data, args.len, on_prepared, b, &e);
@@ -253,9 +255,11 @@ static int boot_and_save(const struct isolation_host *h, struct vm_parts *parts,
 	struct build b = {.isolate = {.host = h, .container_dir = dir},
 		.plan = {.name = (char *)"template"},
 		.state_fd = -1,
+		.with_image = parts->config.image >= 0,
 		.e = e};
 	struct template_footer f = {.memory_len = parts->config.memory_mib << 20,
 		.tsc_khz = parts->config.tsc_khz,
+		.image = b.with_image ? template_image_hash(parts->config.image) : 0,
 		.built = (uint64_t)time(NULL)};
 
 	b.isolate.plan = &b.plan;
@@ -304,7 +308,8 @@ static int build_locked(const struct isolation_host *h, const struct template_na
 	snprintf(card.mac, sizeof(card.mac), AGENT_CARD_MAC);
 	parts.root = root;
 	parts.config.name = "template";
-	parts.config.image = parts.config.disk = parts.config.share = -1;
+	parts.config.clone = false;
+	parts.config.disk = parts.config.share = -1;
 	parts.config.cards = &card;
 	parts.config.cards_len = c->cards_len > 0;
 	r = boot_and_save(h, &parts, path, n, dir, e);
@@ -364,7 +369,7 @@ int template_build(const struct isolation_host *h, const struct template_name *n
 
 /* When others have nothing to do. It holds nothing of the container's, and is not seen as its monitor. */
 static _Noreturn void build_and_exit(const struct isolation_host *h, const struct kernel *k,
-	const struct template_name *n, const struct vm_config *like)
+	const struct template_name *n, const struct vm_config *like, const char *image)
 {
 	struct vm_config c = *like;
 	struct err e = ERR_INIT;
@@ -378,22 +383,25 @@ static _Noreturn void build_and_exit(const struct isolation_host *h, const struc
 	setpriority(PRIO_PROCESS, 0, 19);
 	c.kernel = open(k->path, O_RDONLY | O_CLOEXEC);
 	int r = c.kernel < 0 ? err_errno(&e, errno, "guest kernel %s", k->path) : initrd_open(h, k, &e);
+	c.initrd = r;
+	c.image = r < 0 || !image ? -1 : open(image, O_RDONLY | O_CLOEXEC);
+	if (image && r >= 0 && c.image < 0)
+		r = err_errno(&e, errno, "image %s", image);
 	if (r < 0)
 		template_build_failed(h, n->text, e.msg);
-	c.initrd = r;
 	if (r >= 0)
 		r = template_build(h, n, &c, false, &e);
 	_exit(r < 0);
 }
 
 void template_build_aside(const struct isolation_host *h, const struct kernel *k, const struct template_name *n,
-	const struct vm_config *c)
+	const struct vm_config *c, const char *image)
 {
 	pid_t pid = fork();
 
 	if (pid == 0) {
 		if (fork() == 0)
-			build_and_exit(h, k, n, c);
+			build_and_exit(h, k, n, c, image);
 		_exit(0);
 	}
 	if (pid > 0)

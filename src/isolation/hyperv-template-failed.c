@@ -49,10 +49,12 @@ void template_build_failed(const struct isolation_host *h, const char *name, con
 void template_build_worked(const struct isolation_host *h, const char *name)
 {
 	_cleanup_close_ int dir = template_run_dir(h);
-	_cleanup_free_ char *file = file_name(name);
+	_cleanup_free_ char *file = file_name(name), *wanted = str_fmt(TEMPLATE_WANTED, name);
 
 	if (dir >= 0 && file)
 		unlinkat(dir, file, 0);
+	if (dir >= 0 && wanted)
+		unlinkat(dir, wanted, 0);
 }
 
 bool template_failed_lately(const struct isolation_host *h, const char *name, char *ret, size_t size)
@@ -67,8 +69,7 @@ bool template_failed_lately(const struct isolation_host *h, const char *name, ch
 bool template_last_failure(const struct isolation_host *h, char *ret, size_t size)
 {
 	_cleanup_close_ int dir = template_run_dir(h);
-	int copy = dir < 0 ? -1 : openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_closedir_ DIR *d = copy < 0 ? NULL : fdopendir(copy);
+	_cleanup_closedir_ DIR *d = dir < 0 ? NULL : dir_open(dir, ".");
 	int64_t least = INT64_MAX;
 	char why[WHY_MAX + 1];
 

@@ -218,19 +218,30 @@ static char *beside(const char *path, const char *suffix)
 	return str_fmt("%s%s", path, suffix);
 }
 
-static int copy_disk(int from, const char *path, uint64_t len, uint64_t *ret_hash)
+/* A file beside `path`, as long as the disk, which fill_disk puts in its place. */
+static int begin_disk(const char *path, uint64_t len)
 {
 	_cleanup_free_ char *tmp = beside(path, ".new");
 	_cleanup_close_ int fd = tmp ? open(tmp, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
+
+	if (!tmp)
+		return -ENOMEM;
+	return fd < 0 || ftruncate(fd, (off_t)len) < 0 ? -errno : steal_fd(&fd);
+}
+
+/* *hash: what it is to be, or 0; what it is. */
+static int fill_disk(int from, int fd, const char *path, uint64_t len, uint64_t *hash)
+{
+	_cleanup_free_ char *tmp = beside(path, ".new");
 	struct hash h;
 
 	hash_init(&h);
 	if (!tmp)
 		return -ENOMEM;
-	int r = fd < 0 || ftruncate(fd, (off_t)len) < 0 ? -errno : copy_data(from, fd, (off_t)len, &h);
-	if (r == 0 && *ret_hash && *ret_hash != hash_end(&h))
+	int r = copy_data(from, fd, (off_t)len, &h);
+	if (r == 0 && *hash && *hash != hash_end(&h))
 		r = -EBADMSG;
-	*ret_hash = hash_end(&h);
+	*hash = hash_end(&h);
 	if (r == 0 && rename(tmp, path) < 0)
 		r = -errno;
 	if (r < 0)
@@ -250,14 +261,21 @@ int template_check_disk(int fd, const struct template_footer *f, bool whole)
 	return r < 0 ? r : whole && hash_end(&h) != f->disk_hash ? -EBADMSG : 0;
 }
 
-int template_copy_disk(const char *from, const char *path, const struct template_footer *f, struct err *e)
+int template_begin_disk(const char *path, const struct template_footer *f, struct err *e)
+{
+	int fd = begin_disk(path, f->disk_len);
+
+	return fd < 0 ? err_errno(e, fd, "make the disk %s", path) : fd;
+}
+
+int template_fill_disk(const char *from, int to, const char *path, const struct template_footer *f, struct err *e)
 {
 	_cleanup_close_ int fd = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	uint64_t hash = f->disk_hash;
 	int r = template_check_disk(fd, f, false);
 
 	if (r == 0)
-		r = copy_disk(fd, path, f->disk_len, &hash);
+		r = fill_disk(fd, to, path, f->disk_len, &hash);
 	if (r == -EBADMSG)
 		return err_set(e, EBADMSG, "the template's disk %s is damaged", from);
 	return r < 0 ? err_errno(e, r, "make the disk %s", path) : 0;
@@ -275,8 +293,8 @@ int template_write(const char *path, int memory, const void *state, int disk, st
 	/* the disk first: there is a template once its memory is there */
 	int r = fstat(disk, &st) < 0 ? -errno : 0;
 	f->disk_len = (uint64_t)st.st_size;
-	if (r == 0)
-		r = copy_disk(disk, disk_path, f->disk_len, &f->disk_hash);
+	_cleanup_close_ int copy = r == 0 ? begin_disk(disk_path, f->disk_len) : r;
+	r = copy < 0 ? copy : fill_disk(disk, copy, disk_path, f->disk_len, &f->disk_hash);
 	if (r < 0)
 		return err_errno(e, r, "write the template's disk %s", disk_path);
 	_cleanup_close_ int fd = open(tmp, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);

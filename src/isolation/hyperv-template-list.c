@@ -18,7 +18,7 @@
 #include "isolation/hyperv-template.h"
 #include "proto/template.h"
 
-enum { UNUSED_S = 24 * 60 * 60 };
+enum { UNUSED_S = 24 * 60 * 60, IMAGE_UNUSED_S = 7 * UNUSED_S, IMAGES_MAX = 8 };
 
 static int open_dir(const struct isolation_host *h, DIR **ret)
 {
@@ -79,8 +79,8 @@ static int look(const struct isolation_host *h, int dir, const char *name, bool 
 	t->size = (uint64_t)st.st_blocks * 512 + disk_size(dir, name);
 	t->used = st.st_mtim.tv_sec;
 	t->held = held(h, name);
-	t->damaged = sscanf(name, "%16[0-9a-f]-%7[a-z]-%llum-%uc-%un", t->generation, t->accel, &mib, &t->cpus,
-			     &t->cards) != 5 ||
+	t->damaged = sscanf(name, "%16[0-9a-f]-%7[a-z]-%llum-%uc-%un-%12[0-9a-f]", t->generation, t->accel, &mib,
+			     &t->cpus, &t->cards, t->image) < 5 ||
 		(whole ? template_check(fd, name, &f) : template_footer(fd, name, &f)) < 0 ||
 		disk_is_damaged(dir, name, &f, whole);
 	if (t->damaged)
@@ -128,8 +128,8 @@ int template_list(const struct isolation_host *h, bool whole, struct template_in
 
 /* ---- build ---- */
 
-int template_make(const struct isolation_host *h, const struct template_shape *s, hyperv_notice_fn *notice, void *data,
-	char ret_name[80], struct err *e)
+int template_make(const struct isolation_host *h, const struct template_shape *s, const char *erofs,
+	hyperv_notice_fn *notice, void *data, char ret_name[80], struct err *e)
 {
 	static const struct card cards[1];
 	struct vm_config c = {
@@ -148,9 +148,17 @@ int template_make(const struct isolation_host *h, const struct template_shape *s
 	c.cards_len = s->card;
 	if (r == 0)
 		r = template_name(h, &k, &c, &n, e);
+	if (r == 0 && erofs) {
+		template_image_name(&n, erofs, &n);
+		c.image = open(erofs, O_RDONLY | O_CLOEXEC);
+		if (c.image < 0)
+			r = err_errno(e, errno, "image %s", erofs);
+	}
 	_cleanup_free_ char *path = r == 0 ? template_path(h, n.text) : NULL;
 	if (r == 0 && !path)
 		r = err_nomem(e);
+	if (r == 0 && erofs)
+		template_drop_stale(h, &n, c.image);
 	bool there = r == 0 && access(path, F_OK) == 0;
 	if (r == 0 && !there)
 		r = template_build(h, &n, &c, true, e);
@@ -158,6 +166,7 @@ int template_make(const struct isolation_host *h, const struct template_shape *s
 		snprintf(ret_name, sizeof(n.text), "%s", n.text);
 	close_fd(&c.kernel);
 	close_fd(&c.initrd);
+	close_fd(&c.image);
 	return r;
 }
 
@@ -193,8 +202,7 @@ static void tidy(int templates, int dir, const char *name)
 /* Names are gathered first, as the directory changes. */
 static int read_names(int dir, char ***ret)
 {
-	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_closedir_ DIR *d = dir_open(dir, ".");
 	int r = 0;
 
 	if (!d)
@@ -221,6 +229,7 @@ static void tidy_all(int templates, int dir)
 	}
 }
 
+/* Those of other generations after a day, those of images after a week. */
 static void remove_unused(const struct isolation_host *h, int templates, const char *generation)
 {
 	_cleanup_strv_ char **names = NULL;
@@ -229,12 +238,44 @@ static void remove_unused(const struct isolation_host *h, int templates, const c
 
 	read_names(templates, &names);
 	strv_foreach(s, names) {
-		if (!template_is_name(s) || str_starts(s, generation) ||
-			fstatat(templates, s, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_mtime + UNUSED_S > time(NULL))
+		if (!template_is_name(s) || fstatat(templates, s, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue;
-		log_trace("vm", "template %s: not used for a day, removed", s);
+		time_t kept = !str_starts(s, generation) ? UNUSED_S
+			: template_image_of(s)           ? IMAGE_UNUSED_S
+							 : INT64_MAX / 2;
+		if (time(NULL) - st.st_mtime < kept)
+			continue;
+		log_trace("vm", "template %s: not used for long, removed", s);
 		template_remove(h, s, &none);
 	}
+}
+
+/* The rest of them stay until a more recent image needs their place. */
+static void remove_least_used(const struct isolation_host *h)
+{
+	_cleanup_free_ struct template_info *v = NULL;
+	struct err none;
+	size_t n, images = 0;
+
+	if (template_list(h, false, &v, &n) < 0)
+		return;
+	for (size_t i = 0; i < n; i++)
+		if (template_image_of(v[i].name) && ++images > IMAGES_MAX)
+			template_remove(h, v[i].name, &none);
+}
+
+void template_forget_image(const struct isolation_host *h, const char *id)
+{
+	_cleanup_free_ struct template_info *v = NULL;
+	const char *hex = strchr(id, ':') ? strchr(id, ':') + 1 : id;
+	struct err none;
+	size_t n;
+
+	if (template_list(h, false, &v, &n) < 0)
+		return;
+	for (size_t i = 0; i < n; i++)
+		if (template_image_of(v[i].name) && str_starts(hex, template_image_of(v[i].name)))
+			template_remove(h, v[i].name, &none);
 }
 
 void template_prune(const struct isolation_host *h, const char *generation)
@@ -247,6 +288,8 @@ void template_prune(const struct isolation_host *h, const char *generation)
 		return;
 	if (generation)
 		remove_unused(h, templates, generation);
+	if (generation)
+		remove_least_used(h);
 	tidy_all(templates, templates);
 	if (run >= 0)
 		tidy_all(templates, run);

@@ -273,12 +273,13 @@ int template_open(const struct isolation_host *h, const struct template_name *n,
 	return 0;
 }
 
-int template_make_disk(const struct isolation_host *h, const struct template *t, const char *path, struct err *e)
+int template_finish_disk(
+	const struct isolation_host *h, const struct template *t, int fd, const char *path, struct err *e)
 {
 	_cleanup_free_ char *mine = template_path(h, t->footer.name);
 	_cleanup_free_ char *disk = mine ? str_fmt(TEMPLATE_DISK, mine) : NULL;
 
-	return disk ? template_copy_disk(disk, path, &t->footer, e) : err_nomem(e);
+	return disk ? template_fill_disk(disk, fd, path, &t->footer, e) : err_nomem(e);
 }
 
 int template_open_state(const struct template *t)

@@ -81,8 +81,10 @@ static void leave_template(struct hyperv *h)
 	if (h->template.memory >= 0 && h->phase == PHASE_RESTORE && !h->vm.share_lost)
 		template_remove(h->isolate->host, h->template_name.text, &none);
 	template_close(&h->template);
-	if (c->scratch >= 0)
+	if (!h->disk_due && c->scratch >= 0)
 		c->disk = steal_fd(&c->scratch);
+	close_fd(&c->scratch);
+	h->disk_due = false;
 	c->ram = -1;
 	c->clone = false;
 }
@@ -210,9 +212,7 @@ static void on_started(void *data, int proc, struct isolate_io *io)
 	isolate_report_phase(h->isolate, TIMING_EXEC);
 	log_trace("vm", "started after %llu ms", (unsigned long long)(clock_mono_ms() - h->began_ms));
 	isolate_report_started(h->isolate, io, NULL);
-	if (h->build_template)
-		template_build_aside(h->isolate->host, &h->kernel, &h->template_name, &h->parts.config);
-	h->build_template = false;
+	hyperv_build_missing(h);
 }
 
 static void on_failed(void *data, int proc, const struct err *e)
@@ -322,33 +322,82 @@ static void on_tick(void *data)
 
 /* ---- start ---- */
 
-static int restore(struct hyperv *h, struct err *e)
+/* While QEMU starts, which looks at its memory only when it reads the state, and at its disks only when the guest does. */
+static int fill(struct hyperv *h, struct err *e)
 {
-	/* while QEMU starts, which looks at its memory only when it reads the state */
 	int r = template_fill_copy(&h->template);
-	_cleanup_close_ int state = r < 0 ? r : template_open_state(&h->template);
 
 	h->parts.config.ram = -1;
+	if (r < 0)
+		return err_errno(e, r, "copy the template's memory");
+	if (h->disk_due)
+		r = template_finish_disk(
+			h->isolate->host, &h->template, h->parts.config.scratch, h->isolate->plan->disk, e);
+	if (r == 0)
+		h->disk_due = false;
+	return r;
+}
+
+static int restore(struct hyperv *h, struct err *e)
+{
+	int r = fill(h, e);
+	_cleanup_close_ int state = r < 0 ? -1 : template_open_state(&h->template);
+
+	if (r < 0)
+		return r;
 	r = state < 0 ? state : vm_restore(&h->vm, state, on_resumed, h);
 	return r < 0 ? err_errno(e, r, "restore the VM from its template") : 0;
 }
 
-static int boot(struct hyperv *h, struct err *e)
+static int start_vm(struct hyperv *h, struct err *e)
 {
-	bool clone = h->parts.config.clone;
-
-	h->tries += !clone;
-	h->phase = clone ? PHASE_RESTORE : PHASE_BOOT;
 	h->began_ms = clock_mono_ms();
 	int r = vm_start(&h->vm, h->isolate, &h->parts, &vm_events, h, e);
-	if (r == 0 && clone)
-		r = restore(h, e);
 	if (r == 0 && !h->tick)
 		h->tick = loop_add_timer(h->isolate->loop, TICK_MS, on_tick, h);
 	return r;
 }
 
-static int open_file(const char *path, int flags, const char *what, int *ret, struct err *e)
+/* Of a container that has none yet: a clone would have brought it. */
+static int make_disk(struct hyperv *h, struct err *e)
+{
+	struct vm_config *c = &h->parts.config;
+	const char *path = h->isolate->plan->disk;
+	int r = c->disk < 0 ? hyperv_open_file(path, O_RDWR, "disk", &c->disk, e) : 0;
+
+	if (r < 0 || !hyperv_disk_is_new(c->disk))
+		return r;
+	close_fd(&c->disk);
+	r = hyperv_disk_create(h->isolate->host, path, 0, e);
+	return r == 0 ? hyperv_open_file(path, O_RDWR, "disk", &c->disk, e) : r;
+}
+
+static int boot(struct hyperv *h, struct err *e)
+{
+	h->tries++;
+	h->phase = PHASE_BOOT;
+	int r = make_disk(h, e);
+	return r == 0 ? start_vm(h, e) : r;
+}
+
+/* A clone that cannot be made of its template boots. */
+static int clone(struct hyperv *h, struct err *e)
+{
+	h->phase = PHASE_RESTORE;
+	int r = start_vm(h, e);
+	if (r == 0)
+		r = restore(h, e);
+	if (r != -EBADMSG)
+		return r;
+	log_trace("vm", "%s: booting", e->msg);
+	peer_free(steal_ptr(h->vm.peer));
+	vm_stop(&h->vm, NULL, 0);
+	leave_template(h);
+	*e = ERR_INIT;
+	return boot(h, e);
+}
+
+int hyperv_open_file(const char *path, int flags, const char *what, int *ret, struct err *e)
 {
 	*ret = open(path ? path : "", flags | O_CLOEXEC);
 	return *ret < 0 ? err_errno(e, errno, "%s %s", what, path ? path : "") : 0;
@@ -366,105 +415,8 @@ static int prepare_config(struct hyperv *h, const struct kernel *k, struct err *
 	if (notice)
 		isolate_report_notice(h->isolate, "%s", notice);
 	c->name = p->name;
-	r = open_file(p->image_erofs, O_RDONLY, "image", &c->image, e);
-	return r == 0 ? open_file(p->disk, O_RDWR, "disk", &c->disk, e) : r;
-}
-
-/* ---- templates ---- */
-
-/* Clocks of the guest's run at the speed that was measured when the template was built. */
-static bool same_clock(uint64_t a, uint64_t b)
-{
-	return (a > b ? a - b : b - a) <= b / 1000;
-}
-
-static int find_template(struct hyperv *h, struct err *e)
-{
-	const struct isolation_host *host = h->isolate->host;
-	int r = template_open(host, &h->template_name, &h->template, e);
-
-	if (r == 0 && !same_clock(h->template.footer.tsc_khz, h->parts.config.tsc_khz)) {
-		template_close(&h->template);
-		template_remove(host, h->template_name.text, e);
-		r = -ENOENT;
-	}
-	return r;
-}
-
-/* A container that has written nothing yet gets the disk that the template's guest has mounted. */
-static int use_its_disk(struct hyperv *h, struct err *e)
-{
-	struct vm_config *c = &h->parts.config;
-	int r = template_make_disk(h->isolate->host, &h->template, h->isolate->plan->disk, e);
-
-	if (r == -EBADMSG) {
-		template_remove(h->isolate->host, h->template_name.text, e);
-		return -ENOENT;
-	}
-	if (r == 0)
-		r = open_file(h->isolate->plan->disk, O_RDWR, "disk", &c->scratch, e);
-	if (r == 0)
-		close_fd(&c->disk);
-	return r;
-}
-
-/* What virtiofsd is to see must be mapped shared, so it cannot be the template's own. */
-static int choose_memory(struct hyperv *h, struct err *e)
-{
-	struct vm_config *c = &h->parts.config;
-
-	c->ram = share_needed(h->isolate->plan) ? template_make_copy(&h->template) : h->template.memory;
-	return c->ram < 0 ? err_errno(e, c->ram, "make the memory of the VM") : 0;
-}
-
-/* There is none: the first of a generation is waited for, others are built afterwards. Not soon again after one that could not be built. */
-static int lack_template(struct hyperv *h, struct err *e)
-{
-	const struct isolation_host *host = h->isolate->host;
-	char why[512];
-	bool failed = template_failed_lately(host, h->template_name.text, why, sizeof(why));
-
-	if (template_any(host, &h->template_name)) {
-		h->build_template = !failed;
-		return -ENOENT;
-	}
-	if (failed)
-		return err_set(e, EAGAIN, "%s (tried a while ago; 'caisson template build' tries it again)", why);
-	isolate_report_notice(
-		h->isolate, "making the template of utility VMs, once for this host: later starts are faster");
-	*e = ERR_INIT;
-	int r = template_build(host, &h->template_name, &h->parts.config, true, e);
-	return r == 0 ? find_template(h, e) : r;
-}
-
-/* Without one the VM boots, whatever the reason. */
-static void choose_template(struct hyperv *h)
-{
-	const struct isolation_host *host = h->isolate->host;
-	struct vm_config *c = &h->parts.config;
-	struct err e = ERR_INIT;
-
-	if (h->isolate->plan->fresh_boot)
-		return;
-	int r = template_name(host, &h->kernel, c, &h->template_name, &e);
-	if (r == 0)
-		r = find_template(h, &e);
-	if (r == -ENOENT)
-		r = lack_template(h, &e);
-	isolate_report_phase(h->isolate, TIMING_TEMPLATE);
-	if (r == 0)
-		r = choose_memory(h, &e);
-	if (r == 0 && hyperv_disk_is_new(c->disk)) {
-		r = use_its_disk(h, &e);
-		isolate_report_phase(h->isolate, TIMING_DISK);
-	}
-	if (r < 0) {
-		template_close(&h->template);
-		c->ram = -1;
-	}
-	if (r < 0 && r != -ENOENT)
-		isolate_report_notice(h->isolate, "no template, the VM boots: %s", e.msg);
-	c->clone = r == 0;
+	r = hyperv_open_file(p->image_erofs, O_RDONLY, "image", &c->image, e);
+	return r == 0 ? hyperv_open_file(p->disk, O_RDWR, "disk", &c->disk, e) : r;
 }
 
 static int hyperv_start(struct isolate *i, struct err *e)
@@ -501,8 +453,8 @@ static int hyperv_start(struct isolate *i, struct err *e)
 		isolate_report_phase(i, TIMING_NETWORK);
 	h->parts.config.cards = h->cards.all;
 	h->parts.config.cards_len = h->cards.len;
-	choose_template(h);
-	return boot(h, e);
+	hyperv_choose_template(h);
+	return h->parts.config.clone ? clone(h, e) : boot(h, e);
 }
 
 static int hyperv_probe(const struct isolation_host *host, struct err *e)

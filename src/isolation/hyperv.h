@@ -39,10 +39,10 @@ int kernel_update(const struct isolation_host *h, hyperv_notice_fn *notice, void
 int kernel_candidate(bool built, char *ret, size_t size, struct err *e);
 
 enum { HYPERV_DISK_DEFAULT_GIB = 10 };
-/* Makes an empty sparse ext4 disk of `size` bytes (0: the default) at `path`, mode 0600. -EEXIST. */
+/* A container's disk before its first start: a file of no length at `path`, mode 0600. -EEXIST. */
+int hyperv_disk_new(const char *path, struct err *e);
+/* Makes `path` an empty sparse ext4 disk of `size` bytes (0: the default), mode 0600, by rename. */
 int hyperv_disk_create(const struct isolation_host *h, const char *path, uint64_t size, struct err *e);
-
-bool hyperv_disk_is_new(int fd); /* of the default size, and never mounted */
 
 struct hyperv_need {
 	const char *what; /* "qemu", "guest kernel", ... */
@@ -65,6 +65,7 @@ struct template_info {
 	char accel[8];
 	uint64_t memory_mib, size; /* size: of the file, on its disk, in bytes */
 	unsigned cpus, cards;
+	char image[13];      /* the first digits of the id of the image that is mounted in it; "": none */
 	int64_t built, used; /* seconds since 1970 */
 	bool damaged;        /* then name, size, used and held are all that is known */
 	bool held;           /* a caisson-template has its memory */
@@ -77,9 +78,11 @@ struct template_shape {
 	uint64_t memory, nanocpus;
 	bool card;
 };
-/* Builds the template of a shape; ret_name is "" if it was there. May probe KVM. */
-int template_make(const struct isolation_host *h, const struct template_shape *s, hyperv_notice_fn *notice, void *data,
-	char ret_name[80], struct err *e);
+/* Builds the template of a shape, and of an image if `erofs`, the path of its file, is not NULL; ret_name is "" if it was there. May probe KVM. */
+int template_make(const struct isolation_host *h, const struct template_shape *s, const char *erofs,
+	hyperv_notice_fn *notice, void *data, char ret_name[80], struct err *e);
+/* Removes those of an image that is gone. id: "sha256:..." */
+void template_forget_image(const struct isolation_host *h, const char *id);
 /* -ENOENT. Machines that were cloned from it go on. */
 int template_remove(const struct isolation_host *h, const char *name, struct err *e);
 /* Removes what builders that were killed have left. */

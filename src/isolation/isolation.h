@@ -25,6 +25,8 @@ enum isolation_kind { ISOLATION_DEFAULT = 0, ISOLATION_PROCESS, ISOLATION_HYPERV
 int isolation_parse(const char *s, enum isolation_kind *ret, struct err *e);
 const char *isolation_name(enum isolation_kind k); /* "default", "process", "hyperv" */
 
+enum image_templates { IMAGE_TEMPLATES_AUTO, IMAGE_TEMPLATES_MANUAL, IMAGE_TEMPLATES_NEVER };
+
 /* What the host has and the configuration says; strings are the caller's and outlive the isolate. */
 struct isolation_host {
 	const char *state_dir;   /* /var/lib/caisson: kernels, caches */
@@ -37,6 +39,7 @@ struct isolation_host {
 	const char *virtiofsd;        /* the same: virtiofsd of PATH and the places where distributions keep it */
 	uint32_t uid_base, uid_count; /* the range QEMU's users are taken from */
 	uint32_t template_linger_s;   /* how long a template's memory is held when nobody uses it */
+	enum image_templates image_templates; /* made by starts; only on demand; not used */
 	/* The seccomp filter that most containers have, for a template's process made ahead; NULL: none. *ret is the caller's. */
 	int (*usual_filter)(void *data, char **ret, size_t *ret_len, struct err *e);
 	void *usual_filter_data;

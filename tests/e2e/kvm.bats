@@ -29,7 +29,7 @@ setup_file() {
 	END
 	chmod +x "$E2E_DIR/with-kvm"
 	for mode in auto kvm tcg; do
-		printf 'isolation = hyperv\naccel = %s\ntemplate-linger = 5\n' $mode > "$E2E_DIR/conf.$mode"
+		printf 'isolation = hyperv\naccel = %s\ntemplate-linger = 5\nimage-templates = never\n' $mode > "$E2E_DIR/conf.$mode"
 	done
 }
 

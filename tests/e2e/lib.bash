@@ -1,4 +1,5 @@
 # Helpers of the end-to-end tests. tests/e2e/run-cases sets MODE (process or hyperv), CAISSON, E2E_FIXTURES and E2E_REGISTRY.
+# E2E_IMAGE_TEMPLATE, if set: virtual machines of $IMAGE are clones of a template of that image.
 # E2E_KERNEL_ROOT, if set, is a state directory (of `make kernel`, for example) whose guest kernels are used in place of the fixtures'.
 #
 # Every file has a Caisson of its own (root, run directory, configuration) whose configured isolation is $MODE, so that a case says nothing
@@ -11,13 +12,23 @@ e2e_setup_file() {
 	export E2E_DIR CAISSON_ROOT=$E2E_DIR/root CAISSON_RUN=$E2E_DIR/run CAISSON_CONFIG=$E2E_DIR/conf
 	export IMAGES=$E2E_REGISTRY/caisson-test IMAGE=$E2E_REGISTRY/caisson-test/busybox
 	mkdir -m 700 "$CAISSON_ROOT" "$CAISSON_RUN"
-	printf 'isolation = %s\naccel = tcg\ntemplate-linger = 5\n' "$MODE" > "$CAISSON_CONFIG"
+	printf 'isolation = %s\naccel = tcg\ntemplate-linger = 5\nimage-templates = never\n' "$MODE" > "$CAISSON_CONFIG"
 	# what is expensive to make and never written again
 	if [ "$MODE" = hyperv ]; then
 		mkdir -p "$E2E_FIXTURES/root/cache"
 		ln -s "${E2E_KERNEL_ROOT:-$E2E_FIXTURES/root}/kernel" "$E2E_FIXTURES/root/cache" "$E2E_FIXTURES/root/template" "$CAISSON_ROOT/"
 	fi
 	caisson pull -q "$IMAGE" > /dev/null
+	[ "$MODE" = process ] || [ -z "${E2E_IMAGE_TEMPLATE:-}" ] || image_template
+}
+
+# Templates of this file's own, as the EROFS file of the image is its own, too.
+image_template() {
+	rm "$CAISSON_ROOT/template"
+	cp -r --sparse=always "$E2E_FIXTURES/root/template" "$CAISSON_ROOT/"
+	sed -i 's/image-templates.*/image-templates = manual/' "$CAISSON_CONFIG"
+	caisson template build "$IMAGE" > /dev/null
+	caisson template build --network none "$IMAGE" > /dev/null
 }
 
 e2e_teardown_file() {

@@ -64,7 +64,7 @@ b = os.pread(fd, 1, at)
 os.pwrite(fd, bytes([b[0] ^ 1]), at)' "$1" "$2"
 }
 
-FOOTER=248 # sizeof(struct template_footer)
+FOOTER=256 # sizeof(struct template_footer)
 
 # ---- the commands ----
 

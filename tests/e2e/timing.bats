@@ -35,7 +35,7 @@ in_order() {
 	if [ "$MODE" = process ]; then
 		is "$phases" 'resolve,rootfs,record,network,monitor,sandbox,network,exec,first byte,exit,clean-up'
 	else
-		in_order resolve rootfs disk record network monitor machine network template disk 'vmm start' restore agent exec 'first byte' exit clean-up
+		in_order resolve rootfs disk record network monitor machine network template 'vmm start' restore agent exec 'first byte' exit clean-up
 		hasnt "$phases" sandbox
 		hasnt "$phases" boot
 	fi

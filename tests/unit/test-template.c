@@ -328,27 +328,40 @@ static void test_failure(void **state)
 	assert_false(template_last_failure(&p->host, why, sizeof(why)));
 }
 
+/* As a clone's start makes its container's disk. */
+static int copy_disk(struct place *p, const char *to, const struct template_footer *f)
+{
+	struct err e = ERR_INIT;
+	_cleanup_close_ int fd = template_begin_disk(to, f, &e);
+	struct stat st;
+
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_size, DISK);
+	assert_int_equal(access(to, F_OK), -1);
+	return template_fill_disk(p->disk, fd, to, f, &e);
+}
+
 static void test_disk(void **state)
 {
 	struct place *p = *state;
 	_cleanup_free_ char *to = str_fmt("%s/copy", p->dir);
 	struct template_footer f;
-	struct err e = ERR_INIT;
 
 	write_template(p);
 	_cleanup_close_ int fd = open(p->path, O_RDONLY | O_CLOEXEC);
 	assert_int_equal(template_footer(fd, NULL, &f), 0);
 	assert_int_equal(f.disk_len, DISK);
-	assert_int_equal(template_copy_disk(p->disk, to, &f, &e), 0);
+	assert_int_equal(copy_disk(p, to, &f), 0);
 	unlink(to);
 	flip(p->disk, PAGE + 10);
-	assert_int_equal(template_copy_disk(p->disk, to, &f, &e), -EBADMSG);
+	assert_int_equal(copy_disk(p, to, &f), -EBADMSG);
 	assert_int_equal(access(to, F_OK), -1);
 	flip(p->disk, PAGE + 10);
 	assert_int_equal(truncate(p->disk, DISK - PAGE), 0);
-	assert_int_equal(template_copy_disk(p->disk, to, &f, &e), -EBADMSG);
+	assert_int_equal(copy_disk(p, to, &f), -EBADMSG);
 	unlink(p->disk);
-	assert_int_equal(template_copy_disk(p->disk, to, &f, &e), -EBADMSG);
+	assert_int_equal(copy_disk(p, to, &f), -EBADMSG);
 }
 
 /* ---- the directory ---- */
@@ -461,6 +474,54 @@ static void test_prune(void **state)
 }
 
 /* Locks and sockets of holders in the run directory. */
+/* Of images the eight that were used last, none of them more than a week ago; those of an image that is gone. */
+static void test_images(void **state)
+{
+	enum { DAY = 24 * 3600 };
+	struct place *p = *state;
+	struct template_name shape = {.text = "0123456789abcdef-tcg-256m-2c-1n"}, n;
+	char name[80];
+
+	template_image_name(&shape, "/erofs/c0ffee0123456789.erofs", &n);
+	assert_string_equal(n.text, "0123456789abcdef-tcg-256m-2c-1n-c0ffee012345");
+	assert_string_equal(template_image_of(n.text), "c0ffee012345");
+	assert_null(template_image_of(shape.text));
+	assert_null(template_image_of("0123456789abcdef"));
+	put(p, shape.text, 30 * DAY);
+	for (int i = 0; i < 11; i++) {
+		snprintf(name, sizeof(name), "%s-%012d", shape.text, i);
+		put(p, name, i == 0 ? 8 * DAY : i * 3600);
+	}
+	template_prune(&p->host, "0123456789abcdef");
+	assert_true(there(p, shape.text));
+	for (int i = 0; i < 11; i++) {
+		snprintf(name, sizeof(name), "%s-%012d", shape.text, i);
+		assert_int_equal(there(p, name), i >= 1 && i <= 8);
+	}
+	template_forget_image(&p->host, "sha256:0000000000030000");
+	assert_false(there(p, "0123456789abcdef-tcg-256m-2c-1n-000000000003"));
+	assert_true(there(p, "0123456789abcdef-tcg-256m-2c-1n-000000000004"));
+	assert_false(template_wanted_again(&p->host, &n));
+	assert_true(template_wanted_again(&p->host, &n));
+	template_build_worked(&p->host, n.text);
+	assert_false(template_wanted_again(&p->host, &n));
+}
+
+static void test_image_hash(void **state)
+{
+	struct place *p = *state;
+	_cleanup_free_ char *path = str_fmt("%s/erofs", p->dir);
+	struct timespec t[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+
+	assert_int_equal(file_replace(AT_FDCWD, path, "image", 5, 0600), 0);
+	_cleanup_close_ int fd = open(path, O_RDWR | O_CLOEXEC);
+	uint64_t first = template_image_hash(fd);
+	assert_true(first && first == template_image_hash(fd));
+	assert_int_equal(futimens(fd, t), 0);
+	assert_true(template_image_hash(fd) != first);
+	assert_int_equal(template_image_hash(-1), 0);
+}
+
 static void test_prune_run(void **state)
 {
 	struct place *p = *state;
@@ -497,6 +558,8 @@ int main(void)
 		with_place(test_list),
 		with_place(test_remove),
 		with_place(test_prune),
+		with_place(test_images),
+		with_place(test_image_hash),
 		with_place(test_prune_run),
 	};
 
