@@ -101,5 +101,6 @@ void ports_close(struct container *c); /* also those that were never opened */
 
 /* ---- container.c ---- */
 void container_relay_ended(struct container *c, int proc);
+int container_pause(struct container *c, bool on, struct err *e);
 void container_stop(struct container *c, int sig, uint32_t seconds);
 void container_kill(struct container *c);

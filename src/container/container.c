@@ -231,12 +231,33 @@ static void kill_in(struct container *c, uint64_t ms)
 	c->stop_due = due;
 }
 
+int container_pause(struct container *c, bool on, struct err *e)
+{
+	int r = isolate_pause(c->isolate, on, e);
+
+	if (r < 0)
+		return r;
+	c->state.phase = on ? STATE_PAUSED : STATE_RUNNING;
+	state_write(c->run->run_dir, &c->state);
+	return 0;
+}
+
+/* One that stands still cannot end. */
+static void go_on(struct container *c)
+{
+	struct err e = ERR_INIT;
+
+	if (c->state.phase == STATE_PAUSED)
+		container_pause(c, false, &e);
+}
+
 void container_stop(struct container *c, int sig, uint32_t seconds)
 {
 	struct err e = ERR_INIT;
 
 	if (c->ended)
 		return;
+	go_on(c);
 	/* a container that is still starting has no process that could be asked */
 	if (seconds == 0 || isolate_signal(c->isolate, ISOLATE_MAIN, sig, &e) < 0)
 		container_kill(c);
@@ -254,8 +275,7 @@ void container_kill(struct container *c)
 
 	if (c->ended)
 		return;
-	if (c->state.phase == STATE_PAUSED && isolate_pause(c->isolate, false, &e) == 0)
-		c->state.phase = STATE_RUNNING;
+	go_on(c);
 	if (!c->killed && isolate_signal(c->isolate, ISOLATE_MAIN, SIGKILL, &e) == 0) {
 		c->killed = true;
 		kill_in(c, KILL_MS);

@@ -221,16 +221,9 @@ static void request_look(struct client *k, struct wire *w)
 
 static void request_pause(struct client *k, struct wire *w)
 {
-	struct container *c = k->container;
 	struct err e = ERR_INIT;
-	bool on = wire_u32(w);
-	int r = isolate_pause(c->isolate, on, &e);
 
-	if (r == 0) {
-		c->state.phase = on ? STATE_PAUSED : STATE_RUNNING;
-		state_write(c->run->run_dir, &c->state);
-	}
-	answer(k, r, &e);
+	answer(k, container_pause(k->container, wire_u32(w), &e), &e);
 }
 
 static void request_update(struct client *k, struct wire *w)

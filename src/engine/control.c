@@ -121,6 +121,22 @@ int engine_kill(struct engine *g, const char *ref, const char *sig, struct err *
 	return r < 0 ? r : monitor_simple(&f, MONITOR_SIGNAL, b.data, b.len, e);
 }
 
+int engine_pause(struct engine *g, const char *ref, bool on, struct err *e)
+{
+	_cleanup_(found_done) struct found f = {.run_dir = -1};
+	_cleanup_buf_ struct buf b = {0};
+	int r = container_find(g, ref, &f, e);
+
+	if (r < 0)
+		return r;
+	if (!f.running)
+		return err_set(e, ESRCH, "Container %s is not running", f.row.id);
+	if ((f.live.phase == STATE_PAUSED) == on)
+		return err_set(e, EBUSY, "Container %s is %s paused", f.row.id, on ? "already" : "not");
+	r = pack(&b, (uint32_t[]){on}, 1, e);
+	return r < 0 ? r : monitor_simple(&f, MONITOR_PAUSE, b.data, b.len, e);
+}
+
 int engine_stop(struct engine *g, const char *ref, const char *sig, int timeout, struct err *e)
 {
 	_cleanup_(found_done) struct found f = {.run_dir = -1};

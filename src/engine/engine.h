@@ -81,6 +81,8 @@ int engine_stop(struct engine *g, const char *ref, const char *sig,
 	int timeout /* -1: never kill, -2: the container's own or 10 */, struct err *e);
 int engine_wait(struct engine *g, const char *ref, int *ret_status, struct err *e);
 int engine_remove(struct engine *g, const char *ref, bool force, bool volumes, struct err *e);
+/* on: all its processes stand still, in hyperv mode its machine; else they go on. */
+int engine_pause(struct engine *g, const char *ref, bool on, struct err *e);
 int engine_rename(struct engine *g, const char *ref, const char *name, struct err *e);
 /* Titles and rows of `ps` inside: {"Titles": [...], "Processes": [[...]]}. */
 int engine_top(struct engine *g, const char *ref, json_t **ret, struct err *e);
@@ -119,6 +121,7 @@ void engine_port_drop(unsigned index); /* one that may have gone already */
 
 int engine_image_list(struct engine *g, bool all, const json_t *filters, json_t **ret, struct err *e);
 int engine_image_inspect(struct engine *g, const char *ref, json_t **ret, struct err *e);
+int engine_image_tag(struct engine *g, const char *ref, const char *name, struct err *e);
 /* Removes or untags; *ret: [{"Untagged": ref} | {"Deleted": id}, ...]. */
 int engine_image_remove(struct engine *g, const char *ref, bool force, json_t **ret, struct err *e);
 /* Runs caisson-fetch with these arguments (behind --root), with the caller's stdio (stdout sent to stderr if to_stderr). Its exit status or -errno. */

@@ -131,6 +131,14 @@ static int in_use(void *data, const char *image_id, struct image_user *ret, stru
 	return r == -ENOENT ? 0 : r < 0 ? r : 1;
 }
 
+int engine_image_tag(struct engine *g, const char *ref, const char *name, struct err *e)
+{
+	struct db *db;
+	int r = engine_db(g, &db, e);
+
+	return r < 0 ? r : image_tag(db, ref, name, e);
+}
+
 /* What was kept of them for faster starts. */
 static void forget(struct engine *g, const json_t *removed)
 {

@@ -1,0 +1,140 @@
+# What is done to a container or an image that is there: pause, unpause, tag.
+load lib
+
+teardown() {
+	remove_all
+	assert_nothing_left
+}
+
+# One that counts as fast as it can, into its output.
+counting() { caisson run -d --name "$1" "$IMAGE" sh -c 'trap "exit 0" TERM; i=0; while :; do i=$((i + 1)); echo $i; sleep 0.05; done' > /dev/null; }
+count() { caisson logs "$1" | tail -n 1; }
+counts() { # counts CONTAINER: it goes on
+	local before
+	before=$(count "$1")
+	eventually 10 eval "[ \"\$(count '$1')\" -gt '${before:-0}' ]"
+}
+stands() { # stands CONTAINER: it does not
+	local before
+	sleep 0.3 # what is under way
+	before=$(count "$1")
+	sleep 0.7
+	is "$(count "$1")" "$before"
+}
+
+@test "pause and unpause: nothing runs meanwhile, and then it goes on where it was" {
+	counting box
+	counts box
+	run -0 caisson pause box
+	is "$output" box
+	stands box
+	run -0 caisson inspect --format '{{.State.Status}} {{.State.Paused}} {{.State.Running}}' box
+	is "$output" 'paused true true'
+	run -0 caisson ps --format '{{.Names}} {{.Status}}'
+	matches "$output" '^box Up .* \(Paused\)$'
+	run -0 caisson ps -q --filter status=paused
+	[ -n "$output" ]
+	run -0 caisson info --format '{{.ContainersPaused}}'
+	is "$output" 1
+	run -0 caisson unpause box
+	is "$output" box
+	counts box
+	status_is box running
+}
+
+@test "several at once, by their other names, and what is wrong with one does not keep the others" {
+	counting one
+	counting two
+	run -1 --separate-stderr caisson container pause one nope two
+	is "$output" $'one\ntwo'
+	has "$stderr" 'No such container: nope'
+	stands one
+	stands two
+	run -0 caisson container unpause one two
+	counts two
+}
+
+@test "refused: what is paused, what is not, what does not run" {
+	local id
+	counting box
+	id=$(id_of box)
+	run -1 --separate-stderr caisson unpause box
+	is "$stderr" "caisson: Container $id is not paused"
+	caisson pause box > /dev/null
+	run -1 --separate-stderr caisson pause box
+	is "$stderr" "caisson: Container $id is already paused"
+	run -1 --separate-stderr caisson exec box true
+	is "$stderr" "caisson: Container $id is paused, unpause the container before exec"
+	caisson kill box > /dev/null
+	eventually 10 status_is box exited
+	run -1 --separate-stderr caisson pause box
+	is "$stderr" "caisson: Container $id is not running"
+	run -1 --separate-stderr caisson unpause box
+	is "$stderr" "caisson: Container $id is not running"
+	run -1 --separate-stderr caisson pause
+	has "$stderr" 'requires at least 1 argument'
+}
+
+@test "a paused container is stopped, killed, waited for and removed" {
+	counting box
+	counts box # it listens to signals
+	caisson pause box > /dev/null
+	caisson stop -t 20 box > /dev/null
+	run -0 caisson wait box
+	is "$output" 0 # it has heard of it
+	caisson rm box > /dev/null
+	counting box
+	caisson pause box > /dev/null
+	caisson kill box > /dev/null
+	run -0 caisson wait box
+	is "$output" 137
+	caisson start box > /dev/null
+	counts box
+	caisson pause box > /dev/null
+	caisson rm -f box > /dev/null
+}
+
+@test "a paused container whose monitor is killed" {
+	counting box
+	caisson pause box > /dev/null
+	kill -9 "$(monitor_of box)"
+	eventually 10 status_is box exited
+	caisson start box > /dev/null
+	counts box
+}
+
+@test "tag: one more name, which is gone without the image" {
+	caisson tag "$IMAGE" other/name:v1
+	run -0 caisson images -q other/name
+	is "$output" "$(caisson images -q "$IMAGE")"
+	run -0 caisson run --rm other/name:v1 echo ran
+	is "$output" ran
+	caisson image tag other/name:v1 plain
+	run -0 caisson images --format '{{.Repository}}:{{.Tag}}'
+	has "$output" plain:latest
+	run -0 caisson rmi other/name:v1 plain
+	has "$output" 'Untagged: other/name:v1'
+	hasnt "$output" Deleted
+	caisson run --rm "$IMAGE" true
+}
+
+@test "tag: a name that another image has moves; what is no name is refused" {
+	caisson tag "$IMAGES/debian" taken 2> /dev/null || caisson tag "$IMAGE" taken
+	caisson tag "$IMAGE" taken
+	run -0 caisson images -q taken
+	is "$output" "$(caisson images -q "$IMAGE")"
+	caisson rmi taken > /dev/null
+	run -1 --separate-stderr caisson tag nope new
+	is "$stderr" 'caisson: No such image: nope'
+	run -1 --separate-stderr caisson tag "$IMAGE" upper/CASE
+	has "$stderr" 'invalid reference format'
+	run -1 --separate-stderr caisson tag "$IMAGE" "new@sha256:$(printf '%064d' 0)"
+	has "$stderr" 'refusing to create a tag with a digest reference'
+	run -1 --separate-stderr caisson tag "$IMAGE"
+	has "$stderr" 'requires exactly 2 arguments'
+}
+
+@test "nothing is left behind" {
+	remove_all
+	assert_nothing_left
+}
