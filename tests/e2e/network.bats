@@ -345,3 +345,8 @@ s = socket.create_server(("0.0.0.0", 6600)); print("up", flush=True); time.sleep
 	remove_all
 	assert_nothing_left
 }
+@test "a host that knows no protocol by its name" {
+	run -0 unshare -m --propagation private sh -c 'mount --bind /dev/null /etc/protocols && exec "$@"' sh "$CAISSON" network reload
+	run -0 caisson run --rm "$IMAGE" ping -c 1 -W 5 "$(caisson network inspect --format '{{(index .IPAM.Config 0).Gateway}}' bridge)"
+}
+
