@@ -44,7 +44,7 @@ struct command_group {
 extern const struct command cmd_attach, cmd_audit, cmd_create, cmd_doctor, cmd_exec, cmd_image_inspect, cmd_images,
 	cmd_import, cmd_info, cmd_inspect;
 extern const struct command cmd_container_inspect, cmd_kernel_ls, cmd_kernel_update, cmd_kill, cmd_logs;
-extern const struct command cmd_pause, cmd_tag, cmd_unpause;
+extern const struct command cmd_history, cmd_pause, cmd_tag, cmd_unpause;
 extern const struct command cmd_network_connect, cmd_network_create, cmd_network_disconnect, cmd_network_inspect,
 	cmd_network_ls, cmd_network_prune, cmd_network_reload, cmd_network_rm;
 extern const struct command cmd_template_build, cmd_template_ls, cmd_template_rm;

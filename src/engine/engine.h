@@ -121,6 +121,7 @@ void engine_port_drop(unsigned index); /* one that may have gone already */
 
 int engine_image_list(struct engine *g, bool all, const json_t *filters, json_t **ret, struct err *e);
 int engine_image_inspect(struct engine *g, const char *ref, json_t **ret, struct err *e);
+int engine_image_history(struct engine *g, const char *ref, json_t **ret, struct err *e); /* image_history's */
 int engine_image_tag(struct engine *g, const char *ref, const char *name, struct err *e);
 /* Removes or untags; *ret: [{"Untagged": ref} | {"Deleted": id}, ...]. */
 int engine_image_remove(struct engine *g, const char *ref, bool force, json_t **ret, struct err *e);

@@ -114,6 +114,17 @@ int engine_image_inspect(struct engine *g, const char *ref, json_t **ret, struct
 	return r < 0 ? r : image_inspect(g->root, &image, ret, e);
 }
 
+int engine_image_history(struct engine *g, const char *ref, json_t **ret, struct err *e)
+{
+	_cleanup_image_ struct image image = {0};
+	struct db *db;
+	int r = engine_db(g, &db, e);
+
+	if (r == 0)
+		r = image_find(db, ref, &image, e);
+	return r < 0 ? r : image_history(&image, ret, e);
+}
+
 static int in_use(void *data, const char *image_id, struct image_user *ret, struct err *e)
 {
 	struct engine *g = data;

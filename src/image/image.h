@@ -35,6 +35,8 @@ int image_erofs_path(int root_fd, const char *root, const struct image *i, char 
 int image_check_arch(const struct image *i, struct err *e);
 
 /* In the shape of GET /images/{name}/json. root: for GraphDriver. */
+/* docker's: [{"Id", "Created" (seconds), "CreatedBy", "Size", "Comment", "Tags"}], the last step first. */
+int image_history(const struct image *i, json_t **ret, struct err *e);
 int image_inspect(const char *root, const struct image *i, json_t **ret, struct err *e);
 /* In the shape of GET /images/json, newest first. Dangling images have RepoTags []. */
 int image_list(struct db *d, json_t **ret, struct err *e);

@@ -96,6 +96,45 @@ int image_inspect(const char *root, const struct image *i, json_t **ret, struct 
 	return 0;
 }
 
+/* One step, with what it added, if that was a layer. */
+static json_t *history_step(const struct image *i, const json_t *step, size_t *layer)
+{
+	bool empty = json_flag(step, "empty_layer") || *layer >= i->row.n_layers;
+	json_int_t size = empty ? 0 : (json_int_t)i->row.layers[(*layer)++].size;
+	json_t *o = json_pack("{s:s, s:I, s:[]}", "Id", "<missing>", "Size", size, "Tags");
+	const char *created = json_str(step, "created");
+	int64_t ns = 0;
+
+	if (!created || clock_parse(created, &ns) < 0)
+		ns = 0;
+	json_object_set_new(o, "Created", json_integer(ns / 1000000000));
+	copy_text(o, "CreatedBy", step, "created_by");
+	copy_text(o, "Comment", step, "comment");
+	return o;
+}
+
+int image_history(const struct image *i, json_t **ret, struct err *e)
+{
+	_cleanup_json_ json_t *a = json_array();
+	size_t k, layer = 0;
+	json_t *step;
+
+	json_array_foreach(json_object_get(i->doc, "history"), k, step)
+		if (json_array_insert_new(a, 0, history_step(i, step, &layer)) < 0)
+			return err_nomem(e);
+	/* that of an image which says nothing of its steps */
+	while (layer < i->row.n_layers)
+		if (json_array_insert_new(a, 0, history_step(i, NULL, &layer)) < 0)
+			return err_nomem(e);
+	json_t *top = json_array_get(a, 0);
+	if (top) {
+		json_object_set_new(top, "Id", json_string(i->id));
+		json_object_set_new(top, "Tags", familiar_names(i->row.tags));
+	}
+	*ret = steal_ptr(a);
+	return 0;
+}
+
 static int list_one(void *data, const struct image_row *r, struct err *e)
 {
 	json_t *labels = NULL;

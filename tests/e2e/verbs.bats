@@ -1,4 +1,4 @@
-# What is done to a container or an image that is there: pause, unpause, tag.
+# What is done to a container or an image that is there: pause, unpause, tag, history.
 load lib
 
 teardown() {
@@ -132,6 +132,25 @@ stands() { # stands CONTAINER: it does not
 	has "$stderr" 'refusing to create a tag with a digest reference'
 	run -1 --separate-stderr caisson tag "$IMAGE"
 	has "$stderr" 'requires exactly 2 arguments'
+}
+
+@test "history: the steps of an image, the last one first" {
+	local id
+	mkdir "$BATS_TEST_TMPDIR/root"
+	tar -C "$BATS_TEST_TMPDIR/root" -cf "$BATS_TEST_TMPDIR/root.tar" .
+	id=$(caisson import -m 'from nothing' "$BATS_TEST_TMPDIR/root.tar" made)
+	run -0 caisson history made
+	matches "${lines[0]}" '^IMAGE +CREATED +CREATED BY +SIZE +COMMENT$'
+	matches "${lines[1]}" "^${id:7:12} .* ago .* 0B +from nothing$"
+	run -0 caisson history -q --no-trunc made
+	is "$output" "$id"
+	run -0 caisson image history --human=false --format '{{.CreatedAt}} {{.Size}}' made
+	matches "$output" '^20[0-9-]+T[0-9:]+Z 0$'
+	run -0 caisson history --format '{{.Size}}' "$IMAGE"
+	matches "$output" 'MB|kB'
+	run -1 --separate-stderr caisson history nope
+	is "$stderr" 'caisson: No such image: nope'
+	caisson rmi made > /dev/null
 }
 
 @test "nothing is left behind" {
