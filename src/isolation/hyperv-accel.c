@@ -1,6 +1,6 @@
 /*
  * KVM or emulation. A /dev/kvm that opens is no proof: nested hosts exist where it opens and no guest ever boots. So `auto` boots one under KVM with
- * a deadline, once; the verdict is kept in cache/accel under a key made from the boot, QEMU and the kernel.
+ * a deadline, once; the verdict is kept in cache/accel.HASH under a key made from the boot, QEMU and the kernel.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -164,6 +164,14 @@ static bool probe(const struct isolation_host *h, const struct kernel *k)
 	return ok;
 }
 
+/* Each kernel has its own, as containers may have different ones. The caller frees. */
+static char *verdict_path(const struct isolation_host *h, const struct kernel *k)
+{
+	uint64_t hash = hash_add(HASH_INIT, k->path, strlen(k->path));
+
+	return str_fmt("%s/cache/accel.%016llx", h->state_dir, (unsigned long long)hash);
+}
+
 /* The kept verdict: 1 KVM boots, 0 it does not, -1 not known. */
 static int kept(const char *path, const char *k)
 {
@@ -179,7 +187,7 @@ static int kept(const char *path, const char *k)
 static int verdict(const struct isolation_host *h, const struct kernel *k, bool *ret, struct err *e)
 {
 	_cleanup_free_ char *dir = path_join(h->state_dir, "cache");
-	_cleanup_free_ char *path = path_join(h->state_dir, "cache/accel");
+	_cleanup_free_ char *path = verdict_path(h, k);
 	_cleanup_free_ char *lock_path = path_join(h->state_dir, "cache/accel.lock");
 	_cleanup_close_ int lock = -1;
 	char now[80], line[128];
@@ -266,15 +274,15 @@ int accel_choose(const struct isolation_host *h, const struct kernel *k, const c
 const char *hyperv_accel_known(const struct isolation_host *h)
 {
 	const char *want = h->accel && *h->accel ? h->accel : "auto";
-	_cleanup_free_ char *path = path_join(h->state_dir, "cache/accel");
 	struct kernel k;
 	char now[80];
 
 	if (!strcmp(want, "tcg") || access("/dev/kvm", F_OK) < 0)
 		return "tcg";
-	if (!path || kernel_find(h, &k, NULL) < 0 || key(h, &k, now) < 0)
+	if (kernel_find(h, &k, NULL) < 0 || key(h, &k, now) < 0)
 		return "";
-	int known = kept(path, now);
+	_cleanup_free_ char *path = verdict_path(h, &k);
+	int known = path ? kept(path, now) : -1;
 	return known < 0 ? "" : known ? "kvm" : "tcg";
 }
 

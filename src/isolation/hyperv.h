@@ -6,7 +6,7 @@
  *   kernel/VERSION-caisson/...                           one that `make kernel` built, VERSION being that of the source's package
  *   cache/disk-SIZE.ext4                                 empty file systems, copied for each container
  *   vmm-root/HASH/                                       the read-only root that QEMU runs in
- *   cache/accel                                          whether KVM boots a guest here
+ *   cache/accel.HASH                                     whether KVM boots a guest here, with one kernel
  *   template/NAME                                        virtual machines that have booted (hyperv-template.c)
  */
 #pragma once

@@ -56,7 +56,7 @@ put_true() { # put_true MODE
 		cp -an "$TRUE_ROOT/." "$root/" 2> /dev/null
 		cp "$TRUE_ROOT/usr/bin/qemu-system-x86_64" "$root/usr/bin/qemu-system-x86_64.true"
 	done
-	rm -f "$CAISSON_ROOT/cache/accel" "$CAISSON_RUN/template/"*.failed
+	rm -f "$CAISSON_ROOT/cache/"accel.[0-9a-f]* "$CAISSON_RUN/template/"*.failed
 	caisson template rm --all > /dev/null
 }
 
@@ -70,7 +70,7 @@ no_argument() { ! grep -q "fake-qemu: .*$1" <<< "$output" || fail "QEMU was give
 	run -0 --separate-stderr on WORKS auto run --name box --fresh-boot "$IMAGE" echo booted
 	is "$output" booted
 	is "$stderr" ''
-	matches "$(cat "$CAISSON_ROOT/cache/accel")" ' kvm$'
+	matches "$(cat "$CAISSON_ROOT/cache/"accel.[0-9a-f]*)" ' kvm$'
 	run -0 --separate-stderr on WORKS auto info --format '{{.Acceleration}}'
 	is "$output" kvm
 	run -0 --separate-stderr on WORKS auto info
@@ -115,14 +115,14 @@ emulates() { # emulates MODE: emulation with a line; the probe is not made again
 	run -0 --separate-stderr on "$1" auto run --rm --fresh-boot "$IMAGE" echo booted
 	is "$output" booted
 	is "$stderr" '/dev/kvm does not boot a guest: using emulation, which is slow and no security boundary (set accel=tcg to silence this)'
-	matches "$(cat "$CAISSON_ROOT/cache/accel")" ' tcg$'
+	matches "$(cat "$CAISSON_ROOT/cache/"accel.[0-9a-f]*)" ' tcg$'
 	local made
-	made=$(stat -c '%i %y' "$CAISSON_ROOT/cache/accel")
+	made=$(stat -c '%i %y' "$CAISSON_ROOT/cache/"accel.[0-9a-f]*)
 	run -0 --separate-stderr on "$1" auto info --format '{{.Acceleration}}'
 	is "$output" tcg
 	run -125 --separate-stderr on "$1" kvm run "$IMAGE" true
 	has "$stderr" '/dev/kvm opens but a guest does not boot with it within 3 s: set accel=tcg or accel=auto'
-	is "$(stat -c '%i %y' "$CAISSON_ROOT/cache/accel")" "$made"
+	is "$(stat -c '%i %y' "$CAISSON_ROOT/cache/"accel.[0-9a-f]*)" "$made"
 	is "$(caisson ps -aq)" ''
 	run -0 --separate-stderr on "$1" tcg run --rm --fresh-boot "$IMAGE" echo booted
 	is "$stderr" ''
@@ -134,7 +134,7 @@ emulates() { # emulates MODE: emulation with a line; the probe is not made again
 
 @test "QEMU refuses KVM: emulation, with one line; what it said can be traced" {
 	emulates REFUSES
-	rm "$CAISSON_ROOT/cache/accel"
+	rm "$CAISSON_ROOT/cache/"accel.[0-9a-f]*
 	run -0 --separate-stderr env CAISSON_DEBUG=vm PATH="$E2E_DIR/REFUSES:$PATH" CAISSON_CONFIG="$E2E_DIR/conf.auto" \
 		unshare -m --propagation private "$E2E_DIR/with-kvm" "$CAISSON" run --rm --fresh-boot "$IMAGE" true
 	has "$stderr" 'probe: QEMU said: qemu-system-x86_64: failed to initialize kvm: Device or resource busy'
@@ -147,7 +147,7 @@ emulates() { # emulates MODE: emulation with a line; the probe is not made again
 	has "$stderr" 'using emulation'
 	run -0 --separate-stderr on WORKS auto run --rm --fresh-boot "$IMAGE" true
 	is "$stderr" ''
-	matches "$(cat "$CAISSON_ROOT/cache/accel")" ' kvm$'
+	matches "$(cat "$CAISSON_ROOT/cache/"accel.[0-9a-f]*)" ' kvm$'
 }
 
 @test "many starts at once: one probe, one verdict" {
@@ -160,7 +160,7 @@ emulates() { # emulates MODE: emulation with a line; the probe is not made again
 	for i in $pids; do ends_with 0 "$i"; done
 	is "$(cat "$BATS_TEST_TMPDIR"/out.* | grep -c booted)" 4
 	is "$(grep -l 'using emulation' "$BATS_TEST_TMPDIR"/err.* | wc -l)" 4
-	is "$(wc -l < "$CAISSON_ROOT/cache/accel")" 1
+	is "$(wc -l < "$CAISSON_ROOT/cache/"accel.[0-9a-f]*)" 1
 }
 
 @test "KVM that is gone after the probe: an error that says what QEMU said" {
