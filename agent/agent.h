@@ -147,6 +147,8 @@ struct start {
 
 /* Before a snapshot: makes the processes. */
 int ahead_prepare(struct agent *a, struct err *e);
+/* The network waits for new random numbers, as it draws keys from them. */
+void ahead_seeded(struct agent *a);
 /* START: gives them their work, with the plan as bytes; a->root_begun tells whether there was one for the root. */
 void ahead_begin(struct agent *a, const struct start *s, const void *plan, size_t n);
 /* Waits for the root that was begun, and makes it that of a->plan; for the case that the container's process does not take it. */
@@ -175,8 +177,9 @@ int machine_clock(uint64_t real_ns, struct err *e);
 /* The root, where the disk is mounted already: on AGENT_ROOT. */
 int machine_root(struct err *e);
 int machine_image(struct err *e); /* before a snapshot: the same, and what programs begin with is read */
-/* Clock, entropy, file systems; with_root: also what the root is made of, which machine_root does not mount. Any failure is the failure of the start. */
-int machine_prepare(const struct start *s, bool with_root, struct err *e);
+/* The two steps of START. Any failure is the failure of the start. */
+int machine_fresh(const struct start *s, struct err *e);
+int machine_disks(const struct start *s, struct err *e);
 /* The memory that the container may use when the plan sets no limit, so that the guest's kernel and the agent
  * keep theirs. */
 uint64_t machine_memory(void);
@@ -206,7 +209,9 @@ struct machine {
 	int (*ahead)(struct err *e);
 	int (*root)(struct err *e);
 	int (*image)(struct err *e);
-	int (*prepare)(const struct start *s, bool with_root, struct err *e);
+	int (*seed)(const struct start *s, struct err *e); /* clock and entropy */
+	int (*disks)(
+		const struct start *s, struct err *e); /* what the root is made of, where nobody has mounted it ahead */
 	int (*clock)(uint64_t real_ns, struct err *e); /* sets it */
 	uint64_t (*memory)(void);
 	int (*share)(const char *tag, struct err *e); /* finds and mounts it */

@@ -20,7 +20,8 @@ enum { ALL_WAIT = -20, NOBODY_WAITS = 19 }; /* of nice(2) */
 
 struct job {
 	const char *what;
-	int (*work)(const struct agent *a, const char *word, size_t n, struct err *e); /* word: has a NUL behind it */
+	/* word: has a NUL behind it; sock: to the agent */
+	int (*work)(const struct agent *a, int sock, const char *word, size_t n, struct err *e);
 	int niceness;
 	void (*then)(void); /* NULL: nothing */
 };
@@ -34,15 +35,17 @@ static void rehearse(void)
 	execv("/proc/self/exe", argv);
 }
 
-static int mount_root(const struct agent *a, const char *word, size_t n, struct err *e)
+static int mount_root(const struct agent *a, int sock, const char *word, size_t n, struct err *e)
 {
+	(void)sock;
 	(void)word;
 	(void)n;
 	return a->machine->root(e);
 }
 
-static int do_nothing(const struct agent *a, const char *word, size_t n, struct err *e)
+static int do_nothing(const struct agent *a, int sock, const char *word, size_t n, struct err *e)
 {
+	(void)sock;
 	(void)a;
 	(void)word;
 	(void)n;
@@ -50,17 +53,21 @@ static int do_nothing(const struct agent *a, const char *word, size_t n, struct 
 	return 0;
 }
 
-static int mount_share(const struct agent *a, const char *word, size_t n, struct err *e)
+static int mount_share(const struct agent *a, int sock, const char *word, size_t n, struct err *e)
 {
+	(void)sock;
 	(void)n;
 	return a->machine->share(word, e);
 }
 
-static int set_up_cards(const struct agent *a, const char *word, size_t n, struct err *e)
+static int set_up_cards(const struct agent *a, int sock, const char *word, size_t n, struct err *e)
 {
 	struct plan p;
 	int r = plan_decode(&p, word, n, e);
+	char go;
 
+	if (recv(sock, &go, 1, 0) != 1)
+		_exit(1);
 	if (r == 0)
 		r = cards_setup(a, &p, e);
 	plan_done(&p);
@@ -71,7 +78,7 @@ static const struct job root_job = {"mounts the container's root", mount_root, A
 static const struct job made_job = {
 	"rehearses", do_nothing, NOBODY_WAITS, rehearse}; /* in place of root_job where the root is there */
 static const struct job share_job = {"mounts the share", mount_share, 0, NULL};
-static const struct job cards_job = {"sets up the network", set_up_cards, 0, NULL};
+static const struct job cards_job = {"sets up the network", set_up_cards, ALL_WAIT, NULL};
 
 static _Noreturn void work_when_told(const struct agent *a, const struct job *j, int sock)
 {
@@ -82,7 +89,7 @@ static _Noreturn void work_when_told(const struct agent *a, const struct job *j,
 	ssize_t n = recv(sock, word, WORD_MAX, 0);
 	if (n <= 0)
 		_exit(1);
-	j->work(a, word, (size_t)n, &e);
+	j->work(a, sock, word, (size_t)n, &e);
 	(void)!send(sock, &e, sizeof(e), MSG_NOSIGNAL);
 	if (j->then)
 		j->then();
@@ -138,6 +145,12 @@ void ahead_begin(struct agent *a, const struct start *s, const void *plan, size_
 	a->root_begun = s->flags & AGENT_DISK_MOUNTED && tell(a->root_helper, "root", strlen("root"));
 	if (a->shares)
 		tell(a->share_helper, s->tag, strlen(s->tag));
+}
+
+void ahead_seeded(struct agent *a)
+{
+	if (a->cards_begun)
+		tell(a->cards_helper, "go", 1);
 }
 
 int ahead_root(struct agent *a, struct err *e)

@@ -94,6 +94,7 @@ static int make_upper(bool is_new, struct err *e)
 		is_new = true;
 	else if (errno != EEXIST)
 		return err_errno(e, errno, "make the container's upper directory");
+	is_new |= access(AGENT_DISK "/work/work", F_OK) < 0; /* what a first mount makes */
 	if (!is_new)
 		return 0;
 	if (stat(AGENT_IMAGE, &st) < 0 || stat(AGENT_DISK "/upper", &up) < 0 ||
@@ -156,7 +157,7 @@ int machine_image(struct err *e)
 	return r;
 }
 
-static int prepare_root(const struct start *s, struct err *e)
+int machine_disks(const struct start *s, struct err *e)
 {
 	bool ahead = s->flags & AGENT_DISK_MOUNTED;
 
@@ -177,13 +178,11 @@ int machine_share(const char *tag, struct err *e)
 	return r == 0 ? mount_one(tag, AGENT_SHARE, "virtiofs", 0, NULL, e) : r;
 }
 
-int machine_prepare(const struct start *s, bool with_root, struct err *e)
+int machine_fresh(const struct start *s, struct err *e)
 {
 	int r = machine_clock(s->time_ns, e);
 
-	if (r == 0)
-		r = machine_seed(s->entropy, s->entropy_len, e);
-	return r == 0 && with_root ? prepare_root(s, e) : r;
+	return r == 0 ? machine_seed(s->entropy, s->entropy_len, e) : r;
 }
 
 uint64_t machine_memory(void)

@@ -66,8 +66,15 @@ static void ask_time(struct agent *a)
 
 static int on_time(struct agent *a, struct wire *w)
 {
-	a->time_ns = wire_u64(w);
-	return w->bad || w->left || !a->asked_ns ? -EBADMSG : 0;
+	uint64_t ns = wire_u64(w);
+	struct err e = ERR_INIT;
+
+	if (w->bad || w->left || !a->asked_ns)
+		return -EBADMSG;
+	if (a->time_ns) /* once more: the machine has stood still */
+		a->machine->clock(ns, &e);
+	a->time_ns = ns;
+	return 0;
 }
 
 int service_set_clock(struct agent *a, struct err *e)
@@ -94,7 +101,7 @@ static int start(struct agent *a, const struct start *s, const void *plan, size_
 	bool taken = r > 0;
 
 	if (r >= 0)
-		r = a->machine->prepare(s, !a->root_begun, e);
+		r = a->root_begun ? 0 : a->machine->disks(s, e);
 	if (r == 0 && a->root_begun && !taken)
 		r = ahead_root(a, e);
 	if (r == 0 && a->shares)
@@ -122,8 +129,12 @@ static int on_start(struct agent *a, struct wire *w)
 	if (r == 0) {
 		a->start_seen = true;
 		ahead_begin(a, &s, plan, plan_len);
+		int failed = a->machine->seed(&s, &e);
+		if (failed == 0)
+			ahead_seeded(a);
 		ask_time(a);
-		int failed = plan_decode(&a->plan, plan, plan_len, &e);
+		if (failed == 0)
+			failed = plan_decode(&a->plan, plan, plan_len, &e);
 		if (failed == 0)
 			failed = start(a, &s, plan, plan_len, &e);
 		if (failed < 0)
@@ -349,7 +360,7 @@ int service_run(int port_fd, const struct machine *m, struct err *e)
 		.root_helper = -1,
 		.share_helper = -1,
 		.cards_helper = -1,
-		.card.rtnl = -1,
+		.card = NETWORK_NOTHING_AHEAD,
 		.parking = -1,
 		.mounts = -1};
 	int r = serve(&a);
@@ -365,7 +376,7 @@ int service_run(int port_fd, const struct machine *m, struct err *e)
 	close_fd(&a.root_helper);
 	close_fd(&a.share_helper);
 	close_fd(&a.cards_helper);
-	close_fd(&a.card.rtnl);
+	network_ahead_done(&a.card);
 	close_fd(&a.parking);
 	plan_done(&a.plan);
 	port_done(&a.port);

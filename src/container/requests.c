@@ -53,6 +53,10 @@ static void request_exec(struct client *k, struct wire *w)
 		k->stdin_blocked = true;
 		r = k->container->ended
 			? err_set(&e, ESRCH, "container %s is not running", k->container->run->plan->name)
+			/* it would freeze before its execve(2), and be waited for */
+			: k->container->state.phase == STATE_PAUSED
+			? err_set(&e, EBUSY, "container %s is paused, unpause the container before exec",
+				  k->container->run->plan->name)
 			: isolate_exec(k->container->isolate, &process, &e);
 		if (r >= 0 && k->role == CLIENT_EXEC)
 			k->proc = r;

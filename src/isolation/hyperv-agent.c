@@ -209,17 +209,23 @@ static const char *on_hello(struct peer *p, struct wire *w)
 	return NULL;
 }
 
+void peer_tell_time(struct peer *p)
+{
+	_cleanup_buf_ struct buf b = {0};
+
+	if (wire_add_u64(&b, (uint64_t)clock_real_ns()) >= 0)
+		peer_send(p, AGENT_TIME_IS, 0, b.data, b.len);
+}
+
 /* The clock that START brings is late by the time it takes to be read: the agent asks once more, and takes off how long ago it asked. */
 static const char *on_time(struct peer *p, const struct wire *w)
 {
-	_cleanup_buf_ struct buf b = {0};
 	struct process *c = peer_find(p, ISOLATE_MAIN);
 
 	if (w->left || !c || c->started || p->time_told)
 		return "the agent asks for the time when it should not";
 	p->time_told = true;
-	if (wire_add_u64(&b, (uint64_t)clock_real_ns()) >= 0)
-		peer_send(p, AGENT_TIME_IS, 0, b.data, b.len);
+	peer_tell_time(p);
 	return NULL;
 }
 

@@ -232,6 +232,7 @@ int peer_resize(struct peer *p, int proc, unsigned rows, unsigned cols);
 int peer_request(
 	struct peer *p, uint8_t op, const void *payload, size_t n, peer_reply_fn *fn, void *data, struct err *e);
 void peer_ping(struct peer *p);
+void peer_tell_time(struct peer *p);        /* what time it is, to a guest that has stood still */
 bool peer_answered(struct peer *p);         /* every PING has its PONG; reads what has arrived first */
 void peer_drain(struct peer *p);            /* takes what has arrived; ends with lost() once the port is closed */
 bool peer_ending(struct peer *p, int proc); /* the process has ended and `exited` is still to come */

@@ -247,7 +247,7 @@ int qmp_run(struct qmp *q, const char *command, const char *arguments, int fd, q
 
 	if (!line)
 		return -ENOMEM;
-	if (!q->source)
+	if (!q || !q->source)
 		return -EPIPE;
 	if (q->count == COMMANDS_MAX)
 		return -EBUSY;

@@ -44,6 +44,8 @@ int hyperv_pause(struct isolate *i, bool on, struct err *e)
 	if (r < 0)
 		return err_errno(e, r, "%s the VM", on ? "pause" : "unpause");
 	h->paused = on;
+	if (!on)
+		peer_tell_time(h->vm.peer);
 	return 0;
 }
 

@@ -55,7 +55,7 @@ enum agent_op {
 	AGENT_PREPARE =
 		45, /* u32 request, bytes seccomp filter that most containers have, u32 flags; before a snapshot; REPLY:
 			     empty */
-	AGENT_TIME_IS = 46, /* u64 real time in ns since 1970, when the question came */
+	AGENT_TIME_IS = 46, /* u64 real time in ns since 1970: when the question came, and after the VM was paused */
 
 	/* both ways; `stream` in the frame's header */
 	AGENT_DATA = 64,   /* bytes, 1..AGENT_DATA_MAX */

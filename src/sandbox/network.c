@@ -73,13 +73,21 @@ static bool has_ipv6(const struct plan_interface *f)
 	return false;
 }
 
-static void set_ipv6(const char *interface, const char *key, const char *value)
+static int open_ipv6(const char *interface, const char *key)
 {
 	char path[96];
 
-	/* a kernel without IPv6 has nothing to be set */
 	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/%s", interface, key);
-	file_write(AT_FDCWD, path, value);
+	return open(path, O_WRONLY | O_CLOEXEC);
+}
+
+/* A kernel without IPv6 has nothing to be set. */
+static void set_ipv6(const char *interface, const char *key, const char *value)
+{
+	_cleanup_close_ int fd = open_ipv6(interface, key);
+
+	if (fd >= 0)
+		(void)!write(fd, value, strlen(value));
 }
 
 /* No address of its own making, and none that a router gives. */
@@ -142,12 +150,15 @@ static int add_ahead(const struct network_ahead *a, const struct plan_interface 
 	r = mac_parse(f->mac ? f->mac : "", mac);
 	if (r == 0)
 		r = rtnl_link_change(a->rtnl, (unsigned)a->index, NULL, mac, f->mtu);
-	if (r == 0 && strcmp(f->name, NETWORK_FIRST) != 0)
-		r = rename_link(a->rtnl, a->index, f->name, 0);
-	if (r == 0 && strcmp(f->name, NETWORK_FIRST) != 0)
+	bool renamed = strcmp(f->name, NETWORK_FIRST) != 0;
+	if (r == 0 && renamed)
+		r = set_name(a->rtnl, a->index, f->name, 0);
+	if (r == 0 && renamed)
 		r = rtnl_link_up(a->rtnl, (unsigned)a->index, true);
-	if (has_ipv6(f))
+	if (has_ipv6(f) && renamed) /* what was open went with the name */
 		set_ipv6(f->name, "disable_ipv6", "0");
+	else if (has_ipv6(f) && a->ipv6 >= 0)
+		(void)!write(a->ipv6, "0", 1);
 	return r < 0 ? err_errno(e, r, "set up network interface %s", f->name) : set_addresses(a->rtnl, a->index, f, e);
 }
 
@@ -172,8 +183,14 @@ int network_prepare(const uint8_t mac[MAC_LEN], struct network_ahead *ret, struc
 		r = rtnl_link_up(rtnl, (unsigned)index, true);
 	if (r < 0)
 		return err_errno(e, r, "prepare the network");
-	*ret = (struct network_ahead){steal_fd(&rtnl), index};
+	*ret = (struct network_ahead){steal_fd(&rtnl), index, open_ipv6(NETWORK_FIRST, "disable_ipv6")};
 	return 0;
+}
+
+void network_ahead_done(struct network_ahead *a)
+{
+	close_fd(&a->rtnl);
+	close_fd(&a->ipv6);
 }
 
 int network_setup(const struct plan *p, const struct network_ahead *ahead, struct err *e)

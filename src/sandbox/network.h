@@ -18,9 +18,12 @@ int network_find(int rtnl, const char *name, const uint8_t mac[MAC_LEN]);
 #define NETWORK_FIRST "eth0"
 struct network_ahead {
 	int rtnl, index; /* of the link; 0: there is none */
+	int ipv6;        /* the link's disable_ipv6, open for writing; -1: the kernel has no IPv6 */
 };
-int network_prepare(
-	const uint8_t mac[MAC_LEN], struct network_ahead *ret, struct err *e); /* ret->rtnl is the caller's */
+#define NETWORK_NOTHING_AHEAD ((struct network_ahead){.rtnl = -1, .ipv6 = -1})
+/* *ret: NETWORK_NOTHING_AHEAD before, the caller's afterwards. */
+int network_prepare(const uint8_t mac[MAC_LEN], struct network_ahead *ret, struct err *e);
+void network_ahead_done(struct network_ahead *a);
 /*
  * All of the plan, with what docker sets in a network namespace of a container's own. ahead: NULL, or what network_prepare has made: the link of the first
  * interface, which gets its hardware address now.

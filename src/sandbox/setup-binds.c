@@ -55,22 +55,30 @@ static int take_cgroups(struct setup *s, struct err *e)
 	return 0;
 }
 
+int setup_no_sources(struct setup *s, struct err *e)
+{
+	s->init = -1;
+	s->binds = calloc(s->plan->mounts_len + 1, sizeof(*s->binds));
+	if (!s->binds)
+		return err_nomem(e);
+	for (size_t i = 0; i < s->plan->mounts_len; i++)
+		s->binds[i] = -1;
+	return 0;
+}
+
 int setup_sources(struct setup *s, struct err *e)
 {
 	const struct plan *p = s->plan;
-	int r = take_cgroups(s, e);
+	int r = setup_no_sources(s, e);
 
-	s->binds = calloc(p->mounts_len + 1, sizeof(*s->binds));
-	if (!s->binds)
-		return err_nomem(e);
+	if (r == 0)
+		r = take_cgroups(s, e);
 	for (size_t i = 0; r == 0 && i < p->mounts_len; i++) {
-		s->binds[i] = -1;
 		if (p->mounts[i].type != PLAN_MOUNT_BIND)
 			continue;
 		s->binds[i] = open_source(&p->mounts[i], e);
 		r = s->binds[i] < 0 ? s->binds[i] : 0;
 	}
-	s->init = -1;
 	if (r < 0 || !p->init)
 		return r;
 	s->init = mount_clone(AT_FDCWD, s->init_path, false);
@@ -237,20 +245,25 @@ static bool files_fit(const struct plan *p)
 	return fit;
 }
 
-/* Takes them from their places again: what the plan mounts comes first. */
+/* Takes them from their places again: what the plan mounts comes first. Where the image has links one may lie on another, so the last goes first. */
 static int detach_files(struct setup *s, struct err *e)
 {
+	int copy[SETUP_FILES], r = 0;
 	char path[32];
 
 	for (size_t i = 0; i < SETUP_FILES; i++) {
-		_cleanup_close_ int copy = mount_clone(s->file_mount[i], "", false);
-		snprintf(path, sizeof(path), "/proc/self/fd/%d", s->file_mount[i]);
-		if (copy < 0 || umount2(path, MNT_DETACH) < 0)
-			return err_errno(e, copy < 0 ? -copy : errno, "take /etc/%s away", file_names[i]);
-		close_fd(&s->file_mount[i]);
-		s->file_mount[i] = steal_fd(&copy);
+		copy[i] = mount_clone(s->file_mount[i], "", false);
+		if (copy[i] < 0 && r == 0)
+			r = err_errno(e, copy[i], "take /etc/%s away", file_names[i]);
 	}
-	return 0;
+	for (size_t i = SETUP_FILES; i-- > 0;) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", s->file_mount[i]);
+		if (r == 0 && umount2(path, MNT_DETACH) < 0)
+			r = err_errno(e, errno, "take /etc/%s away", file_names[i]);
+		close_fd(&s->file_mount[i]);
+		s->file_mount[i] = copy[i];
+	}
+	return r;
 }
 
 /* The files of the network, where the plan has nothing of its own on just that place. */

@@ -43,6 +43,7 @@ struct setup {
 	int file_mount[SETUP_FILES]; /* and as detached mounts of files in memory; -1: the plan has no such file */
 };
 
+int setup_no_sources(struct setup *s, struct err *e); /* the list of them, empty */
 int setup_sources(struct setup *s, struct err *e);
 int setup_isolate(struct setup *s, struct err *e);
 int setup_root(struct setup *s, struct err *e);

@@ -100,14 +100,8 @@ static int take_source(int sock, int *ret, struct err *e)
 static int take_sources(struct setup *s, int sock, struct err *e)
 {
 	const struct plan *p = s->plan;
-	int r = 0;
+	int r = setup_no_sources(s, e);
 
-	s->init = -1;
-	s->binds = calloc(p->mounts_len + 1, sizeof(*s->binds));
-	if (!s->binds)
-		return err_nomem(e);
-	for (size_t i = 0; i < p->mounts_len; i++)
-		s->binds[i] = -1;
 	for (size_t i = 0; r == 0 && i < p->mounts_len; i++)
 		if (p->mounts[i].type == PLAN_MOUNT_BIND)
 			r = take_source(sock, &s->binds[i], e);

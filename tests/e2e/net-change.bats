@@ -87,6 +87,21 @@ unpublished() {
 	caisson rm -f stopped > /dev/null
 }
 
+@test "the first of three networks goes: the others have their names and addresses after a start, too" {
+	caisson network create third > /dev/null
+	caisson run -d --name three --network north --network south --network third "$IMAGE" sleep 100000 > /dev/null
+	caisson network disconnect north three
+	is "$(interfaces three)" 'eth1 eth2 lo'
+	local before
+	before=$(caisson exec three ip -o -4 address | awk '{print $2, $4}')
+	caisson stop -t 0 three > /dev/null
+	caisson start three > /dev/null
+	is "$(interfaces three)" 'eth1 eth2 lo'
+	is "$(caisson exec three ip -o -4 address | awk '{print $2, $4}')" "$before"
+	caisson rm -f three > /dev/null
+	caisson network rm third > /dev/null
+}
+
 @test "disconnected from all: no interface, no names; connected again: both, and the way out" {
 	caisson run -d --name lonely "$IMAGE" sleep 100000 > /dev/null
 	caisson network disconnect bridge lonely

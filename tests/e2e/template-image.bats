@@ -136,6 +136,22 @@ same() { # same OPTIONS...: the same is seen in a clone and in a machine that ha
 	caisson volume rm data > /dev/null
 }
 
+@test "and: an image whose files of the network are links to each other" {
+	put_whole
+	mkdir "$BATS_TEST_TMPDIR/root" "$BATS_TEST_TMPDIR/root/bin" "$BATS_TEST_TMPDIR/root/etc"
+	cp "$(command -v busybox)" "$BATS_TEST_TMPDIR/root/bin/sh"
+	ln -s resolv.conf "$BATS_TEST_TMPDIR/root/etc/hosts"
+	ln -s hosts "$BATS_TEST_TMPDIR/root/etc/hostname"
+	tar -C "$BATS_TEST_TMPDIR/root" -cf "$BATS_TEST_TMPDIR/root.tar" .
+	caisson import "$BATS_TEST_TMPDIR/root.tar" links > /dev/null
+	caisson template build links > /dev/null
+	run -0 caisson run --rm --hostname last links sh -c 'cat /etc/hosts'
+	local alone=$output
+	run -0 caisson run --rm --hostname last --tmpfs /scratch links sh -c 'cat /etc/hosts'
+	is "$output" "$alone"
+	caisson rmi links > /dev/null
+}
+
 @test "and: no network, several, names, a limit of memory, an input" {
 	put_whole
 	caisson network create one > /dev/null

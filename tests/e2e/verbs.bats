@@ -42,6 +42,18 @@ stands() { # stands CONTAINER: it does not
 	status_is box running
 }
 
+@test "a clock goes on with the machine that was paused" {
+	counting box
+	counts box
+	caisson pause box > /dev/null
+	sleep 3
+	caisson unpause box > /dev/null
+	counts box
+	local inside
+	inside=$(caisson exec box date +%s)
+	[ $(($(date +%s) - inside)) -le 1 ] || fail "$(date +%s) outside, $inside inside"
+}
+
 @test "several at once, by their other names, and what is wrong with one does not keep the others" {
 	counting one
 	counting two

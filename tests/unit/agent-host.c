@@ -84,11 +84,17 @@ void host_root_remove(void)
 	rm_rf(AT_FDCWD, root_path(path));
 }
 
-static int ready(const struct start *s, bool with_root, struct err *e)
+static int check_seed(const struct start *s, struct err *e)
 {
-	(void)with_root;
 	if (s->entropy_len != 64)
 		return err_set(e, EBADMSG, "the entropy has %zu bytes", s->entropy_len);
+	return 0;
+}
+
+static int no_disks(const struct start *s, struct err *e)
+{
+	(void)s;
+	(void)e;
 	return 0;
 }
 
@@ -104,8 +110,11 @@ static uint64_t no_guard(void)
 
 static void run_service(int fd)
 {
-	static const struct machine m = {
-		.prepare = ready, .share = no_share, .memory = no_guard, .init_path = "/nonexistent"};
+	static const struct machine m = {.seed = check_seed,
+		.disks = no_disks,
+		.share = no_share,
+		.memory = no_guard,
+		.init_path = "/nonexistent"};
 	struct err e = ERR_INIT;
 
 	_exit(service_run(fd, &m, &e) < 0 ? e.code : 0);
