@@ -106,7 +106,7 @@ static int use_image_template(struct hyperv *h, const struct template_name *shap
 	template_image_name(shape, h->isolate->plan->image_erofs, &n);
 	int r = use_template(h, &n, template_image_hash(h->parts.config.image), true, e);
 	if (r == -ENOENT && host->image_templates == IMAGE_TEMPLATES_AUTO && template_wanted_again(host, &n) &&
-		!template_failed_lately(host, n.text, why, sizeof(why))) {
+		!template_failed_lately(host, n.text, why, sizeof(why)) && template_room_for_image(host)) {
 		h->missing = n;
 		h->missing_image = true;
 	}

@@ -391,6 +391,8 @@ static _Noreturn void build_and_exit(const struct isolation_host *h, const struc
 		template_build_failed(h, n->text, e.msg);
 	if (r >= 0)
 		r = template_build(h, n, &c, false, &e);
+	if (r == 0 && image && access(image, F_OK) < 0) /* it was removed meanwhile */
+		template_remove(h, n->text, &e);
 	_exit(r < 0);
 }
 

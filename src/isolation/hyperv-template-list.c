@@ -18,7 +18,7 @@
 #include "isolation/hyperv-template.h"
 #include "proto/template.h"
 
-enum { UNUSED_S = 24 * 60 * 60, IMAGE_UNUSED_S = 7 * UNUSED_S, IMAGES_MAX = 8 };
+enum { UNUSED_S = 24 * 60 * 60, IMAGE_UNUSED_S = 7 * UNUSED_S, IMAGES_MAX = 8, IMAGE_REST_S = 60 * 60 };
 
 static int open_dir(const struct isolation_host *h, DIR **ret)
 {
@@ -264,6 +264,39 @@ static void remove_least_used(const struct isolation_host *h)
 			template_remove(h, v[i].name, &none);
 }
 
+bool template_room_for_image(const struct isolation_host *h)
+{
+	_cleanup_free_ struct template_info *v = NULL;
+	size_t n, images = 0;
+	int64_t oldest = INT64_MAX;
+
+	if (template_list(h, false, &v, &n) < 0)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if (!template_image_of(v[i].name))
+			continue;
+		images++;
+		oldest = v[i].used < oldest ? v[i].used : oldest;
+	}
+	return images < IMAGES_MAX || time(NULL) - oldest > IMAGE_REST_S;
+}
+
+/* That its first start has looked for one. */
+static void forget_wanted(const struct isolation_host *h, const char *hex)
+{
+	_cleanup_strv_ char **names = NULL;
+	_cleanup_close_ int dir = template_run_dir(h);
+
+	if (dir >= 0)
+		read_names(dir, &names);
+	strv_foreach(s, names) {
+		_cleanup_free_ char *name = strndup(s, strcspn(s, "."));
+		if (name && template_image_of(name) && str_starts(hex, template_image_of(name)) &&
+			str_ends(s, ".wanted"))
+			unlinkat(dir, s, 0);
+	}
+}
+
 void template_forget_image(const struct isolation_host *h, const char *id)
 {
 	_cleanup_free_ struct template_info *v = NULL;
@@ -271,6 +304,7 @@ void template_forget_image(const struct isolation_host *h, const char *id)
 	struct err none;
 	size_t n;
 
+	forget_wanted(h, hex);
 	if (template_list(h, false, &v, &n) < 0)
 		return;
 	for (size_t i = 0; i < n; i++)

@@ -99,6 +99,9 @@ bool template_wanted_again(const struct isolation_host *h, const struct template
  */
 void template_prune(const struct isolation_host *h, const char *generation);
 
+/* Whether one more of an image would take the place of none that was used within the hour. */
+bool template_room_for_image(const struct isolation_host *h);
+
 /* ---- hyperv-template-failed.c ---- */
 void template_build_failed(const struct isolation_host *h, const char *name, const char *why);
 void template_build_worked(const struct isolation_host *h, const char *name);

@@ -72,13 +72,12 @@ static void report_not_started(struct hyperv *h, const struct err *e)
 	isolate_report_started(h->isolate, NULL, e);
 }
 
-/* One that could not even be restored is no use to others either. */
-static void leave_template(struct hyperv *h)
+static void leave_template(struct hyperv *h, bool broken)
 {
 	struct vm_config *c = &h->parts.config;
 	struct err none;
 
-	if (h->template.memory >= 0 && h->phase == PHASE_RESTORE && !h->vm.share_lost)
+	if (h->template.memory >= 0 && broken)
 		template_remove(h->isolate->host, h->template_name.text, &none);
 	template_close(&h->template);
 	if (!h->disk_due && c->scratch >= 0)
@@ -95,7 +94,8 @@ static void retry_or_fail(struct hyperv *h, const char *why)
 
 	if (!h->killed && !h->committed && h->tries < TRIES) {
 		log_trace("vm", "start failed (%s): once more", why);
-		leave_template(h);
+		/* one that could not even be restored is no use to others either */
+		leave_template(h, h->phase == PHASE_RESTORE && !h->vm.share_lost);
 		peer_free(steal_ptr(h->vm.peer));
 		*h->reason = 0;
 		if (boot(h, &e) == 0)
@@ -385,14 +385,15 @@ static int clone(struct hyperv *h, struct err *e)
 {
 	h->phase = PHASE_RESTORE;
 	int r = start_vm(h, e);
-	if (r == 0)
-		r = restore(h, e);
-	if (r != -EBADMSG)
+	if (r < 0)
 		return r;
+	r = restore(h, e);
+	if (r == 0)
+		return 0;
 	log_trace("vm", "%s: booting", e->msg);
 	peer_free(steal_ptr(h->vm.peer));
 	vm_stop(&h->vm, NULL, 0);
-	leave_template(h);
+	leave_template(h, r == -EBADMSG);
 	*e = ERR_INIT;
 	return boot(h, e);
 }

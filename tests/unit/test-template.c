@@ -492,6 +492,7 @@ static void test_images(void **state)
 		snprintf(name, sizeof(name), "%s-%012d", shape.text, i);
 		put(p, name, i == 0 ? 8 * DAY : i * 3600);
 	}
+	assert_true(template_room_for_image(&p->host)); /* one was last used a week ago */
 	template_prune(&p->host, "0123456789abcdef");
 	assert_true(there(p, shape.text));
 	for (int i = 0; i < 11; i++) {
