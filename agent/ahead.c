@@ -78,7 +78,7 @@ static const struct job root_job = {"mounts the container's root", mount_root, A
 static const struct job made_job = {
 	"rehearses", do_nothing, NOBODY_WAITS, rehearse}; /* in place of root_job where the root is there */
 static const struct job share_job = {"mounts the share", mount_share, 0, NULL};
-static const struct job cards_job = {"sets up the network", set_up_cards, ALL_WAIT, NULL};
+static const struct job cards_job = {"sets up the network", set_up_cards, 0, NULL};
 
 static _Noreturn void work_when_told(const struct agent *a, const struct job *j, int sock)
 {
