@@ -4,7 +4,7 @@
  *
  *   port.c      frames in, control and data frames out
  *   service.c   one function per opcode, the loop
- *   ahead.c     mounts of the root and the share, by processes made ahead of a snapshot
+ *   ahead.c     the root, the share and the network, by processes made ahead of a snapshot
  *   process.c   the workload and the execs: start, signal, size, end
  *   stdio.c     streams: the workload's pipes and terminals <-> DATA frames, by credit
  *   requests.c  questions that get a REPLY

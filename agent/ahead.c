@@ -20,7 +20,7 @@ enum { ALL_WAIT = -20, NOBODY_WAITS = 19 }; /* of nice(2) */
 
 struct job {
 	const char *what;
-	/* word: has a NUL behind it; sock: to the agent */
+	/* word: has a NUL behind it; sock: to the agent. NULL: nothing */
 	int (*work)(const struct agent *a, int sock, const char *word, size_t n, struct err *e);
 	int niceness;
 	void (*then)(void); /* NULL: nothing */
@@ -41,16 +41,6 @@ static int mount_root(const struct agent *a, int sock, const char *word, size_t 
 	(void)word;
 	(void)n;
 	return a->machine->root(e);
-}
-
-static int do_nothing(const struct agent *a, int sock, const char *word, size_t n, struct err *e)
-{
-	(void)sock;
-	(void)a;
-	(void)word;
-	(void)n;
-	(void)e;
-	return 0;
 }
 
 static int mount_share(const struct agent *a, int sock, const char *word, size_t n, struct err *e)
@@ -76,7 +66,7 @@ static int set_up_cards(const struct agent *a, int sock, const char *word, size_
 
 static const struct job root_job = {"mounts the container's root", mount_root, ALL_WAIT, rehearse};
 static const struct job made_job = {
-	"rehearses", do_nothing, NOBODY_WAITS, rehearse}; /* in place of root_job where the root is there */
+	"rehearses", NULL, NOBODY_WAITS, rehearse}; /* in place of root_job where the root is there */
 static const struct job share_job = {"mounts the share", mount_share, 0, NULL};
 static const struct job cards_job = {"sets up the network", set_up_cards, 0, NULL};
 
@@ -89,7 +79,8 @@ static _Noreturn void work_when_told(const struct agent *a, const struct job *j,
 	ssize_t n = recv(sock, word, WORD_MAX, 0);
 	if (n <= 0)
 		_exit(1);
-	j->work(a, sock, word, (size_t)n, &e);
+	if (j->work)
+		j->work(a, sock, word, (size_t)n, &e);
 	(void)!send(sock, &e, sizeof(e), MSG_NOSIGNAL);
 	if (j->then)
 		j->then();

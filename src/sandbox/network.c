@@ -73,27 +73,22 @@ static bool has_ipv6(const struct plan_interface *f)
 	return false;
 }
 
-static int open_ipv6(const char *interface, const char *key)
+#define IPV6_SWITCHES "/proc/sys/net/ipv6/conf/"
+#define IPV6_DISABLE  "disable_ipv6"
+
+static void set_ipv6(const char *interface, const char *key, const char *value)
 {
 	char path[96];
 
-	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/%s", interface, key);
-	return open(path, O_WRONLY | O_CLOEXEC);
-}
-
-/* A kernel without IPv6 has nothing to be set. */
-static void set_ipv6(const char *interface, const char *key, const char *value)
-{
-	_cleanup_close_ int fd = open_ipv6(interface, key);
-
-	if (fd >= 0)
-		(void)!write(fd, value, strlen(value));
+	/* a kernel without IPv6 has nothing to be set */
+	snprintf(path, sizeof(path), IPV6_SWITCHES "%s/%s", interface, key);
+	file_write(AT_FDCWD, path, value);
 }
 
 /* No address of its own making, and none that a router gives. */
 static void quiet_ipv6(const char *interface, bool on)
 {
-	set_ipv6(interface, "disable_ipv6", on ? "0" : "1");
+	set_ipv6(interface, IPV6_DISABLE, on ? "0" : "1");
 	set_ipv6(interface, "accept_ra", "0");
 	set_ipv6(interface, "accept_dad", "0");
 }
@@ -156,7 +151,7 @@ static int add_ahead(const struct network_ahead *a, const struct plan_interface 
 	if (r == 0 && renamed)
 		r = rtnl_link_up(a->rtnl, (unsigned)a->index, true);
 	if (has_ipv6(f) && renamed) /* what was open went with the name */
-		set_ipv6(f->name, "disable_ipv6", "0");
+		set_ipv6(f->name, IPV6_DISABLE, "0");
 	else if (has_ipv6(f) && a->ipv6 >= 0)
 		(void)!write(a->ipv6, "0", 1);
 	return r < 0 ? err_errno(e, r, "set up network interface %s", f->name) : set_addresses(a->rtnl, a->index, f, e);
@@ -183,7 +178,8 @@ int network_prepare(const uint8_t mac[MAC_LEN], struct network_ahead *ret, struc
 		r = rtnl_link_up(rtnl, (unsigned)index, true);
 	if (r < 0)
 		return err_errno(e, r, "prepare the network");
-	*ret = (struct network_ahead){steal_fd(&rtnl), index, open_ipv6(NETWORK_FIRST, "disable_ipv6")};
+	int ipv6 = open(IPV6_SWITCHES NETWORK_FIRST "/" IPV6_DISABLE, O_WRONLY | O_CLOEXEC);
+	*ret = (struct network_ahead){steal_fd(&rtnl), index, ipv6};
 	return 0;
 }
 
