@@ -2,7 +2,7 @@
 """Kills one process of this network namespace's Caisson: kill-one.py KIND MILLISECONDS [CONTAINER]
 
 Waits until there is one of this kind, then for so many milliseconds more, and kills it with SIGKILL. Prints its pid; nothing if none came in time, which is
-an error if a container is named (else it is called victim).
+an error if a container is named (else it is called victim). It looks from the moment on when the file $READY, if set, is there.
 A process belongs here if it, or its parent (for those with a network namespace of their own), is in this network namespace.
 """
 import os
@@ -53,6 +53,8 @@ def main():
     matches, delay, named = KINDS[sys.argv[1]], int(sys.argv[2]) / 1000, len(sys.argv) > 3
     name, patience = (sys.argv[3], PATIENCE_NAMED_S) if named else ("victim", PATIENCE_S)
     own, end, pid = os.readlink("/proc/self/ns/net"), time.monotonic() + patience, None
+    if "READY" in os.environ:
+        open(os.environ["READY"], "w").close()
     while pid is None and time.monotonic() < end:
         pid = find(matches, name, own)
     if pid is None:
