@@ -38,20 +38,56 @@ struct command_group {
 	const struct {
 		const char *name;
 		const struct command *command;
-	} commands[24];
+	} commands[40];
 };
 
-extern const struct command cmd_attach, cmd_audit, cmd_create, cmd_doctor, cmd_exec, cmd_image_inspect, cmd_images,
-	cmd_import, cmd_info, cmd_inspect;
-extern const struct command cmd_container_inspect, cmd_kernel_ls, cmd_kernel_update, cmd_kill, cmd_logs;
-extern const struct command cmd_history, cmd_pause, cmd_tag, cmd_unpause;
-extern const struct command cmd_network_connect, cmd_network_create, cmd_network_disconnect, cmd_network_inspect,
-	cmd_network_ls, cmd_network_prune, cmd_network_reload, cmd_network_rm;
-extern const struct command cmd_template_build, cmd_template_ls, cmd_template_rm;
-extern const struct command cmd_port, cmd_ps, cmd_pull, cmd_rename, cmd_rm;
-extern const struct command cmd_rmi, cmd_run, cmd_start, cmd_stats, cmd_stop, cmd_top, cmd_version, cmd_volume_create,
-	cmd_volume_inspect;
-extern const struct command cmd_volume_ls, cmd_volume_rm, cmd_wait;
+extern const struct command cmd_attach;
+extern const struct command cmd_audit;
+extern const struct command cmd_container_inspect;
+extern const struct command cmd_create;
+extern const struct command cmd_doctor;
+extern const struct command cmd_exec;
+extern const struct command cmd_history;
+extern const struct command cmd_image_inspect;
+extern const struct command cmd_images;
+extern const struct command cmd_import;
+extern const struct command cmd_info;
+extern const struct command cmd_inspect;
+extern const struct command cmd_kernel_ls;
+extern const struct command cmd_kernel_update;
+extern const struct command cmd_kill;
+extern const struct command cmd_logs;
+extern const struct command cmd_network_connect;
+extern const struct command cmd_network_create;
+extern const struct command cmd_network_disconnect;
+extern const struct command cmd_network_inspect;
+extern const struct command cmd_network_ls;
+extern const struct command cmd_network_prune;
+extern const struct command cmd_network_reload;
+extern const struct command cmd_network_rm;
+extern const struct command cmd_pause;
+extern const struct command cmd_port;
+extern const struct command cmd_ps;
+extern const struct command cmd_pull;
+extern const struct command cmd_rename;
+extern const struct command cmd_rm;
+extern const struct command cmd_rmi;
+extern const struct command cmd_run;
+extern const struct command cmd_start;
+extern const struct command cmd_stats;
+extern const struct command cmd_stop;
+extern const struct command cmd_tag;
+extern const struct command cmd_template_build;
+extern const struct command cmd_template_ls;
+extern const struct command cmd_template_rm;
+extern const struct command cmd_top;
+extern const struct command cmd_unpause;
+extern const struct command cmd_version;
+extern const struct command cmd_volume_create;
+extern const struct command cmd_volume_inspect;
+extern const struct command cmd_volume_ls;
+extern const struct command cmd_volume_rm;
+extern const struct command cmd_wait;
 
 /* commands.c. The lists end in NULL, or in a group without a name. */
 extern const struct command *const commands[];
