@@ -7,11 +7,9 @@
 
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "image/layers.h"
-#include "image/unpack.h"
 #include "store/db.h"
 
 enum { DOWNLOADS = 3, UNPACKS = 2, POLL_MS = 1000 };
@@ -23,11 +21,9 @@ struct blob {
 	const struct descriptor *what;
 	const char *diff_id;
 	size_t same_as; /* an earlier layer with the same content, or its own number */
-	int fd;
 	struct fetch *fetch;
 	uint64_t retry_ms; /* not before */
-	struct layer_place place;
-	struct unpack_job job;
+	struct layer_job job;
 	struct image_layer *ret;
 };
 
@@ -35,7 +31,7 @@ struct work {
 	struct registry *registry;
 	struct progress *progress;
 	CURLM *multi;
-	int layers;
+	int layers, blobs_fd;
 	size_t n, n_new;
 	struct blob blobs[LAYERS_MAX];
 };
@@ -49,13 +45,12 @@ static void work_done(struct work **pw)
 		if (b->fetch && b->state == DOWNLOADING && !b->retry_ms)
 			curl_multi_remove_handle(w->multi, fetch_handle(b->fetch));
 		fetch_free(b->fetch);
-		unpack_job_done(&b->job);
-		layer_place_done(&b->place);
-		close_fd(&b->fd);
+		layer_job_done(&b->job);
 	}
 	if (w) {
 		curl_multi_cleanup(w->multi);
 		close_fd(&w->layers);
+		close_fd(&w->blobs_fd);
 	}
 	free(w);
 }
@@ -86,11 +81,13 @@ static int set_up(struct work *w, struct db *d, const struct manifest *m, const 
 {
 	for (size_t i = 0; i < m->n_layers; i++) {
 		struct blob *b = &w->blobs[w->n++];
-		*b = (struct blob){
-			.what = &m->layers[i], .diff_id = c->diff_ids[i], .same_as = i, .fd = -1, .ret = &ret[i]};
-		b->place.fd = b->job.fd = -1;
+		*b = (struct blob){.what = &m->layers[i],
+			.diff_id = c->diff_ids[i],
+			.same_as = i,
+			.job = LAYER_JOB_INIT,
+			.ret = &ret[i]};
 		progress_id(w->progress, i, b->what->digest);
-		int r = layers_find(d, b->diff_id, b->ret, e);
+		int r = layer_is_here(d, w->blobs_fd, b->diff_id, b->ret, e);
 		if (r < 0)
 			return r;
 		for (size_t k = 0; k < i && b->same_as == i; k++)
@@ -109,10 +106,9 @@ static int set_up(struct work *w, struct db *d, const struct manifest *m, const 
 
 static int start_download(struct work *w, struct blob *b, struct err *e)
 {
-	b->fd = layers_tmpfile(w->layers, e);
-	if (b->fd < 0)
-		return -e->code;
-	int r = registry_fetch(w->registry, b->what, b->fd, &b->fetch, e);
+	int r = blob_place_open(w->blobs_fd, &b->job.blob, e);
+	if (r == 0)
+		r = registry_fetch(w->registry, b->what, b->job.blob.fd, &b->fetch, e);
 	if (r < 0)
 		return r;
 	b->state = DOWNLOADING;
@@ -121,14 +117,10 @@ static int start_download(struct work *w, struct blob *b, struct err *e)
 
 static int start_unpack(struct work *w, struct blob *b, struct err *e)
 {
-	if (lseek(b->fd, 0, SEEK_SET) < 0)
-		return err_errno(e, errno, "read the download");
-	int r = layer_place_open(w->layers, &b->place, e);
-	if (r == 0)
-		r = unpack_job_start(b->fd, b->place.fd, &b->job, e);
+	int r = layer_job_start(&b->job, w->layers, w->blobs_fd, b->what->digest, e);
+
 	if (r < 0)
 		return r;
-	close_fd(&b->fd);
 	b->state = UNPACKING;
 	show(w, b, "Extracting", 0);
 	return 0;
@@ -200,23 +192,16 @@ static int watch_downloads(struct work *w, struct err *e)
 
 static int unpack_goes_on(struct work *w, struct blob *b, struct err *e)
 {
-	struct unpack_result result;
 	uint64_t used;
-	int r = unpack_job_read(&b->job, &used, &result, e);
+	int64_t newest;
+	int r = layer_job_read(&b->job, b->diff_id, &used, b->ret, &newest, e);
 
 	if (r > 0) {
 		show(w, b, "Extracting", used);
 		return 0;
 	}
-	if (r == 0 && strcmp(result.diff_id, b->diff_id) != 0)
-		r = err_set(e, EBADMSG, "digest does not match: the image says %s, the content is %s", b->diff_id,
-			result.diff_id);
-	if (r == 0)
-		r = layer_place_keep(&b->place, b->diff_id, result.size, b->ret, e);
 	if (r < 0)
 		return fail(b, e);
-	unpack_job_done(&b->job);
-	layer_place_done(&b->place);
 	b->state = DONE;
 	show(w, b, "Pull complete", 0);
 	return 0;
@@ -233,7 +218,7 @@ static int wait_for_any(struct work *w, struct err *e)
 		struct blob *b = &w->blobs[i];
 		if (b->state == UNPACKING) {
 			of[n] = b;
-			fds[n++] = (struct curl_waitfd){.fd = b->job.fd, .events = CURL_WAIT_POLLIN};
+			fds[n++] = (struct curl_waitfd){.fd = b->job.unpack.fd, .events = CURL_WAIT_POLLIN};
 		} else if (b->state == DOWNLOADED && count(w, UNPACKING) < UNPACKS) {
 			return 0;
 		} else if (b->retry_ms && b->state == DOWNLOADING) {
@@ -258,8 +243,10 @@ int blobs_pull(struct db *d, struct registry *r, const struct manifest *m, const
 
 	if (!w)
 		return err_nomem(e);
-	*w = (struct work){.registry = r, .progress = p, .layers = -1, .multi = curl_multi_init()};
+	*w = (struct work){.registry = r, .progress = p, .layers = -1, .blobs_fd = -1, .multi = curl_multi_init()};
 	int code = w->multi ? layers_open(d, &w->layers, e) : err_nomem(e);
+	if (code == 0)
+		code = blobs_open(d, &w->blobs_fd, e);
 	if (code == 0)
 		code = set_up(w, d, m, c, ret, e);
 	while (code == 0 && count(w, DONE) < w->n) {

@@ -4,30 +4,12 @@
 
 #include "base/clock.h"
 #include "base/json.h"
-#include "image/blobs.h"
+#include "image/add.h"
 #include "image/fetch.h"
 #include "image/layers.h"
+#include "image/manifest.h"
 #include "image/ref.h"
-#include "image/unpack.h"
 #include "store/db.h"
-
-static int unpack_all(int tar_fd, int layers, struct image_layer *ret, int64_t *ret_newest, struct err *e)
-{
-	_cleanup_(layer_place_done) struct layer_place place = {.fd = -1};
-	_cleanup_(unpack_job_done) struct unpack_job job = {.fd = -1};
-	struct unpack_result result = {0};
-	uint64_t used;
-
-	int r = layer_place_open(layers, &place, e);
-	if (r == 0)
-		r = unpack_job_start(tar_fd, place.fd, &job, e);
-	while (r == 0 && (r = unpack_job_read(&job, &used, &result, e)) > 0)
-		r = 0;
-	if (r == 0)
-		r = layer_place_keep(&place, result.diff_id, result.size, ret, e);
-	*ret_newest = result.newest < INT64_MAX / 1000000000 ? result.newest : 0;
-	return r;
-}
 
 static json_t *make_config(json_t *config, const char *diff_id, int64_t newest, const char *message, struct err *e)
 {
@@ -48,8 +30,8 @@ static json_t *make_config(json_t *config, const char *diff_id, int64_t newest, 
 	return doc;
 }
 
-static int record(struct db *d, struct image_layer *layer, json_t *doc, int64_t newest, const char *name,
-	char ret_id[DIGEST_SIZE], struct err *e)
+static int record(
+	struct db *d, struct image_layer *layer, json_t *doc, const char *name, char ret_id[DIGEST_SIZE], struct err *e)
 {
 	_cleanup_free_ char *text = json_dumps(doc, JSON_COMPACT | JSON_SORT_KEYS);
 	char *tags[] = {(char *)name, NULL};
@@ -58,23 +40,10 @@ static int record(struct db *d, struct image_layer *layer, json_t *doc, int64_t 
 		.manifest_digest = (char *)"",
 		.media_type = (char *)"",
 		.tags = tags,
-		.created_ns = newest * 1000000000,
-		.tagged_ns = clock_real_ns(),
-		.size = layer->size,
 		.layers = layer,
 		.n_layers = 1};
 
-	if (!text)
-		return err_nomem(e);
-	if (digest_of(text, strlen(text), row.id) < 0)
-		return err_set(e, EIO, "the digest could not be computed");
-	int r = db_begin(d, e);
-	if (r < 0)
-		return r;
-	r = layers_put(d, layer, e);
-	if (r == 0)
-		r = images_put(d, &row, e);
-	r = db_end(d, r, e);
+	int r = text ? image_record(d, &row, e) : err_nomem(e);
 	memcpy(ret_id, row.id, DIGEST_SIZE);
 	return r < 0 ? r : 0;
 }
@@ -82,19 +51,19 @@ static int record(struct db *d, struct image_layer *layer, json_t *doc, int64_t 
 static int import_locked(struct db *d, int tar_fd, const char *name, json_t *config, const char *message,
 	char ret_id[DIGEST_SIZE], struct err *e)
 {
-	_cleanup_close_ int layers = -1, lock = -1;
+	_cleanup_close_ int lock = -1;
 	struct image_layer layer;
 	int64_t newest = 0;
 
 	int r = layers_lock(d, &lock, e);
 	if (r == 0)
-		r = layers_open(d, &layers, e);
-	if (r == 0)
-		r = unpack_all(tar_fd, layers, &layer, &newest, e);
+		r = layer_add(d, tar_fd, NULL, &layer, &newest, e);
 	if (r < 0)
 		return r;
+	if (newest >= INT64_MAX / 1000000000)
+		newest = 0;
 	_cleanup_json_ json_t *doc = make_config(config, layer.diff_id, newest, message, e);
-	return doc ? record(d, &layer, doc, newest, name, ret_id, e) : -e->code;
+	return doc ? record(d, &layer, doc, name, ret_id, e) : -e->code;
 }
 
 int image_import(struct db *d, int tar_fd, const char *ref, char *const *changes, const char *message,

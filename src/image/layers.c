@@ -16,18 +16,28 @@
 
 static const char lock_name[] = ".lock";
 
-int layers_open(struct db *d, int *ret_fd, struct err *e)
+static int open_dir(struct db *d, const char *name, int *ret_fd, struct err *e)
 {
 	/* overlayfs shows the mode of the topmost directory as the container's "/": this is only the parent of them all */
-	int r = mkdir_p(db_root_fd(d), "layers", 0700);
+	int r = mkdir_p(db_root_fd(d), name, 0700);
 
 	if (r < 0)
-		return err_errno(e, r, "make %s/layers", db_root(d));
-	int fd = openat(db_root_fd(d), "layers", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		return err_errno(e, r, "make %s/%s", db_root(d), name);
+	int fd = openat(db_root_fd(d), name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		return err_errno(e, errno, "open %s/layers", db_root(d));
+		return err_errno(e, errno, "open %s/%s", db_root(d), name);
 	*ret_fd = fd;
 	return 0;
+}
+
+int layers_open(struct db *d, int *ret_fd, struct err *e)
+{
+	return open_dir(d, "layers", ret_fd, e);
+}
+
+int blobs_open(struct db *d, int *ret_fd, struct err *e)
+{
+	return open_dir(d, "blobs", ret_fd, e);
 }
 
 /* Removes the entries of a directory that are not in `keep`. */
@@ -37,7 +47,7 @@ static int remove_others(int dirfd, char *const *keep, struct err *e)
 	struct dirent *de;
 
 	if (!dir)
-		return err_errno(e, errno, "read the directory of layers");
+		return err_errno(e, errno, "read a directory of layers");
 	while ((de = readdir(dir))) {
 		if (!strcmp(de->d_name, ".") || !strcmp(de->d_name, "..") || strv_has(keep, de->d_name) ||
 			!strcmp(de->d_name, lock_name))
@@ -55,28 +65,33 @@ static int keep_erofs(void *data, const struct image_row *r, struct err *e)
 	return strv_pushf(data, "%s.erofs", r->id + strlen("sha256:")) < 0 ? err_nomem(e) : 0;
 }
 
-static int sweep_erofs(struct db *d, struct err *e)
+/* In a directory that may not be there. */
+static int sweep_dir(struct db *d, const char *name, char *const *keep, struct err *e)
 {
-	_cleanup_strv_ char **keep = NULL;
-	_cleanup_close_ int fd = openat(db_root_fd(d), "erofs", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int fd = openat(db_root_fd(d), name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
-		return errno == ENOENT ? 0 : err_errno(e, errno, "open %s/erofs", db_root(d));
-	int r = images_each(d, keep_erofs, &keep, e);
-	return r < 0 ? r : remove_others(fd, keep, e);
+		return errno == ENOENT ? 0 : err_errno(e, errno, "open %s/%s", db_root(d), name);
+	return remove_others(fd, keep, e);
 }
 
 /* With the exclusive lock held: nothing in the directories is on its way to an image. */
 static int sweep_locked(struct db *d, int layers, struct err *e)
 {
-	_cleanup_strv_ char **keep = NULL;
+	_cleanup_strv_ char **dirs = NULL, **blobs = NULL, **erofs = NULL;
 
 	int r = layers_forget_unused(d, e);
 	if (r == 0)
-		r = layers_dirs(d, &keep, e);
+		r = layers_dirs(d, &dirs, e);
 	if (r == 0)
-		r = remove_others(layers, keep, e);
-	return r < 0 ? r : sweep_erofs(d, e);
+		r = layers_blobs(d, &blobs, e);
+	if (r == 0)
+		r = images_each(d, keep_erofs, &erofs, e);
+	if (r == 0)
+		r = remove_others(layers, dirs, e);
+	if (r == 0)
+		r = sweep_dir(d, "blobs", blobs, e);
+	return r < 0 ? r : sweep_dir(d, "erofs", erofs, e);
 }
 
 int layers_sweep(struct db *d, struct err *e)

@@ -1,5 +1,8 @@
 /*
- * The directory ROOT/layers. Whoever adds layers holds the lock shared for as long as it has some that no image in the database uses yet; whoever
+ * The directories ROOT/layers, with each layer unpacked, and ROOT/blobs, with the tar stream that it was unpacked from: the file HEX has the SHA-256 HEX
+ * and is compressed as the registry sent it, so that images can be saved and pushed. Both change under one lock, ROOT/layers/.lock.
+ *
+ * Whoever adds layers holds the lock shared for as long as it has some that no image in the database uses yet; whoever
  * removes takes it exclusive, and leaves the work to the last adder if there is one.
  */
 #pragma once
@@ -8,9 +11,10 @@
 
 struct db;
 
-/* Makes the directories; *ret_fd is ROOT/layers. */
+/* Make the directory if it is not there. */
 int layers_open(struct db *d, int *ret_fd, struct err *e);
+int blobs_open(struct db *d, int *ret_fd, struct err *e);
 /* The lock, shared; released by closing it. Sweeps first if nobody else is adding. */
 int layers_lock(struct db *d, int *ret_lock, struct err *e);
-/* Removes what no image uses: layers, temporary directories, downloads, EROFS files. Does nothing while others add. */
+/* Removes what no image uses: layers, blobs, what is temporary, EROFS files. Does nothing while others add. */
 int layers_sweep(struct db *d, struct err *e);

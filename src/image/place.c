@@ -1,4 +1,4 @@
-/* Temporary places in the layers' directory. Those of killed processes are removed by layers_sweep. */
+/* Temporary places in the directories of layers and blobs. Those of killed processes are removed by layers_sweep. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -59,16 +59,33 @@ void layer_place_done(struct layer_place *p)
 	p->name[0] = 0;
 }
 
-int layers_tmpfile(int layers_fd, struct err *e)
+int blob_place_open(int blobs_fd, struct blob_place *ret, struct err *e)
 {
-	char name[40];
-	int r = temporary_name(name, e);
+	struct blob_place p = {.dir = blobs_fd, .fd = -1};
+	int r = temporary_name(p.name, e);
 
 	if (r < 0)
 		return r;
-	int fd = openat(layers_fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return err_errno(e, errno, "make a file for the download");
-	unlinkat(layers_fd, name, 0);
-	return fd;
+	p.fd = openat(blobs_fd, p.name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (p.fd < 0)
+		return err_errno(e, errno, "make a file for the layer");
+	*ret = p;
+	return 0;
+}
+
+/* One that is there has the same content. */
+int blob_place_keep(struct blob_place *p, const char *digest, struct err *e)
+{
+	if (renameat(p->dir, p->name, p->dir, digest + strlen("sha256:")) < 0)
+		return err_errno(e, errno, "put the layer's blob in place");
+	p->name[0] = 0;
+	return 0;
+}
+
+void blob_place_done(struct blob_place *p)
+{
+	close_fd(&p->fd);
+	if (p->name[0])
+		unlinkat(p->dir, p->name, 0);
+	p->name[0] = 0;
 }

@@ -3,8 +3,8 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/json.h"
+#include "image/add.h"
 #include "image/blobs.h"
 #include "image/fetch.h"
 #include "image/layers.h"
@@ -80,17 +80,6 @@ static int get_config(struct pull *p, struct err *e)
 	return r < 0 ? r : image_config_check_platform(&p->config, &p->platform, e);
 }
 
-static int record_row(struct pull *p, struct image_row *row, const struct image_layer *layers, struct err *e)
-{
-	int r = 0;
-
-	for (size_t i = 0; i < row->n_layers && r == 0; i++) {
-		row->size += layers[i].size;
-		r = layers_put(p->db, &layers[i], e);
-	}
-	return r < 0 ? r : images_put(p->db, row, e);
-}
-
 static int record(struct pull *p, struct image_layer *layers, struct err *e)
 {
 	_cleanup_free_ char *repository = reference_repository(&p->ref);
@@ -101,8 +90,6 @@ static int record(struct pull *p, struct image_layer *layers, struct err *e)
 		.manifest = p->manifest_text.data,
 		.manifest_digest = p->image_digest,
 		.media_type = (char *)p->manifest.media_type,
-		.created_ns = p->config.created_ns,
-		.tagged_ns = clock_real_ns(),
 		.tags = tags,
 		.digests = digests,
 		.layers = layers,
@@ -110,11 +97,10 @@ static int record(struct pull *p, struct image_layer *layers, struct err *e)
 
 	if (!digest || (!tag && !p->ref.digest))
 		return err_nomem(e);
-	memcpy(row.id, p->manifest.config.digest, DIGEST_SIZE);
 	if (strlen(row.config) != p->config_text.len || strlen(row.manifest) != p->manifest_text.len)
 		return err_set(e, EBADMSG, "the image's configuration has a NUL in it");
-	int r = db_begin(p->db, e);
-	return r < 0 ? r : db_end(p->db, record_row(p, &row, layers, e), e);
+	int r = image_record(p->db, &row, e);
+	return r < 0 ? r : 0;
 }
 
 /* Whether the reference leads to this image already. */

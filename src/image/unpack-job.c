@@ -71,26 +71,26 @@ static int confine(int dir_fd, struct err *e)
 	return r < 0 ? err_errno(e, r, "drop capabilities") : 0;
 }
 
-static void child(int tar_fd, int dir_fd, int pipe_fd)
+static void child(int tar_fd, int dir_fd, int plain_fd, int pipe_fd)
 {
 	struct message m = {0};
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_NAME, "caisson-unpack");
-	int r = fd_keep(3, (int *const[]){&tar_fd, &dir_fd, &pipe_fd}, 3);
+	int r = fd_keep(3, (int *const[]){&tar_fd, &dir_fd, &pipe_fd, &plain_fd}, plain_fd < 0 ? 3 : 4);
 	if (r < 0)
 		err_errno(&m.err, r, "confine the unpacking");
 	else
 		r = confine(dir_fd, &m.err);
 	struct reporter p = {.fd = pipe_fd};
 	if (r == 0)
-		r = unpack_tar(tar_fd, dir_fd, report, &p, &m.result, &m.err);
+		r = unpack_tar(tar_fd, dir_fd, plain_fd, report, &p, &m.result, &m.err);
 	m.code = r;
 	fd_write_all(pipe_fd, &m, sizeof(m));
 	_exit(0);
 }
 
-int unpack_job_start(int tar_fd, int dir_fd, struct unpack_job *ret, struct err *e)
+int unpack_job_start(int tar_fd, int dir_fd, int plain_fd, struct unpack_job *ret, struct err *e)
 {
 	int fds[2];
 
@@ -104,7 +104,7 @@ int unpack_job_start(int tar_fd, int dir_fd, struct unpack_job *ret, struct err 
 		return -e->code;
 	}
 	if (pid == 0)
-		child(tar_fd, dir_fd, fds[1]);
+		child(tar_fd, dir_fd, plain_fd, fds[1]);
 	close(fds[1]);
 	*ret = (struct unpack_job){.pid = pid, .fd = fds[0]};
 	return 0;

@@ -14,7 +14,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "base/str.h"
+#include "base/fd.h"
 
 enum { BLOCK = 128 * 1024 };
 
@@ -22,6 +22,7 @@ struct stream {
 	struct archive *raw;
 	struct digest *digest;
 	uint64_t bytes, max_bytes;
+	int plain; /* where the uncompressed stream is kept, or -1 */
 	unpack_progress_fn *progress;
 	void *data;
 	struct err err; /* of the callback */
@@ -54,6 +55,9 @@ static ssize_t next_bytes(struct stream *s)
 		return err_set(&s->err, EFBIG, "the layer is larger than the file system that it is for");
 	if (digest_add(s->digest, s->block, (size_t)n) < 0)
 		return err_set(&s->err, EIO, "the digest could not be computed");
+	int r = s->plain < 0 ? 0 : fd_write_all(s->plain, s->block, (size_t)n);
+	if (r < 0)
+		return err_errno(&s->err, r, "write the layer");
 	if (s->progress)
 		s->progress(s->data, (uint64_t)archive_filter_bytes(s->raw, -1));
 	return n;
@@ -127,8 +131,8 @@ static int unpack_stream(struct unpack *u, struct stream *s, int fd, struct unpa
 								  : 0;
 }
 
-int unpack_tar(
-	int tar_fd, int dir_fd, unpack_progress_fn *progress, void *data, struct unpack_result *ret, struct err *e)
+int unpack_tar(int tar_fd, int dir_fd, int plain_fd, unpack_progress_fn *progress, void *data,
+	struct unpack_result *ret, struct err *e)
 {
 	_cleanup_free_ struct stream *s = calloc(1, sizeof(*s));
 	_cleanup_(free_reader) struct archive *raw = archive_read_new();
@@ -142,6 +146,7 @@ int unpack_tar(
 		return err_errno(e, errno, "the file system for layers");
 	u.max_size = s->max_bytes = (uint64_t)vfs.f_blocks * vfs.f_frsize;
 	s->raw = raw;
+	s->plain = plain_fd;
 	s->progress = progress;
 	s->data = data;
 	mode_t old = umask(0);

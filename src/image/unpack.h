@@ -18,16 +18,17 @@ struct unpack_result {
 	int64_t newest;            /* the latest time of an entry, in seconds */
 };
 
-/* In this process. progress (may be NULL) is told how many bytes of the input have been used. Errors name the entry. */
+/* In this process. The uncompressed stream is written to plain_fd, unless that is -1.
+ * progress (may be NULL) is told how many bytes of the input have been used. Errors name the entry. */
 typedef void unpack_progress_fn(void *data, uint64_t used);
-int unpack_tar(
-	int tar_fd, int dir_fd, unpack_progress_fn *progress, void *data, struct unpack_result *ret, struct err *e);
+int unpack_tar(int tar_fd, int dir_fd, int plain_fd, unpack_progress_fn *progress, void *data,
+	struct unpack_result *ret, struct err *e);
 
 struct unpack_job {
 	pid_t pid;
 	int fd; /* readable when the child has something to tell */
 };
-int unpack_job_start(int tar_fd, int dir_fd, struct unpack_job *ret, struct err *e);
+int unpack_job_start(int tar_fd, int dir_fd, int plain_fd, struct unpack_job *ret, struct err *e);
 /* 1: goes on, *ret_used of the input are done; 0: finished, *ret is filled; -errno. Waits for the next message. */
 int unpack_job_read(struct unpack_job *j, uint64_t *ret_used, struct unpack_result *ret, struct err *e);
 void unpack_job_done(struct unpack_job *j); /* ends the child if it still runs */

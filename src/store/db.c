@@ -42,7 +42,8 @@ struct stmt {
 /* migrations[n] leads from version n to n + 1; each is a NULL-terminated list of SQL texts. Never change one that was released. */
 static const char *const version_1[] = {images_schema, containers_schema, volumes_schema, NULL};
 static const char *const version_2[] = {networks_schema, NULL};
-static const char *const *const migrations[] = {version_1, version_2};
+static const char *const version_3[] = {images_blobs_schema, NULL};
+static const char *const *const migrations[] = {version_1, version_2, version_3};
 enum { VERSION = sizeof(migrations) / sizeof(migrations[0]) };
 
 static int sql_errno(int code)

@@ -22,6 +22,10 @@ const char images_schema[] =
 	" diff_id TEXT NOT NULL REFERENCES layer (diff_id), PRIMARY KEY (image, position)) WITHOUT ROWID;"
 	"CREATE INDEX image_layer_diff_id ON image_layer (diff_id);";
 
+const char images_blobs_schema[] = "ALTER TABLE layer ADD COLUMN blob TEXT NOT NULL DEFAULT '';"
+				   "ALTER TABLE layer ADD COLUMN blob_type TEXT NOT NULL DEFAULT '';"
+				   "ALTER TABLE layer ADD COLUMN blob_size INTEGER NOT NULL DEFAULT 0;";
+
 void image_row_done(struct image_row *r)
 {
 	free(r->config);
@@ -54,12 +58,24 @@ static int read_names(struct db *d, struct image_row *r, struct err *e)
 	return code;
 }
 
+#define LAYER_COLUMNS "diff_id, dir, size, blob, blob_type, blob_size"
+
+static void read_layer(struct stmt *s, struct image_layer *ret)
+{
+	copy_id(ret->diff_id, sizeof(ret->diff_id), stmt_str(s, 0));
+	copy_id(ret->dir, sizeof(ret->dir), stmt_str(s, 1));
+	ret->size = stmt_int(s, 2);
+	copy_id(ret->blob, sizeof(ret->blob), stmt_str(s, 3));
+	copy_id(ret->blob_type, sizeof(ret->blob_type), stmt_str(s, 4));
+	ret->blob_size = stmt_int(s, 5);
+}
+
 static int read_layers(struct db *d, struct image_row *r, struct err *e)
 {
 	_cleanup_stmt_ struct stmt *s = NULL;
 	int code = db_query(d, &s, e,
-		"SELECT l.diff_id, l.dir, l.size FROM image_layer i JOIN layer l ON l.diff_id = i.diff_id WHERE "
-		"i.image = ? ORDER BY i.position",
+		"SELECT " LAYER_COLUMNS
+		" FROM image_layer i JOIN layer l USING (diff_id) WHERE i.image = ? ORDER BY i.position",
 		"s", r->id);
 
 	while (code >= 0 && (code = stmt_step(s, e)) > 0) {
@@ -67,10 +83,7 @@ static int read_layers(struct db *d, struct image_row *r, struct err *e)
 		if (!more)
 			return err_nomem(e);
 		r->layers = more;
-		struct image_layer *l = &r->layers[r->n_layers++];
-		copy_id(l->diff_id, sizeof(l->diff_id), stmt_str(s, 0));
-		copy_id(l->dir, sizeof(l->dir), stmt_str(s, 1));
-		l->size = stmt_int(s, 2);
+		read_layer(s, &r->layers[r->n_layers++]);
 	}
 	return code;
 }
@@ -222,8 +235,10 @@ int images_delete(struct db *d, const char *id, struct err *e)
 int layers_put(struct db *d, const struct image_layer *l, struct err *e)
 {
 	int r = db_exec(d, e,
-		"INSERT INTO layer (diff_id, dir, size) VALUES (?, ?, ?) ON CONFLICT (diff_id) DO NOTHING", "ssi",
-		l->diff_id, l->dir, l->size);
+		"INSERT INTO layer (" LAYER_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (diff_id) DO UPDATE SET "
+		"blob = excluded.blob, blob_type = excluded.blob_type, blob_size = excluded.blob_size WHERE "
+		"excluded.blob != ''",
+		"ssissi", l->diff_id, l->dir, l->size, l->blob, l->blob_type, l->blob_size);
 
 	return r < 0 ? r : 0;
 }
@@ -231,35 +246,58 @@ int layers_put(struct db *d, const struct image_layer *l, struct err *e)
 int layers_find(struct db *d, const char *diff_id, struct image_layer *ret, struct err *e)
 {
 	_cleanup_stmt_ struct stmt *s = NULL;
-	int r = db_query(d, &s, e, "SELECT diff_id, dir, size FROM layer WHERE diff_id = ?", "s", diff_id);
+	int r = db_query(d, &s, e, "SELECT " LAYER_COLUMNS " FROM layer WHERE diff_id = ?", "s", diff_id);
 
 	if (r == 0)
 		r = stmt_step(s, e);
 	if (r <= 0)
 		return r;
-	copy_id(ret->diff_id, sizeof(ret->diff_id), stmt_str(s, 0));
-	copy_id(ret->dir, sizeof(ret->dir), stmt_str(s, 1));
-	ret->size = stmt_int(s, 2);
+	read_layer(s, ret);
 	return 1;
 }
 
+#define UNUSED "diff_id NOT IN (SELECT diff_id FROM image_layer)"
+
 int layers_forget_unused(struct db *d, struct err *e)
 {
-	int r = db_exec(d, e, "DELETE FROM layer WHERE diff_id NOT IN (SELECT diff_id FROM image_layer)", "");
+	int r = db_exec(d, e, "DELETE FROM layer WHERE " UNUSED, "");
 
 	return r < 0 ? r : 0;
 }
 
-int layers_dirs(struct db *d, char ***ret, struct err *e)
+int layers_unused_size(struct db *d, int64_t *ret, struct err *e)
 {
 	_cleanup_stmt_ struct stmt *s = NULL;
-	_cleanup_strv_ char **dirs = NULL;
-	int r = db_query(d, &s, e, "SELECT dir FROM layer", "");
+	int r = db_query(d, &s, e, "SELECT sum(size + blob_size) FROM layer WHERE " UNUSED, "");
+
+	if (r == 0)
+		r = stmt_step(s, e);
+	if (r <= 0)
+		return r;
+	*ret = stmt_int(s, 0);
+	return 0;
+}
+
+static int read_texts(struct db *d, const char *sql, char ***ret, struct err *e)
+{
+	_cleanup_stmt_ struct stmt *s = NULL;
+	_cleanup_strv_ char **texts = NULL;
+	int r = db_query(d, &s, e, sql, "");
 
 	while (r >= 0 && (r = stmt_step(s, e)) > 0)
-		if (strv_push(&dirs, stmt_str(s, 0)) < 0)
+		if (strv_push(&texts, stmt_str(s, 0)) < 0)
 			r = err_nomem(e);
 	if (r == 0)
-		*ret = steal_ptr(dirs);
+		*ret = steal_ptr(texts);
 	return r;
+}
+
+int layers_dirs(struct db *d, char ***ret, struct err *e)
+{
+	return read_texts(d, "SELECT dir FROM layer", ret, e);
+}
+
+int layers_blobs(struct db *d, char ***ret, struct err *e)
+{
+	return read_texts(d, "SELECT substr(blob, 8) FROM layer WHERE blob != ''", ret, e);
 }

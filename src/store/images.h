@@ -1,6 +1,7 @@
 /*
  * Images in the database: their configuration and manifest as the registry sent them, the names that lead to them, and the layers they are made of.
- * A layer's files are in ROOT/layers/DIR (image/layers.h). Names are canonical ("docker.io/library/busybox:latest", image/ref.h makes them).
+ * A layer's files are in ROOT/layers/DIR, the stream that they were unpacked from in ROOT/blobs/HEX (image/layers.h). Names are canonical
+ * ("docker.io/library/busybox:latest", image/ref.h makes them).
  */
 #pragma once
 
@@ -16,7 +17,10 @@ enum { LAYER_DIR_LEN = 32 }; /* a layer's directory is named by the first digits
 struct image_layer {
 	char diff_id[72];
 	char dir[LAYER_DIR_LEN + 1];
-	int64_t size;
+	int64_t size;      /* of its files */
+	char blob[72];     /* digest of the stream that is kept; "": a version that kept none has unpacked it */
+	char blob_type[8]; /* how it is compressed: "gzip", "zstd", "" */
+	int64_t blob_size;
 };
 
 struct image_row {
@@ -35,7 +39,7 @@ struct image_row {
 };
 void image_row_done(struct image_row *r);
 
-extern const char images_schema[];
+extern const char images_schema[], images_blobs_schema[];
 
 /* By canonical name. -ENOENT leaves *e unset: the caller knows what the user wrote. */
 int images_by_name(struct db *d, const char *name, struct image_row *ret, struct err *e);
@@ -52,10 +56,13 @@ int images_tag(struct db *d, const char *id, const char *name, struct err *e);
 int images_untag(struct db *d, const char *name, struct err *e); /* 1: it was there, 0: not */
 int images_delete(struct db *d, const char *id, struct err *e); /* with its names; its layers stay until layers_sweep */
 
-/* A layer that is unpacked in its directory. */
+/* A layer that is unpacked in its directory. A layer has one blob: one given replaces what is known. */
 int layers_put(struct db *d, const struct image_layer *l, struct err *e);
 int layers_find(struct db *d, const char *diff_id, struct image_layer *ret, struct err *e); /* 1, 0: not there */
 /* Forgets the layers that no image uses. */
 int layers_forget_unused(struct db *d, struct err *e);
-/* The directories of all known layers. */
+/* The directories of all known layers, and the names of the blobs' files. */
 int layers_dirs(struct db *d, char ***ret, struct err *e);
+int layers_blobs(struct db *d, char ***ret, struct err *e);
+/* The bytes of the files and blobs of layers that no image uses. */
+int layers_unused_size(struct db *d, int64_t *ret, struct err *e);

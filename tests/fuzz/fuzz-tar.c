@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	mkdir(path, 0700);
 	_cleanup_close_ int layer = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	lseek(tar, 0, SEEK_SET);
-	unpack_tar(tar, layer, NULL, NULL, &result, &e);
+	unpack_tar(tar, layer, -1, NULL, NULL, &result, &e);
 	check_alone(dir);
 	if (fchdir(here) < 0 || rm_rf(AT_FDCWD, dir) < 0)
 		abort();

@@ -99,7 +99,7 @@ static int unpack(struct fixture *f, struct unpack_result *ret, struct err *e)
 
 	archive_write_close(f->a);
 	lseek(f->tar, 0, SEEK_SET);
-	assert_int_equal(unpack_job_start(f->tar, f->layer, &job, e), 0);
+	assert_int_equal(unpack_job_start(f->tar, f->layer, -1, &job, e), 0);
 	while ((r = unpack_job_read(&job, &used, ret, e)) > 0)
 		;
 	unpack_job_done(&job);
