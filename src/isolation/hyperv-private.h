@@ -117,6 +117,11 @@ int confine_spawn(const struct confine *c, pid_t *ret, int *ret_pidfd, struct er
 /* ---- hyperv-root.c ---- */
 /* Where the program stands in there: QEMU looks for its modules relative to its own place. */
 #define VMM_PROGRAM "/usr/bin/qemu-system-x86_64"
+/*
+ * Named, as a microvm with ACPI has SeaBIOS by default, whose heap is at the end of memory, where QEMU puts the initramfs: at 2048 MiB the firmware found
+ * zeros for the length of its disk's queue and divided by them. qboot has no heap there, and starts sooner.
+ */
+#define VMM_FIRMWARE "qboot.rom"
 /* The directory that is QEMU's whole world: the program, its libraries, modules and firmware; made when missing. The caller frees *ret. */
 int vmm_root(const struct isolation_host *h, const char *qemu, char **ret, struct err *e);
 

@@ -210,7 +210,8 @@ int vm_argv(const struct vm_config *c, char ***ret, int *fds, size_t *ret_nfds)
 	addf(&a, "guest=caisson-%s", c->name);
 	add_machine(&a, c);
 	for (const char *const *p = (const char *const[]){"-nodefaults", "-no-user-config", "-no-reboot", "-display",
-		     "none", "-L", "/usr/share/qemu", "-global", "virtio-mmio.force-legacy=false", "-sandbox",
+		     "none", "-L", "/usr/share/qemu", "-bios", VMM_FIRMWARE, "-global",
+		     "virtio-mmio.force-legacy=false", "-sandbox",
 		     "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny", NULL};
 		*p; p++)
 		add(&a, *p);

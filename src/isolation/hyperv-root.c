@@ -17,7 +17,7 @@
 
 #define LOADER "/lib64/ld-linux-x86-64.so.2"
 
-enum { FORMAT = 1 };
+enum { FORMAT = 2 };
 
 static int copy_bytes(int from, int to)
 {
@@ -104,24 +104,21 @@ static int copy_modules(const char *root, struct err *e)
 	return 0;
 }
 
+/* qboot comes with QEMU; the others are what it may ask for beside it. */
 static int copy_firmware(const char *root, struct err *e)
 {
 	static const char *const names[] = {
-		"bios-microvm.bin", "qboot.rom", "linuxboot_dma.bin", "linuxboot.bin", "pvh.bin", "kvmvapic.bin"};
-	static const char *const dirs[] = {"/usr/share/seabios", "/usr/share/qemu"};
+		VMM_FIRMWARE, "linuxboot_dma.bin", "linuxboot.bin", "pvh.bin", "kvmvapic.bin"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		for (size_t d = 0; d < sizeof(dirs) / sizeof(*dirs); d++) {
-			_cleanup_free_ char *path = path_join(dirs[d], names[i]);
-			_cleanup_free_ char *to = path_join("/usr/share/qemu", names[i]);
-			if (!path || !to)
-				return err_nomem(e);
-			if (access(path, R_OK) < 0)
-				continue;
-			int r = copy_in(root, path, to, 0644, e);
-			if (r < 0)
-				return r;
-		}
+		_cleanup_free_ char *path = path_join("/usr/share/qemu", names[i]);
+		if (!path)
+			return err_nomem(e);
+		if (i && access(path, R_OK) < 0)
+			continue;
+		int r = copy_in(root, path, path, 0644, e);
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }

@@ -42,6 +42,14 @@ memory_limit='cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2> /dev/null || ca
 	is "$output" "$(($(nproc) < 2 ? 1 : 2))"
 }
 
+@test "a VM of 2 GiB, with the initramfs just below that, boots with and without a share" {
+	skip_in process "it has no VM"
+	run -0 --separate-stderr caisson run --rm --fresh-boot --network none -m 1g "$IMAGE" sh -c "$memory_limit"
+	is "$output" 1073741824
+	run -0 --separate-stderr caisson run --rm --fresh-boot --network none -m 1g -v "$E2E_DIR:/x" "$IMAGE" ls -d /x/root
+	is "$output" /x/root
+}
+
 @test "--pids-limit stops a fork bomb" {
 	run --separate-stderr caisson run --rm --pids-limit 20 "$IMAGE" sh -c 'cat /sys/fs/cgroup/pids/pids.max 2> /dev/null || cat /sys/fs/cgroup/pids.max; for i in $(seq 40); do sleep 5 & done; echo all'
 	is "${lines[0]}" 20
