@@ -4,7 +4,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <search.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -117,31 +119,67 @@ int rm_rf(int dirfd, const char *path)
 	return rm_entry(&t, dirfd, path, 0);
 }
 
-int tree_size(int dirfd, const char *path, uint64_t *ret)
+/* The files that have several names and were counted already: a tree of tsearch(3). */
+static int compare_inodes(const void *a, const void *b)
+{
+	const struct stat *x = a, *y = b;
+
+	if (x->st_dev != y->st_dev)
+		return x->st_dev < y->st_dev ? -1 : 1;
+	return x->st_ino < y->st_ino ? -1 : x->st_ino > y->st_ino;
+}
+
+/* 1: for the first time. */
+static int count_once(void **seen, const struct stat *st)
+{
+	struct stat *copy = malloc(sizeof(*copy));
+
+	if (!copy)
+		return -ENOMEM;
+	*copy = *st;
+	struct stat **found = tsearch(copy, seen, compare_inodes);
+	if (found && *found == copy)
+		return 1;
+	free(copy);
+	return found ? 0 : -ENOMEM;
+}
+
+static int add_size(int dirfd, const char *path, void **seen, uint64_t *total)
 {
 	struct stat st;
 
 	if (fstatat(dirfd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
-	uint64_t total = (uint64_t)st.st_blocks * 512;
-	if (S_ISDIR(st.st_mode)) {
-		int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
-		struct dirent *e;
-		if (!d)
-			return -errno;
-		while ((e = readdir(d))) {
-			uint64_t n = 0;
-			if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
-				continue;
-			int r = tree_size(fd, e->d_name, &n);
-			if (r < 0 && r != -ENOENT)
-				return r;
-			total += n;
-		}
+	if (!S_ISDIR(st.st_mode)) {
+		int r = st.st_nlink > 1 ? count_once(seen, &st) : 1;
+		*total += r > 0 ? (uint64_t)st.st_size : 0;
+		return r < 0 ? r : 0;
 	}
-	*ret = total;
+	int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+	if (!d)
+		return -errno;
+	while ((e = readdir(d))) {
+		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
+			continue;
+		int r = add_size(fd, e->d_name, seen, total);
+		if (r < 0 && r != -ENOENT)
+			return r;
+	}
 	return 0;
+}
+
+int tree_size(int dirfd, const char *path, uint64_t *ret)
+{
+	void *seen = NULL;
+	uint64_t total = 0;
+	int r = add_size(dirfd, path, &seen, &total);
+
+	tdestroy(seen, free);
+	if (r == 0)
+		*ret = total;
+	return r;
 }
 
 bool dir_has_files(int dirfd, const char *path)

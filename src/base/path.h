@@ -17,5 +17,5 @@ int mkdir_in_root(int rootfd, const char *path, mode_t mode);
 int mkdir_through_links(int rootfd, const char *path, mode_t mode);
 bool dir_has_files(
 	int dirfd, const char *path); /* any entry whose name does not start with a dot; false if it cannot be read */
-/* Bytes that a file or a whole tree takes on its disk (st_blocks); hard links count each time. */
+/* Bytes in the files of a tree, or in one file, as docker counts them: directories are none, a file with several names is one. */
 int tree_size(int dirfd, const char *path, uint64_t *ret);

@@ -7,23 +7,22 @@
 #include "cli/rows.h"
 
 static const struct opt create_options[] = {
-	{"driver", 'd', &opt_string, NULL, "Driver of the volume (local)"},
+	{"driver", 'd', &opt_string, "Driver", "Driver of the volume (local)"},
 	{"label", 0, &opt_label, "Labels", "Set a label"},
+	{"opt", 'o', &opt_map, "DriverOpts",
+		"Options of the driver: type=none, o=bind and device=PATH make it a directory of the host"},
 	{0},
 };
 
 static int create(struct cli *c, struct opts *o, struct err *e)
 {
 	_cleanup_json_ json_t *volume = NULL;
-	const char *driver = opts_str(o, "driver");
 	struct engine *g;
 
-	if (!str_empty(driver) && strcmp(driver, "local"))
-		return err_set(e, ENOTSUP, "volume driver '%s' is not supported: use 'local'", driver);
+	if (o->args_len && json_set(o->body, "Name", json_from_str(o->args[0])) < 0)
+		return err_nomem(e);
 	g = cli_engine(c, e);
-	int r = g ? engine_volume_create(
-			    g, o->args_len ? o->args[0] : NULL, json_object_get(o->body, "Labels"), &volume, e)
-		  : -e->code;
+	int r = g ? engine_volume_create(g, o->body, &volume, e) : -e->code;
 	if (r < 0)
 		return r;
 	printf("%s\n", json_str(volume, "Name") ? json_str(volume, "Name") : "");
@@ -40,6 +39,7 @@ const struct command cmd_volume_create = {
 };
 
 static const struct opt ls_options[] = {
+	{"filter", 'f', &opt_filter, NULL, "Show those that match: name, label, driver or dangling=VALUE"},
 	{"format", 0, &opt_string, NULL, "Output as a 'table', by 'table TEMPLATE' or 'TEMPLATE', or as 'json'"},
 	{"quiet", 'q', &opt_bool, NULL, "Show only names"},
 	{0},
@@ -75,7 +75,7 @@ static int ls(struct cli *c, struct opts *o, struct err *e)
 	struct engine *g = cli_engine(c, e);
 	size_t i;
 	json_t *v;
-	int r = g ? engine_volume_list(g, &list, e) : -e->code;
+	int r = g ? engine_volume_list(g, opts_get(o, "filter"), &list, e) : -e->code;
 
 	if (r < 0)
 		return r;

@@ -44,6 +44,7 @@ struct command_group {
 extern const struct command cmd_attach;
 extern const struct command cmd_audit;
 extern const struct command cmd_container_inspect;
+extern const struct command cmd_container_prune;
 extern const struct command cmd_create;
 extern const struct command cmd_doctor;
 extern const struct command cmd_exec;
@@ -86,6 +87,7 @@ extern const struct command cmd_version;
 extern const struct command cmd_volume_create;
 extern const struct command cmd_volume_inspect;
 extern const struct command cmd_volume_ls;
+extern const struct command cmd_volume_prune;
 extern const struct command cmd_volume_rm;
 extern const struct command cmd_wait;
 

@@ -50,6 +50,7 @@ const struct command_group command_groups[] = {
 			{"pause", &cmd_pause},
 			{"ps", &cmd_ps},
 			{"port", &cmd_port},
+			{"prune", &cmd_container_prune},
 			{"rename", &cmd_rename},
 			{"rm", &cmd_rm},
 			{"run", &cmd_run},
@@ -108,7 +109,10 @@ const struct command_group command_groups[] = {
 			{"create", &cmd_volume_create},
 			{"inspect", &cmd_volume_inspect},
 			{"ls", &cmd_volume_ls},
+			{"list", &cmd_volume_ls},
+			{"prune", &cmd_volume_prune},
 			{"rm", &cmd_volume_rm},
+			{"remove", &cmd_volume_rm},
 		}},
 	{0},
 };

@@ -298,7 +298,7 @@ static int insert_named(struct db *db, const char *name, json_t *record, struct 
 	return r;
 }
 
-/* The image must still be there when the row is: an rmi looks for rows in a transaction of its own. */
+/* The image and the volumes must still be there when the row is: their removals look for rows in transactions of their own. */
 static int insert(struct engine *g, const char *name, const struct creation *c, struct err *e)
 {
 	json_t *record = c->record;
@@ -315,6 +315,8 @@ static int insert(struct engine *g, const char *name, const struct creation *c, 
 	if (r < 0)
 		return r;
 	r = image_find(db, row.image_id, &image, e);
+	if (r == 0)
+		r = mounts_keep_volumes(g, json_object_get(record, "Mounts"), e);
 	if (r == 0)
 		r = insert_named(db, name, record, &row, e);
 	if (r == 0)

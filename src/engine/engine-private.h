@@ -31,10 +31,30 @@ int hostconfig_check(const json_t *hc, struct err *e);
 int mounts_resolve(const json_t *config, const json_t *hc, json_t **ret, struct err *e);
 /* Makes what the container needs on the host: named volumes, source directories of -v. */
 int mounts_prepare(struct engine *g, json_t *mounts, struct err *e);
+/* In the transaction that makes the container's row: those that were removed since come back. */
+int mounts_keep_volumes(struct engine *g, const json_t *mounts, struct err *e);
 
 /* ---- volumes.c ---- */
+#define VOLUME_ANONYMOUS "com.docker.volume.anonymous" /* a label that those have which were made for a container */
 /* Makes the volume unless it is there. 1: new, 0: it existed. */
 int volume_ensure(struct engine *g, const char *name, bool anonymous, const json_t *labels, struct err *e);
+uint64_t volume_size(struct engine *g, const char *name); /* bytes; 0 if it cannot be read */
+/* {"volume": ["id of a container that uses it"...]} */
+int volume_uses(struct db *db, json_t **ret, struct err *e);
+
+/* ---- volume-options.c: {"type", "o", "device"} ---- */
+int volume_options_check(const json_t *options, struct err *e);
+int volume_options_write(struct engine *g, const char *name, const json_t *options, struct err *e);
+void volume_options_read(struct engine *g, const char *name, json_t **ret); /* NULL: it has none */
+int volume_options_apply(struct engine *g, const char *name, json_t *mount, struct err *e);
+
+/* ---- prune.c ---- */
+/* filters: {"until": ["24h"], "label": [...], "label!": [...]}, of which `known` (NULL-terminated) may be there. */
+int prune_filters_check(const json_t *filters, const char *const known[], struct err *e);
+/* An object with these labels (or NULL), made at that time. */
+bool prune_matches(const json_t *filters, const json_t *labels, int64_t created_ns);
+/* "key" or "key=value" */
+bool label_matches(const json_t *labels, const char *value);
 
 /* Gives the anonymous ones among a container's Mounts their names. */
 int mounts_name_volumes(json_t *mounts, struct err *e);

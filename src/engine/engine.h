@@ -130,10 +130,19 @@ int engine_fetch(struct engine *g, char *const args[], bool to_stderr, struct er
 
 /* ---- volumes (engine/volumes.c) ---- */
 
-int engine_volume_create(struct engine *g, const char *name, const json_t *labels, json_t **ret, struct err *e);
-int engine_volume_list(struct engine *g, json_t **ret, struct err *e);
+/* body as POST /volumes/create: {Name (or none: a random one), Driver, Labels, DriverOpts: {"type": "none", "o": "bind", "device": PATH}} */
+int engine_volume_create(struct engine *g, const json_t *body, json_t **ret, struct err *e);
+/* filters: {"name": [...], "label", "driver", "dangling": ["true"]}; NULL: all */
+int engine_volume_list(struct engine *g, const json_t *filters, json_t **ret, struct err *e);
 int engine_volume_inspect(struct engine *g, const char *name, json_t **ret, struct err *e);
 int engine_volume_remove(struct engine *g, const char *name, bool force, struct err *e);
+
+/* ---- what nobody uses (engine/prune.c) ---- */
+
+/* filters: {"label": [...], "label!": [...], "until": ["24h"]}. Containers that do not run; *ret: {"ContainersDeleted": [id...], "SpaceReclaimed"} */
+int engine_container_prune(struct engine *g, const json_t *filters, json_t **ret, struct err *e);
+/* filters: {"all": ["true"], "label", "label!"}. Anonymous volumes, or all; *ret: {"VolumesDeleted": [name...], "SpaceReclaimed"} */
+int engine_volume_prune(struct engine *g, const json_t *filters, json_t **ret, struct err *e);
 
 /* ---- networks (engine/networks.c) ---- */
 

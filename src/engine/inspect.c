@@ -190,10 +190,8 @@ static bool has_port(struct engine *g, const struct found *f, const char *value,
 static bool value_matches(struct engine *g, const struct found *f, const char *key, const char *value)
 {
 	const json_t *config = json_object_get(f->record, "Config");
-	const json_t *label;
 	enum isolation_kind kind;
 	struct err none;
-	size_t n;
 
 	if (!strcmp(key, "id"))
 		return str_starts(f->row.id, value);
@@ -213,10 +211,7 @@ static bool value_matches(struct engine *g, const struct found *f, const char *k
 		return on_network(g, f, value);
 	if (!strcmp(key, "publish") || !strcmp(key, "expose"))
 		return has_port(g, f, value, *key == 'p');
-	n = strcspn(value, "=");
-	_cleanup_free_ char *name = strndup(value, n);
-	label = name ? json_object_get(json_object_get(config, "Labels"), name) : NULL;
-	return label && (!value[n] || !strcmp(json_string_value(label), value + n + 1));
+	return label_matches(json_object_get(config, "Labels"), value);
 }
 
 struct matching {

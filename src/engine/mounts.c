@@ -339,7 +339,19 @@ static int prepare_volume(struct engine *g, json_t *m, struct err *e)
 		return r;
 	json_object_set_new(m, "Source", json_sprintf("%s/volumes/%s/_data", g->root, name));
 	json_object_set_new(m, "Driver", json_string("local"));
-	return 0;
+	return volume_options_apply(g, name, m, e);
+}
+
+int mounts_keep_volumes(struct engine *g, const json_t *mounts, struct err *e)
+{
+	size_t i;
+	json_t *m;
+	int r = 0;
+
+	json_array_foreach((json_t *)mounts, i, m)
+		if (r >= 0 && !strcmp(json_str(m, "Type"), "volume"))
+			r = volume_ensure(g, json_str(m, "Name"), json_flag(m, "Anonymous"), NULL, e);
+	return r < 0 ? r : 0;
 }
 
 int mounts_prepare(struct engine *g, json_t *mounts, struct err *e)

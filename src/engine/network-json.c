@@ -67,16 +67,6 @@ int network_filters_check(const json_t *filters, struct err *e)
 	return 0;
 }
 
-static bool label_matches(const struct network_row *n, const char *value)
-{
-	_cleanup_json_ json_t *labels = parsed(n->labels);
-	size_t k = strcspn(value, "=");
-	_cleanup_free_ char *name = strndup(value, k);
-	const char *has = name ? json_str(labels, name) : NULL;
-
-	return has && (!value[k] || !strcmp(has, value + k + 1));
-}
-
 static bool on_filter(const void *data, const char *key, const char *value)
 {
 	const struct network_row *n = data;
@@ -92,7 +82,8 @@ static bool on_filter(const void *data, const char *key, const char *value)
 		return !strcmp(value, "local");
 	if (!strcmp(key, "type"))
 		return !strcmp(value, builtin ? "builtin" : "custom");
-	return strcmp(key, "label") != 0 || label_matches(n, value); /* dangling is the caller's */
+	_cleanup_json_ json_t *labels = parsed(n->labels);
+	return strcmp(key, "label") != 0 || label_matches(labels, value); /* dangling is the caller's */
 }
 
 bool network_matches(const struct network_row *n, const json_t *filters)

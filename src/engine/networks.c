@@ -253,7 +253,9 @@ static int collect(void *data, const struct network_row *n, struct err *e)
 {
 	struct pruning *p = data;
 
-	return network_matches(n, p->filters) && strv_push(&p->ids, n->id) < 0 ? err_nomem(e) : 0;
+	_cleanup_json_ json_t *labels = json_loads(n->labels, 0, NULL);
+
+	return prune_matches(p->filters, labels, n->created_ns) && strv_push(&p->ids, n->id) < 0 ? err_nomem(e) : 0;
 }
 
 /* One that is in use, or has gone meanwhile, stays out of the list; so does the default network, which comes back at its next use. */
@@ -271,11 +273,12 @@ static int prune_one(struct engine *g, struct db *db, const char *id, json_t *de
 
 int engine_network_prune(struct engine *g, const json_t *filters, json_t **ret, struct err *e)
 {
+	static const char *const known[] = {"label", "label!", "until", NULL};
 	_cleanup_json_ json_t *deleted = json_array();
 	struct pruning p = {.filters = filters};
 	struct db *db;
 
-	int r = network_filters_check(filters, e);
+	int r = prune_filters_check(filters, known, e);
 	if (r == 0)
 		r = engine_db(g, &db, e);
 	if (r == 0)

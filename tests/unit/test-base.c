@@ -237,6 +237,39 @@ static void test_dir_has_files(void **state)
 	assert_false(dir_has_files(base, "d/file"));
 }
 
+static void write_bytes(int dirfd, const char *path, size_t n)
+{
+	_cleanup_close_ int fd = openat(dirfd, path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	_cleanup_free_ char *bytes = calloc(n, 1);
+
+	assert_int_equal(fd_write_all(fd, bytes, n), 0);
+}
+
+/* Directories are none, a file with several names is one, a hole counts. */
+static void test_tree_size(void **state)
+{
+	_cleanup_close_ int base = open(*state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	uint64_t n = 1;
+
+	assert_int_equal(mkdir_p(base, "tree/sub/empty", 0700), 0);
+	assert_int_equal(tree_size(base, "tree", &n), 0);
+	assert_int_equal(n, 0);
+	write_bytes(base, "tree/a", 1000);
+	write_bytes(base, "tree/sub/b", 500);
+	assert_int_equal(linkat(base, "tree/a", base, "tree/sub/same", 0), 0);
+	assert_int_equal(linkat(base, "tree/a", base, "tree/again", 0), 0);
+	assert_int_equal(symlinkat("/etc", base, "tree/link"), 0);
+	assert_int_equal(tree_size(base, "tree", &n), 0);
+	assert_int_equal(n, 1504);
+	assert_int_equal(tree_size(base, "tree/sub/b", &n), 0);
+	assert_int_equal(n, 500);
+	_cleanup_close_ int hole = openat(base, "tree/sub/b", O_WRONLY | O_CLOEXEC);
+	assert_int_equal(ftruncate(hole, 5000000), 0);
+	assert_int_equal(tree_size(base, "tree/sub", &n), 0);
+	assert_int_equal(n, 5001000);
+	assert_int_equal(tree_size(base, "none", &n), -ENOENT);
+}
+
 /* Deeper than there may be descriptors, and with names in the way. */
 static void test_rm_rf_deep(void **state)
 {
@@ -531,6 +564,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_in_root, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_rm_rf, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_dir_has_files, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_tree_size, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_rm_rf_deep, make_dir, remove_dir),
 		cmocka_unit_test(test_fd_keep),
 		cmocka_unit_test_setup_teardown(test_file_replace, make_dir, remove_dir),
