@@ -71,6 +71,7 @@ extern const struct command cmd_port;
 extern const struct command cmd_ps;
 extern const struct command cmd_pull;
 extern const struct command cmd_rename;
+extern const struct command cmd_restart;
 extern const struct command cmd_rm;
 extern const struct command cmd_rmi;
 extern const struct command cmd_run;

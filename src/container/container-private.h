@@ -13,12 +13,13 @@ struct container;
 struct relay;
 
 enum client_role {
-	CLIENT_IDLE,    /* no request yet, or one that was answered */
-	CLIENT_ASKER,   /* waits for an answer that the backend will give */
-	CLIENT_STARTER, /* waits for the start; its streams are attached already */
-	CLIENT_STREAM,  /* attached to a relay */
-	CLIENT_WAITER,  /* gets EXITED at the end */
-	CLIENT_EXEC,    /* waits for its exec to start */
+	CLIENT_IDLE,      /* no request yet, or one that was answered */
+	CLIENT_ASKER,     /* waits for an answer that the backend will give */
+	CLIENT_STARTER,   /* waits for the start; its streams are attached already */
+	CLIENT_STREAM,    /* attached to a relay */
+	CLIENT_WAITER,    /* gets EXITED at the end */
+	CLIENT_RESTARTER, /* waits for the next start */
+	CLIENT_EXEC,      /* waits for its exec to start */
 };
 
 /* One connection. */
@@ -51,11 +52,15 @@ struct container {
 	int listener;
 	struct source *listen_source;
 	struct source *stop_timer, *finish_timer, *running_timer;
-	uint64_t stop_due; /* of stop_timer, on the monotonic clock in ms */
+	struct source *again_timer; /* it has ended, and is started again when this is due */
+	uint64_t stop_due;          /* of stop_timer, on the monotonic clock in ms */
 	struct state state;
-	bool killed;   /* its workload was sent SIGKILL */
-	bool ended;    /* the main process has ended */
-	bool finished; /* ... and that is recorded */
+	uint64_t started_ms; /* on the monotonic clock */
+	bool by_hand;        /* somebody asked for the end */
+	bool restart;        /* somebody asked for another start, which is not there yet */
+	bool killed;         /* its workload was sent SIGKILL */
+	bool ended;          /* the main process has ended */
+	bool finished;       /* ... and that is recorded */
 	struct isolate_exit exit;
 	struct err start_error;
 };
@@ -101,6 +106,9 @@ void ports_close(struct container *c); /* also those that were never opened */
 
 /* ---- container.c ---- */
 void container_relay_ended(struct container *c, int proc);
+/* A signal was asked for. Whether it is done with that: it has ended, and was to be started again. */
+bool container_signalled(struct container *c, int sig);
+void container_restart(struct container *c, int sig, uint32_t seconds);
 int container_pause(struct container *c, bool on, struct err *e);
 void container_stop(struct container *c, int sig, uint32_t seconds);
 void container_kill(struct container *c);

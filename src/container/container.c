@@ -1,4 +1,11 @@
-/* One container's life: start, run, end. */
+/*
+ * One container's life: start, run, end, and from there to the next start if its policy wants one. The lock, the socket and the state are held from
+ * the first start to the last end:
+ *
+ *   begin --> begin_run --> main_exited --> finish --> leave
+ *                 ^                           |          ^
+ *                 +-------- on_again <-- wait_again -----+ (stop, kill)
+ */
 #include "container/container.h"
 
 #include <errno.h>
@@ -35,7 +42,56 @@ static void tell_timing(struct container *c)
 	t->len = 0;
 }
 
-/* Records the end, gives the container up, and only then tells those who wait. */
+/* Gives the container up, and only then tells those who wait. */
+static void leave(struct container *c)
+{
+	requests_unlisten(c);
+	close(c->run->lock);
+	c->finished = true;
+	tell_timing(c);
+	for (struct client *k = c->clients; k && c->start_error.code; k = k->next) {
+		/* one that was started again has run: who waits is told how that ended */
+		if (c->state.finished_ns && k->role != CLIENT_RESTARTER)
+			continue;
+		client_send_err(k, &c->start_error);
+		client_end(k);
+	}
+	c->restart = false;
+	requests_exited(c, ISOLATE_MAIN, c->exit.status);
+}
+
+static int begin_run(struct container *c, struct err *e);
+static void start_failed(struct container *c, const struct err *e);
+
+static void on_again(void *data)
+{
+	struct container *c = data;
+	struct err e = ERR_INIT;
+
+	c->again_timer = NULL;
+	c->exit = (struct isolate_exit){0};
+	int r = c->run->hooks.again(c->run->hooks.data, &e);
+	if (r == 0)
+		r = begin_run(c, &e);
+	if (r < 0)
+		start_failed(c, &e);
+}
+
+static void wait_again(struct container *c, uint64_t delay_ms)
+{
+	c->state.phase = STATE_RESTARTING;
+	c->state.pid = 0;
+	c->state.finished_ns = clock_real_ns();
+	c->state.status = c->exit.status;
+	c->state.restarts = c->restart ? 0 : c->state.restarts + 1;
+	state_write(c->run->run_dir, &c->state);
+	c->ended = c->killed = false;
+	tell_timing(c);
+	requests_exited(c, ISOLATE_MAIN, c->exit.status);
+	c->again_timer = loop_add_timer(c->loop, delay_ms, on_again, c);
+}
+
+/* Records the end. */
 static void finish(struct container *c)
 {
 	const struct container_run *run = c->run;
@@ -44,9 +100,11 @@ static void finish(struct container *c)
 		.oom = c->exit.oom,
 		.error = c->exit.reason,
 		.started = !c->start_error.code,
+		.by_hand = c->by_hand,
+		.restart = c->restart,
+		.ran_ms = clock_mono_ms() - c->started_ms,
 		.err = &c->start_error,
 	};
-	int lock = run->lock;
 
 	source_remove(&c->finish_timer);
 	source_remove(&c->stop_timer);
@@ -55,18 +113,24 @@ static void finish(struct container *c)
 	ports_close(c);
 	log_writer_free(steal_ptr(c->log));
 	isolate_free(steal_ptr(c->isolate));
-	run->hooks.ended(run->hooks.data, &end);
-	requests_unlisten(c);
-	close(lock);
-	c->finished = true;
-	tell_timing(c);
-	if (!end.started) {
-		for (struct client *k = c->clients; k; k = k->next) {
-			client_send_err(k, &c->start_error);
-			client_end(k);
-		}
-	}
-	requests_exited(c, ISOLATE_MAIN, c->exit.status);
+	int64_t delay = run->hooks.ended(run->hooks.data, &end);
+	if (delay >= 0)
+		wait_again(c, (uint64_t)delay);
+	else
+		leave(c);
+}
+
+/* Somebody asks for the end. Whether it is done with that: it has ended, and was to be started again. */
+static bool end_by_hand(struct container *c)
+{
+	c->by_hand = true;
+	c->restart = false;
+	if (!c->again_timer)
+		return false;
+	source_remove(&c->again_timer);
+	c->run->hooks.given_up(c->run->hooks.data);
+	leave(c);
+	return true;
 }
 
 static void on_finish_timer(void *data)
@@ -103,6 +167,7 @@ static void record_running(struct container *c)
 	c->state.phase = STATE_RUNNING;
 	c->state.pid = isolate_pid(c->isolate);
 	c->state.started_ns = clock_real_ns();
+	c->started_ms = clock_mono_ms();
 	strncpy(c->state.accel, isolate_accel(c->isolate), sizeof(c->state.accel) - 1);
 	state_write(c->run->run_dir, &c->state);
 	c->running_timer = loop_add_timer(c->loop, DURABLE_MS, on_running_timer, c);
@@ -138,7 +203,12 @@ static void on_started(void *data, struct isolate_io *io, const struct err *e)
 	}
 	record_running(c);
 	tell_timing(c);
+	c->restart = false;
 	for (struct client *k = c->clients; k; k = k->next) {
+		if (k->role == CLIENT_RESTARTER && !k->dead) {
+			client_send(k, MONITOR_OK, 0, NULL, 0);
+			client_end(k);
+		}
 		if (k->role != CLIENT_STARTER)
 			continue;
 		k->role = CLIENT_STREAM;
@@ -211,12 +281,14 @@ static void on_phase(void *data, enum timing_phase phase)
 	timing_end(c->run->timing, phase);
 }
 
+static void kill_workload(struct container *c);
+
 static void on_stop_timeout(void *data)
 {
 	struct container *c = data;
 
 	c->stop_timer = NULL;
-	container_kill(c);
+	kill_workload(c);
 }
 
 /* Of several who ask for a stop the most impatient counts. */
@@ -251,25 +323,19 @@ static void go_on(struct container *c)
 		container_pause(c, false, &e);
 }
 
-void container_stop(struct container *c, int sig, uint32_t seconds)
+/* docker's rule: without a stop signal of the container's own any signal counts. */
+bool container_signalled(struct container *c, int sig)
 {
-	struct err e = ERR_INIT;
+	int own = c->run->plan->stop_signal;
 
-	if (c->ended)
-		return;
-	go_on(c);
-	/* a container that is still starting has no process that could be asked */
-	if (seconds == 0 || isolate_signal(c->isolate, ISOLATE_MAIN, sig, &e) < 0)
-		container_kill(c);
-	else if (seconds != UINT32_MAX)
-		kill_in(c, (uint64_t)seconds * 1000);
+	return (sig == SIGKILL || !own || sig == own) && end_by_hand(c);
 }
 
 /*
  * The workload is killed by its own kernel, which in a VM then still writes to the disk what it has cached. What does not end by that, or is
  * killed once more, is cut off.
  */
-void container_kill(struct container *c)
+static void kill_workload(struct container *c)
 {
 	struct err e = ERR_INIT;
 
@@ -284,7 +350,47 @@ void container_kill(struct container *c)
 	}
 }
 
-static int begin(struct container *c, struct err *e)
+/* Sends the signal, and kills what does not end by it. */
+static void end_with(struct container *c, int sig, uint32_t seconds)
+{
+	struct err e = ERR_INIT;
+
+	if (c->ended)
+		return;
+	go_on(c);
+	/* a container that is still starting has no process that could be asked */
+	if (seconds == 0 || isolate_signal(c->isolate, ISOLATE_MAIN, sig, &e) < 0)
+		kill_workload(c);
+	else if (seconds != UINT32_MAX)
+		kill_in(c, (uint64_t)seconds * 1000);
+}
+
+void container_stop(struct container *c, int sig, uint32_t seconds)
+{
+	if (!end_by_hand(c))
+		end_with(c, sig, seconds);
+}
+
+void container_restart(struct container *c, int sig, uint32_t seconds)
+{
+	c->by_hand = false;
+	c->restart = true;
+	c->state.restarts = 0;
+	if (!c->again_timer) {
+		end_with(c, sig, seconds);
+		return;
+	}
+	source_remove(&c->again_timer);
+	c->again_timer = loop_add_timer(c->loop, 0, on_again, c);
+}
+
+void container_kill(struct container *c)
+{
+	if (!end_by_hand(c))
+		kill_workload(c);
+}
+
+static int begin_run(struct container *c, struct err *e)
 {
 	const struct container_run *run = c->run;
 	static const struct isolate_events events = {
@@ -296,6 +402,18 @@ static int begin(struct container *c, struct err *e)
 		.notice = on_notice,
 		.phase = on_phase,
 	};
+	int r = 0;
+
+	if (run->log_name)
+		r = log_writer_new(run->dir, run->log_name, &c->log, e);
+	if (r == 0)
+		r = isolate_new(run->kind, run->host, run->plan, run->dir, c->loop, &events, c, &c->isolate, e);
+	return r < 0 ? r : isolate_start(c->isolate, e);
+}
+
+static int begin(struct container *c, struct err *e)
+{
+	const struct container_run *run = c->run;
 
 	if (run->client >= 0) {
 		struct client *k = client_new(c, run->client);
@@ -309,8 +427,6 @@ static int begin(struct container *c, struct err *e)
 		client_update(k);
 	}
 	int r = requests_listen(c, e);
-	if (r == 0 && run->log_name)
-		r = log_writer_new(run->dir, run->log_name, &c->log, e);
 	if (r < 0)
 		return r;
 	c->state = (struct state){.phase = STATE_STARTING, .monitor = getpid()};
@@ -319,8 +435,7 @@ static int begin(struct container *c, struct err *e)
 	if (r < 0)
 		return err_errno(e, r, "write the container's state");
 	timing_end(run->timing, TIMING_MONITOR);
-	r = isolate_new(run->kind, run->host, run->plan, run->dir, c->loop, &events, c, &c->isolate, e);
-	return r < 0 ? r : isolate_start(c->isolate, e);
+	return begin_run(c, e);
 }
 
 int container_run(const struct container_run *run, struct err *e)

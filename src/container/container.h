@@ -1,6 +1,6 @@
 /*
  * One container's life, held by one process (the monitor): starts it through isolation/, carries its stdio to the log and to attached clients, answers
- * requests on its socket, and ends.
+ * requests on its socket, starts it again if its policy says so, and ends.
  *
  *            container_run
  *                 |                          +--> log file
@@ -26,14 +26,22 @@ struct container_end {
 	bool oom;
 	const char *error; /* why it could not be started or why its VM died; else "" */
 	bool started;      /* false: it could not be started; err has the cause */
+	bool by_hand;      /* somebody asked for the end */
+	bool restart;      /* ... and for another start */
+	uint64_t ran_ms;
 	const struct err *err;
 };
 
 /* What the caller does at the turning points; each may block for some milliseconds. */
 struct container_hooks {
 	void (*running)(void *data, pid_t pid, const char *accel); /* some time after the start: make it durable */
-	void (*ended)(void *data,
-		const struct container_end *end); /* record the end, remove if asked to; before clients are told */
+	/*
+	 * Record the end, remove if asked to; before clients are told. -1, or the delay in ms before it is started again; then again() prepares the
+	 * next run, of which it may set the plan and the ports, or given_up() is told that it stays ended.
+	 */
+	int64_t (*ended)(void *data, const struct container_end *end);
+	int (*again)(void *data, struct err *e);
+	void (*given_up)(void *data);
 	/* As in isolate_events, with the `data` of these hooks. */
 	int (*attach)(
 		void *data, const struct plan_interface *f, pid_t pid, const char *parked, int *ret_tap, struct err *e);

@@ -26,7 +26,12 @@ static void refuse(struct client *k)
 {
 	struct err e = ERR_INIT;
 
-	answer(k, err_set(&e, ESRCH, "container %s is not running", k->container->run->plan->name), &e);
+	answer(k,
+		err_set(&e, ESRCH,
+			k->container->again_timer ? "Container %s is restarting, wait until the container is running"
+						  : "container %s is not running",
+			k->container->run->plan->name),
+		&e);
 }
 
 static void request_attach(struct client *k, struct wire *w)
@@ -73,7 +78,10 @@ static void request_signal(struct client *k, struct wire *w)
 	struct err e = ERR_INIT;
 	int proc = (int)wire_u32(w), sig = (int)wire_u32(w);
 
-	answer(k, isolate_signal(k->container->isolate, proc, sig, &e), &e);
+	if (proc == ISOLATE_MAIN && (container_signalled(k->container, sig) || k->container->again_timer))
+		answer(k, 0, NULL);
+	else
+		answer(k, isolate_signal(k->container->isolate, proc, sig, &e), &e);
 }
 
 static void request_resize(struct client *k, struct wire *w)
@@ -98,6 +106,15 @@ static void request_stop(struct client *k, struct wire *w)
 
 	k->role = CLIENT_WAITER;
 	container_stop(k->container, sig, seconds);
+}
+
+static void request_restart(struct client *k, struct wire *w)
+{
+	int sig = (int)wire_u32(w);
+	uint32_t seconds = wire_u32(w);
+
+	k->role = CLIENT_RESTARTER;
+	container_restart(k->container, sig, seconds);
 }
 
 static void request_kill(struct client *k, struct wire *w)
@@ -315,6 +332,7 @@ static void (*const requests[])(struct client *k, struct wire *w) = {
 	[MONITOR_CONNECT] = request_connect,
 	[MONITOR_DISCONNECT] = request_disconnect,
 	[MONITOR_PORTS] = request_ports,
+	[MONITOR_RESTART] = request_restart,
 };
 
 /* A frame of a client whose request was answered already: only input counts. */
@@ -351,7 +369,9 @@ void request_handle(struct client *k, const struct frame *f)
 		client_end(k);
 		return;
 	}
-	if (!k->container->isolate && !for_end) {
+	bool can = k->container->isolate || for_end ||
+		(k->container->again_timer && (f->type == MONITOR_SIGNAL || f->type == MONITOR_RESTART));
+	if (!can) {
 		refuse(k);
 		return;
 	}
@@ -422,7 +442,9 @@ void requests_exited(struct container *c, int proc, int status)
 	for (struct client *k = c->clients; k; k = k->next) {
 		if (k->dead)
 			continue;
-		if (proc == ISOLATE_MAIN && (k->role == CLIENT_ASKER || k->role == CLIENT_EXEC)) {
+		if (proc == ISOLATE_MAIN &&
+			(k->role == CLIENT_ASKER || k->role == CLIENT_EXEC ||
+				(k->role == CLIENT_RESTARTER && !c->restart))) {
 			refuse(k);
 			continue;
 		}

@@ -7,13 +7,13 @@
 
 #include "base/fd.h"
 
-#define FORMAT "phase=%d monitor=%d pid=%d started=%lld finished=%lld status=%d accel=%s boot=%s"
+#define FORMAT "phase=%d monitor=%d pid=%d started=%lld finished=%lld status=%d restarts=%u accel=%s boot=%s"
 
 int state_write(int run_dir, const struct state *s)
 {
 	char line[256];
 	int n = snprintf(line, sizeof(line), FORMAT "\n", (int)s->phase, s->monitor, s->pid, (long long)s->started_ns,
-		(long long)s->finished_ns, s->status, *s->accel ? s->accel : "-", s->boot_id);
+		(long long)s->finished_ns, s->status, s->restarts, *s->accel ? s->accel : "-", s->boot_id);
 
 	return file_replace(run_dir, STATE_FILE, line, (size_t)n, 0600);
 }
@@ -28,9 +28,10 @@ int state_read(int run_dir, struct state *ret)
 
 	if (r < 0)
 		return r == -ENOSPC ? -EBADMSG : r;
-	if (sscanf(line, "phase=%d monitor=%d pid=%d started=%lld finished=%lld status=%d accel=%7s boot=%36s", &phase,
-		    &s.monitor, &s.pid, &started, &finished, &s.status, s.accel, s.boot_id) != 8 ||
-		phase < STATE_STARTING || phase > STATE_ENDED)
+	if (sscanf(line,
+		    "phase=%d monitor=%d pid=%d started=%lld finished=%lld status=%d restarts=%u accel=%7s boot=%36s",
+		    &phase, &s.monitor, &s.pid, &started, &finished, &s.status, &s.restarts, s.accel, s.boot_id) != 9 ||
+		phase < STATE_STARTING || phase > STATE_RESTARTING)
 		return -EBADMSG;
 	s.phase = (enum state_phase)phase;
 	s.started_ns = started;

@@ -22,15 +22,18 @@ enum state_phase {
 	STATE_STARTING = 1,
 	STATE_RUNNING = 2,
 	STATE_PAUSED = 3,
-	STATE_ENDED = 4 /* and that could not be recorded */
+	STATE_ENDED = 4, /* and that could not be recorded */
+	STATE_RESTARTING =
+		5 /* it has ended, and is started again after a while (restart.h), or is being started again */
 };
 
 struct state {
 	enum state_phase phase;
 	pid_t monitor, pid;
 	int64_t started_ns;
-	int64_t finished_ns; /* STATE_ENDED */
-	int status;          /* STATE_ENDED: 0..255 */
+	int64_t finished_ns; /* STATE_ENDED, STATE_RESTARTING */
+	int status;          /* the same: 0..255 */
+	uint32_t restarts;   /* since somebody started it */
 	char accel[8];
 	char boot_id[37];
 };

@@ -52,6 +52,8 @@ int engine_attach(struct engine *g, const char *ref, uint32_t streams, int *ret_
 
 	if (r == 0 && !f.running)
 		r = err_set(e, ESRCH, "You cannot attach to a stopped container, start it first");
+	if (r == 0 && f.live.phase == STATE_RESTARTING)
+		r = err_set(e, EBUSY, "You cannot attach to a restarting container, wait until it is running");
 	if (r == 0)
 		r = pack(&b, &streams, 1, e);
 	if (r == 0)
@@ -74,6 +76,8 @@ int engine_exec(struct engine *g, const char *ref, const json_t *body, unsigned 
 	int r = find_running(g, ref, &f, e);
 	if (r == 0 && f.live.phase == STATE_PAUSED)
 		r = err_set(e, EBUSY, "Container %s is paused, unpause the container before exec", f.row.id);
+	if (r == 0 && f.live.phase == STATE_RESTARTING)
+		r = err_set(e, EBUSY, "Container %s is restarting, wait until the container is running", f.row.id);
 	if (r == 0)
 		r = engine_plan_exec(g, f.record, body, &p, e);
 	p.rows = rows;
@@ -131,33 +135,74 @@ int engine_pause(struct engine *g, const char *ref, bool on, struct err *e)
 		return r;
 	if (!f.running)
 		return err_set(e, ESRCH, "Container %s is not running", f.row.id);
+	if (f.live.phase == STATE_RESTARTING)
+		return err_set(e, EBUSY, "Container %s is restarting, wait until the container is running", f.row.id);
 	if ((f.live.phase == STATE_PAUSED) == on)
 		return err_set(e, EBUSY, "Container %s is %s paused", f.row.id, on ? "already" : "not");
 	r = pack(&b, (uint32_t[]){on}, 1, e);
 	return r < 0 ? r : monitor_simple(&f, MONITOR_PAUSE, b.data, b.len, e);
 }
 
+/* The body of MONITOR_STOP and MONITOR_RESTART. */
+static int pack_stop(const struct found *f, const char *sig, int timeout, struct buf *b, struct err *e)
+{
+	const json_t *config = json_object_get(f->record, "Config");
+	const char *own = json_str(config, "StopSignal");
+	int number = SIGTERM;
+
+	if (!str_empty(sig))
+		parse_signal(sig, &number);
+	else if (!str_empty(own))
+		parse_signal(own, &number);
+	if (timeout == -2)
+		timeout = (int)json_int(config, "StopTimeout", STOP_SECONDS);
+	return pack(b, (uint32_t[]){(uint32_t)number, timeout < 0 ? UINT32_MAX : (uint32_t)timeout}, 2, e);
+}
+
+static int check_signal(const char *sig, struct err *e)
+{
+	int number;
+
+	return str_empty(sig) || parse_signal(sig, &number) == 0 ? 0 : err_set(e, EINVAL, "Invalid signal: %s", sig);
+}
+
 int engine_stop(struct engine *g, const char *ref, const char *sig, int timeout, struct err *e)
 {
 	_cleanup_(found_done) struct found f = {.run_dir = -1};
 	_cleanup_buf_ struct buf b = {0};
-	int number = SIGTERM, status;
+	int status, r = check_signal(sig, e);
 
-	if (!str_empty(sig) && parse_signal(sig, &number) < 0)
-		return err_set(e, EINVAL, "Invalid signal: %s", sig);
-	int r = container_find(g, ref, &f, e);
+	if (r == 0)
+		r = container_find(g, ref, &f, e);
 	if (r < 0 || !f.running)
 		return r;
-	const json_t *config = json_object_get(f.record, "Config");
-	const char *own = json_str(config, "StopSignal");
-	if (str_empty(sig) && !str_empty(own))
-		parse_signal(own, &number);
-	if (timeout == -2)
-		timeout = (int)json_int(config, "StopTimeout", STOP_SECONDS);
-	r = pack(&b, (uint32_t[]){(uint32_t)number, timeout < 0 ? UINT32_MAX : (uint32_t)timeout}, 2, e);
+	r = pack_stop(&f, sig, timeout, &b, e);
 	if (r == 0)
 		r = monitor_wait(&f, MONITOR_STOP, b.data, b.len, &status, e);
 	return r == -ESRCH ? 0 : r;
+}
+
+int engine_restart(struct engine *g, const char *ref, const char *sig, int timeout, engine_notice_fn *notice,
+	void *data, struct err *e)
+{
+	_cleanup_(found_done) struct found f = {.run_dir = -1};
+	_cleanup_buf_ struct buf b = {0};
+	int r = check_signal(sig, e);
+
+	if (r == 0)
+		r = container_find(g, ref, &f, e);
+	if (r < 0)
+		return r;
+	if (f.running) {
+		r = pack_stop(&f, sig, timeout, &b, e);
+		if (r == 0)
+			r = monitor_simple(&f, MONITOR_RESTART, b.data, b.len, e);
+		/* else it ended by itself meanwhile */
+		if (r != -ESRCH && r != -ECONNRESET)
+			return r;
+	}
+	struct engine_start start = {.notice = notice, .notice_data = data};
+	return engine_start(g, f.row.id, &start, NULL, e);
 }
 
 int engine_wait(struct engine *g, const char *ref, int *ret_status, struct err *e)
@@ -194,9 +239,12 @@ static int take_for_removal(
 			return 0;
 		if (!force)
 			return err_set(e, EBUSY,
-				"You cannot remove a running container %s. Stop the container before attempting "
-				"removal or force remove",
-				f->row.id);
+				"You cannot remove a %s container %s. %stop the container before attempting removal "
+				"or force remove",
+				f->live.phase == STATE_RESTARTING       ? "restarting"
+					: f->live.phase == STATE_PAUSED ? "paused"
+									: "running",
+				f->row.id, f->live.phase == STATE_PAUSED ? "Unpause and then s" : "S");
 		r = monitor_wait(f, MONITOR_KILL, NULL, 0, &status, e);
 		if (r < 0 && r != -ESRCH && r != -EINTR) /* EINTR: it was about to start */
 			return r;

@@ -76,6 +76,8 @@ int engine_plan_exec(
 	struct engine *g, const json_t *record, const json_t *body, struct plan_process *ret, struct err *e);
 enum isolation_kind record_isolation(const json_t *record);
 
+struct restart_policy record_restart_policy(const json_t *record);
+
 /* ---- netfiles.c ---- */
 int netfiles_make(
 	struct engine *g, const json_t *record, struct plan *p, struct err *e); /* hosts, resolv.conf, hostname */

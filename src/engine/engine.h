@@ -15,6 +15,7 @@
 
 #include "base/err.h"
 #include "base/timing.h"
+#include "container/restart.h"
 #include "isolation/isolation.h"
 
 struct db;
@@ -79,6 +80,9 @@ int engine_signal_exec(struct engine *g, const char *ref, int proc, int sig, str
 int engine_kill(struct engine *g, const char *ref, const char *sig, struct err *e);
 int engine_stop(struct engine *g, const char *ref, const char *sig,
 	int timeout /* -1: never kill, -2: the container's own or 10 */, struct err *e);
+/* Ends it as engine_stop does, and starts it again; one that does not run is started. */
+int engine_restart(struct engine *g, const char *ref, const char *sig, int timeout, engine_notice_fn *notice,
+	void *data, struct err *e);
 int engine_wait(struct engine *g, const char *ref, int *ret_status, struct err *e);
 int engine_remove(struct engine *g, const char *ref, bool force, bool volumes, struct err *e);
 /* on: all its processes stand still, in hyperv mode its machine; else they go on. */
@@ -108,9 +112,28 @@ int engine_logs(struct engine *g, const char *ref, const struct engine_logs *opt
 
 /* Records that the container runs / has ended; with AutoRemove the latter removes it. Idempotent. */
 int engine_container_running(struct engine *g, const char *id, pid_t pid, const char *accel, struct err *e);
-/* started: false if it could not be started. */
+
+struct engine_end {
+	bool started; /* false: it could not be started */
+	bool oom;
+	bool by_hand; /* somebody asked for the end */
+	bool restart; /* ... and for another start */
+	int status;   /* 0..255, 128+n */
+	const char *error;
+	uint64_t ran_ms;
+	struct restarts *restarts; /* of this monitor's; counts on */
+};
+/* *ret_delay_ms: as the restart policy says, -1 or when engine_container_again is to be called; until then the container is held. */
 int engine_container_ended(
-	struct engine *g, const char *id, bool started, int status, bool oom, const char *error, struct err *e);
+	struct engine *g, const char *id, const struct engine_end *end, int64_t *ret_delay_ms, struct err *e);
+/*
+ * Prepares the next run: its plan, and the sockets of its published ports, with an argument "--publish=..." for each of them in *ret_publish. All of it
+ * is the caller's.
+ */
+int engine_container_again(
+	struct engine *g, const char *id, struct plan *ret, int **ret_fds, char ***ret_publish, struct err *e);
+/* It was to be started again, and somebody asked for its end. */
+int engine_container_given_up(struct engine *g, const char *id, struct err *e);
 
 /* Makes or removes the host's end of an interface, as isolate_events.attach and detach say (engine/netup.c). */
 int engine_port_attach(const struct plan_interface *f, pid_t pid, const char *parked, int *ret_tap, struct err *e);

@@ -76,11 +76,22 @@ static int check_namespace(const char *key, const json_t *v, struct err *e)
 static int check_restart(const char *key, const json_t *v, struct err *e)
 {
 	const char *name = json_str(v, "Name");
+	int64_t max = json_int(v, "MaximumRetryCount", 0);
+	enum restart_kind kind;
 
 	(void)key;
-	if (str_empty(name) || !strcmp(name, "no"))
-		return 0;
-	return err_set(e, ENOTSUP, "restart policy '%s' is not supported by this version of caisson: use 'no'", name);
+	if (restart_kind_parse(name, &kind) < 0)
+		return err_set(e, EINVAL,
+			"invalid restart policy: unknown policy '%s'; use one of 'no', 'always', 'on-failure', or "
+			"'unless-stopped'",
+			name);
+	if (max && kind != RESTART_ON_FAILURE)
+		return err_set(e, EINVAL,
+			"invalid restart policy: maximum retry count can only be used with 'on-failure'%s",
+			max < 0 ? " and cannot be negative" : "");
+	if (max < 0 || max > INT32_MAX)
+		return err_set(e, EINVAL, "invalid restart policy: maximum retry count cannot be negative");
+	return 0;
 }
 
 static int check_log(const char *key, const json_t *v, struct err *e)
@@ -227,5 +238,8 @@ int hostconfig_check(const json_t *hc, struct err *e)
 		if (r < 0)
 			return r;
 	}
+	const char *policy = json_str(json_object_get(hc, "RestartPolicy"), "Name");
+	if (json_flag(hc, "AutoRemove") && !str_empty(policy) && strcmp(policy, "no") != 0)
+		return err_set(e, EINVAL, "can't create 'AutoRemove' container with restart policy");
 	return check_memory_pair(hc, e);
 }

@@ -10,9 +10,10 @@
 static const char *status_of(const struct found *f)
 {
 	if (f->running)
-		return f->live.phase == STATE_PAUSED      ? "paused"
-			: f->live.phase == STATE_STARTING ? "created"
-							  : "running";
+		return f->live.phase == STATE_PAUSED        ? "paused"
+			: f->live.phase == STATE_STARTING   ? "created"
+			: f->live.phase == STATE_RESTARTING ? "restarting"
+							    : "running";
 	switch (f->row.status) {
 	case CONTAINER_EXITED:
 		return "exited";
@@ -33,15 +34,18 @@ static bool is_up(const struct found *f)
 json_t *container_state_json(const struct found *f)
 {
 	char started[40], finished[40];
-	bool up = is_up(f);
+	bool up = is_up(f), again = f->running && f->live.phase == STATE_RESTARTING;
 	const char *status = status_of(f);
 
 	clock_rfc3339(up ? f->live.started_ns : f->row.started_ns, started);
-	clock_rfc3339(f->row.finished_ns, finished);
+	clock_rfc3339(again ? f->live.finished_ns : f->row.finished_ns, finished);
 	return json_pack("{s:s, s:b, s:b, s:b, s:b, s:b, s:i, s:i, s:o, s:s, s:s}", "Status", status, "Running", up,
-		"Paused", !strcmp(status, "paused"), "Restarting", 0, "OOMKilled", !up && f->row.oom, "Dead", 0, "Pid",
-		up ? (int)f->live.pid : 0, "ExitCode", up ? 0 : f->row.exit_code, "Error",
-		json_from_str(up ? "" : f->row.error), "StartedAt", started, "FinishedAt", finished);
+		"Paused", !strcmp(status, "paused"), "Restarting", again, "OOMKilled", (!up || again) && f->row.oom,
+		"Dead", 0, "Pid", up ? (int)f->live.pid : 0, "ExitCode",
+		again        ? f->live.status
+			: up ? 0
+			     : f->row.exit_code,
+		"Error", json_from_str(up ? "" : f->row.error), "StartedAt", started, "FinishedAt", finished);
 }
 
 /* What docker's Mounts array has, without what only the engine keeps there. */
@@ -100,7 +104,7 @@ int engine_inspect(struct engine *g, const char *ref, bool size, json_t **ret, s
 	json_object_del(o, "Caisson");
 	json_object_set_new(o, "Name", json_sprintf("/%s", f.row.name));
 	json_object_set_new(o, "State", container_state_json(&f));
-	json_object_set_new(o, "RestartCount", json_integer(0));
+	json_object_set_new(o, "RestartCount", json_integer(f.running ? f.live.restarts : f.row.restarts));
 	json_object_set_new(o, "Driver", json_string("overlay2"));
 	json_object_set_new(o, "Platform", json_string("linux"));
 	json_object_set_new(o, "LogPath", json_sprintf("%s/containers/%s/%s-json.log", g->root, f.row.id, f.row.id));
@@ -117,7 +121,10 @@ static void describe(const struct found *f, char *ret, size_t size)
 {
 	char ago[40];
 
-	if (is_up(f)) {
+	if (f->running && f->live.phase == STATE_RESTARTING) {
+		clock_ago(f->live.finished_ns, ago);
+		snprintf(ret, size, "Restarting (%d) %s ago", f->live.status, ago);
+	} else if (is_up(f)) {
 		clock_ago(f->live.started_ns, ago);
 		snprintf(ret, size, "Up %s%s", ago, f->live.phase == STATE_PAUSED ? " (Paused)" : "");
 	} else if (!strcmp(status_of(f), "exited")) {

@@ -111,14 +111,16 @@ int container_sweep(struct engine *g, const char *id, const json_t *record, stru
 /* How it ended: as its monitor left word if it could not record it, else unknown. */
 static void set_end(struct container_row *row, const struct state *live)
 {
-	bool known = live->phase == STATE_ENDED;
+	bool known = live->phase == STATE_ENDED || live->phase == STATE_RESTARTING;
 
 	row->status = CONTAINER_EXITED;
 	row->exit_code = known ? live->status : DIED_STATUS;
 	row->pid = 0;
 	row->finished_ns = known ? live->finished_ns : clock_real_ns();
 	free(row->error);
-	row->error = strdup(known ? "" : "the container's monitor was killed");
+	row->restarts = live->restarts;
+	row->by_hand = false;
+	row->error = strdup(live->phase == STATE_ENDED ? "" : "the container's monitor was killed");
 }
 
 /* Its monitor is dead and the caller has its lock: ends what it left and writes down that it has ended. */

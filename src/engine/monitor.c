@@ -24,6 +24,24 @@ static int set_string(char **at, const char *s)
 	return *at ? 0 : -ENOMEM;
 }
 
+static int open_run_dir(struct engine *g, const char *id)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "containers/%s", id);
+	return openat(g->run_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static void take_restarts(struct engine *g, struct container_row *row)
+{
+	_cleanup_close_ int dir = open_run_dir(g, row->id);
+	struct state s = {0};
+
+	if (dir >= 0)
+		state_read(dir, &s);
+	row->restarts = s.restarts;
+}
+
 int engine_container_running(struct engine *g, const char *id, pid_t pid, const char *accel, struct err *e)
 {
 	_cleanup_(container_row_done) struct container_row row = {0};
@@ -39,17 +57,11 @@ int engine_container_running(struct engine *g, const char *id, pid_t pid, const 
 	row.exit_code = 0;
 	row.oom = false;
 	row.started_ns = clock_real_ns();
+	row.by_hand = false;
+	take_restarts(g, &row);
 	if (set_string(&row.error, "") < 0 || set_string(&row.accel, accel) < 0 || set_string(&row.boot_id, boot) < 0)
 		return err_nomem(e);
 	return containers_set_state(db, &row, e);
-}
-
-static int open_run_dir(struct engine *g, const char *id)
-{
-	char path[96];
-
-	snprintf(path, sizeof(path), "containers/%s", id);
-	return openat(g->run_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
 /* Takes the start time from the state file, which is exact. */
@@ -78,30 +90,62 @@ static int leave_word(struct engine *g, const char *id, int status)
 	return state_write(dir, &s);
 }
 
+/* How it ended, in the row and in the database. */
+static int record_end(
+	struct engine *g, struct db *db, struct container_row *row, const struct engine_end *end, struct err *e)
+{
+	if (end->started) {
+		take_start_time(g, row);
+		row->finished_ns = clock_real_ns();
+		row->status = CONTAINER_EXITED;
+	}
+	row->pid = 0;
+	row->exit_code = end->status;
+	row->oom = end->oom;
+	row->by_hand = end->by_hand;
+	row->restarts = end->restarts->count;
+	return set_string(&row->error, end->error) < 0 ? err_nomem(e) : containers_set_state(db, row, e);
+}
+
 int engine_container_ended(
-	struct engine *g, const char *id, bool started, int status, bool oom, const char *error, struct err *e)
+	struct engine *g, const char *id, const struct engine_end *end, int64_t *ret_delay_ms, struct err *e)
 {
 	_cleanup_(container_row_done) struct container_row row = {0};
 	struct db *db;
 
 	netup_stop(g, id);
+	*ret_delay_ms = -1;
 	int r = load(g, id, &db, &row, e);
-	if (r == 0 && row.auto_remove) {
+	if (r == 0) {
 		_cleanup_json_ json_t *record = json_loads(row.record, 0, NULL);
-		r = container_delete(g, &row, record, true, e);
-	} else if (r == 0) {
-		if (started) {
-			take_start_time(g, &row);
-			row.finished_ns = clock_real_ns();
-			row.status = CONTAINER_EXITED;
+		struct restart_policy policy = record_restart_policy(record);
+		if (end->restart) {
+			*end->restarts = (struct restarts){0};
+			*ret_delay_ms = end->started ? 0 : -1;
+		} else if (end->started && !row.auto_remove) {
+			*ret_delay_ms = restart_next(&policy, end->restarts, end->status, end->by_hand, end->ran_ms);
 		}
-		row.pid = 0;
-		row.exit_code = status;
-		row.oom = oom;
-		r = set_string(&row.error, error) < 0 ? err_nomem(e) : containers_set_state(db, &row, e);
+		r = row.auto_remove && *ret_delay_ms < 0 ? container_delete(g, &row, record, true, e)
+							 : record_end(g, db, &row, end, e);
 	}
-	if (r >= 0 || r == -ENOENT || !started || leave_word(g, id, status) < 0)
+	bool known = r >= 0 || r == -ENOENT || !end->started;
+	if (*ret_delay_ms < 0 && (known || leave_word(g, id, end->status) < 0))
 		run_dir_remove(g, id);
+	engine_close_db(g);
+	return r;
+}
+
+int engine_container_given_up(struct engine *g, const char *id, struct err *e)
+{
+	_cleanup_(container_row_done) struct container_row row = {0};
+	struct db *db;
+	int r = load(g, id, &db, &row, e);
+
+	if (r == 0) {
+		row.by_hand = true;
+		r = containers_set_state(db, &row, e);
+	}
+	run_dir_remove(g, id);
 	engine_close_db(g);
 	return r;
 }

@@ -32,6 +32,15 @@ enum isolation_kind record_isolation(const json_t *record)
 	return k;
 }
 
+struct restart_policy record_restart_policy(const json_t *record)
+{
+	const json_t *policy = json_path(record, "HostConfig.RestartPolicy");
+	struct restart_policy p = {.max = (uint32_t)json_int(policy, "MaximumRetryCount", 0)};
+
+	restart_kind_parse(json_str(policy, "Name"), &p.kind); /* it was checked at create */
+	return p;
+}
+
 static int plan_caps(const json_t *hc, bool privileged, uint64_t *ret, struct err *e)
 {
 	_cleanup_strv_ char **add = json_strv(json_object_get(hc, "CapAdd"));

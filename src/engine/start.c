@@ -158,14 +158,16 @@ static void starting_done(struct starting *s)
 	strv_free(s->args);
 }
 
-static int prepare(struct engine *g, const struct found *f, const struct engine_start *opt, uint32_t streams,
-	struct starting *s, struct err *e)
+static int prepare(
+	struct engine *g, const struct found *f, const struct engine_start *opt, struct starting *s, struct err *e)
 {
 	enum isolation_kind kind = record_isolation(f->record);
 
 	int r = engine_plan(g, f->record, &s->plan, e);
-	s->plan.process.rows = opt->rows;
-	s->plan.process.cols = opt->cols;
+	if (opt) {
+		s->plan.process.rows = opt->rows;
+		s->plan.process.cols = opt->cols;
+	}
 	if (r == 0)
 		r = isolation_check(kind, &g->host, &s->plan, e);
 	timing_end(g->timing, TIMING_RECORD);
@@ -175,8 +177,13 @@ static int prepare(struct engine *g, const struct found *f, const struct engine_
 		r = netup_start(g, f, &s->plan, &s->ports, e);
 	if (s->plan.interfaces_len)
 		timing_end(g->timing, TIMING_NETWORK);
-	if (r == 0)
-		r = s->plan_fd = plan_to_memfd(&s->plan, e);
+	return r;
+}
+
+static int prepare_monitor(struct engine *g, const struct found *f, uint32_t streams, struct starting *s, struct err *e)
+{
+	int r = s->plan_fd = plan_to_memfd(&s->plan, e);
+
 	if (r < 0)
 		return r;
 	s->args = monitor_args(g, f, &s->ports, &s->plan, streams);
@@ -209,7 +216,9 @@ static int start_held(struct engine *g, struct found *f, int lock, const struct 
 		r = container_sweep(
 			g, f->row.id, f->record, e); /* the run directory of a killed monitor may have been deleted */
 	if (r == 0)
-		r = prepare(g, f, opt, streams, &s, e);
+		r = prepare(g, f, opt, &s, e);
+	if (r == 0)
+		r = prepare_monitor(g, f, streams, &s, e);
 	if (r < 0)
 		return r;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
@@ -249,4 +258,33 @@ int engine_start(struct engine *g, const char *ref, const struct engine_start *o
 	if (r == 0 && ret_client)
 		*ret_client = steal_fd(&client);
 	return r;
+}
+
+int engine_container_again(
+	struct engine *g, const char *id, struct plan *ret, int **ret_fds, char ***ret_publish, struct err *e)
+{
+	_cleanup_(found_done) struct found f = {.run_dir = -1};
+	_cleanup_(starting_done) struct starting s = {.plan_fd = -1};
+	struct db *db;
+
+	int r = engine_db(g, &db, e);
+	if (r == 0)
+		r = containers_find(db, id, &f.row, e);
+	if (r == 0 && !(f.record = json_loads(f.row.record, 0, NULL)))
+		r = err_set(e, EBADMSG, "container %s: its record is damaged: remove it with rm -f", f.row.name);
+	if (r == 0)
+		r = container_sweep(g, id, f.record, e);
+	if (r == 0)
+		r = prepare(g, &f, NULL, &s, e);
+	if (r < 0)
+		return r;
+	_cleanup_free_ int *fds = calloc(s.ports.len + 1, sizeof(*fds));
+	if (!fds || publish_args(&s.ports, &s.plan, ret_publish) < 0)
+		return err_nomem(e);
+	for (size_t i = 0; i < s.ports.len; i++)
+		fds[i] = steal_fd(&s.ports.sockets[i].fd);
+	*ret_fds = steal_ptr(fds);
+	*ret = s.plan;
+	s.plan = (struct plan){0};
+	return 0;
 }

@@ -47,6 +47,10 @@ struct port {
 struct monitor {
 	struct engine *engine;
 	const char *id;
+	struct options *options;
+	struct plan plan;
+	struct container_run how;
+	struct restarts restarts;
 	struct port *ports;
 	size_t ports_len;
 	bool disposable; /* --rm */
@@ -81,15 +85,35 @@ static void close_taps(struct monitor *m)
 }
 
 /* A container that is removed now is not started again: who waits for its end need not wait for its taps. */
-static void on_ended(void *data, const struct container_end *end)
+static int64_t on_ended(void *data, const struct container_end *end)
+{
+	struct monitor *m = data;
+	struct engine_end record = {
+		.started = end->started,
+		.oom = end->oom,
+		.by_hand = end->by_hand,
+		.restart = end->restart,
+		.status = end->status,
+		.error = end->started ? end->error : end->err->msg,
+		.ran_ms = end->ran_ms,
+		.restarts = &m->restarts,
+	};
+	struct err e = ERR_INIT;
+	int64_t delay;
+
+	if (!m->disposable || end->restart)
+		close_taps(m);
+	if (engine_container_ended(m->engine, m->id, &record, &delay, &e) < 0)
+		log_trace("monitor", "record the end: %s", e.msg);
+	return delay;
+}
+
+static void on_given_up(void *data)
 {
 	struct monitor *m = data;
 	struct err e = ERR_INIT;
 
-	if (!m->disposable)
-		close_taps(m);
-	if (engine_container_ended(m->engine, m->id, end->started, end->status, end->oom,
-		    end->started ? end->error : end->err->msg, &e) < 0)
+	if (engine_container_given_up(m->engine, m->id, &e) < 0)
 		log_trace("monitor", "record the end: %s", e.msg);
 }
 
@@ -118,6 +142,8 @@ static void remove_ports(struct monitor *m)
 	for (size_t i = 0; i < m->ports_len; i++)
 		engine_port_drop(m->ports[i].index);
 	free(m->ports);
+	m->ports = NULL;
+	m->ports_len = 0;
 }
 
 static int on_detach(void *data, const char *port, bool park, struct err *e)
@@ -126,8 +152,8 @@ static int on_detach(void *data, const char *port, bool park, struct err *e)
 	return engine_port_detach(port, park, e);
 }
 
-/* "tcp,10.200.0.2,80": where the next socket leads. */
-static int add_port(struct options *o, const char *text)
+/* "tcp,10.200.0.2,80": where this socket leads. */
+static int add_port(struct options *o, int fd, const char *text)
 {
 	struct container_port *ports = reallocarray(o->ports, o->ports_len + 1, sizeof(*ports));
 	_cleanup_strv_ char **part = strv_split(text, ",");
@@ -141,8 +167,7 @@ static int add_port(struct options *o, const char *text)
 	struct container_port *p = &ports[o->ports_len];
 	struct sockaddr_in *v4 = (struct sockaddr_in *)&p->to;
 	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&p->to;
-	*p = (struct container_port){
-		.fd = CLIENT + 1 + (int)o->ports_len, .proto = strcmp(part[0], "udp") ? IPPROTO_TCP : IPPROTO_UDP};
+	*p = (struct container_port){.fd = fd, .proto = strcmp(part[0], "udp") ? IPPROTO_TCP : IPPROTO_UDP};
 	if (inet_pton(AF_INET, part[1], &v4->sin_addr) == 1)
 		*v4 = (struct sockaddr_in){
 			.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = v4->sin_addr};
@@ -209,7 +234,7 @@ static int parse_options(int argc, char **argv, struct options *o, struct err *e
 			o->timing = true;
 			break;
 		case 'p':
-			r = add_port(o, optarg);
+			r = add_port(o, CLIENT + 1 + (int)o->ports_len, optarg);
 			break;
 		default:
 			r = -EINVAL;
@@ -230,29 +255,54 @@ static int read_plan(struct plan *ret, struct err *e)
 	return r < 0 ? err_errno(e, r, "read the plan") : plan_decode(ret, b.data, b.len, e);
 }
 
-static int run(const struct options *o, struct err *e)
+/* The next run: nothing of the last one is there any more but the lock, the socket and the log. */
+static int on_again(void *data, struct err *e)
 {
-	struct monitor m = {.id = o->id};
+	struct monitor *m = data;
+	struct options *o = m->options;
+	_cleanup_strv_ char **publish = NULL;
+	_cleanup_free_ int *fds = NULL;
+
+	remove_ports(m);
+	m->how.timing = NULL;
+	m->how.ports_len = o->ports_len = 0;
+	plan_done(&m->plan);
+	int r = engine_container_again(m->engine, m->id, &m->plan, &fds, &publish, e);
+	for (size_t i = 0, n = strv_len(publish); i < n; i++)
+		if (r == 0 && add_port(o, fds[i], publish[i] + strlen("--publish=")) < 0)
+			r = err_nomem(e);
+	m->how.ports = o->ports;
+	m->how.ports_len = o->ports_len;
+	return r;
+}
+
+static int open_directories(struct monitor *m, int *ret_dir, int *ret_run_dir, struct err *e)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "containers/%s", m->id);
+	*ret_dir = openat(m->engine->root_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	*ret_run_dir = openat(m->engine->run_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return *ret_dir < 0 || *ret_run_dir < 0 ? err_errno(e, errno, "directory of container %s", m->plan.name) : 0;
+}
+
+static int run(struct options *o, struct err *e)
+{
+	struct monitor m = {.id = o->id, .options = o};
 	struct timing timing = {0};
-	struct plan plan = {0};
-	char log_name[80], path[96];
+	char log_name[80];
 	_cleanup_close_ int dir = -1, run_dir = -1;
 
 	snprintf(log_name, sizeof(log_name), "%s-json.log", o->id);
-	snprintf(path, sizeof(path), "containers/%s", o->id);
 	int r = engine_open(&m.engine, &o->paths, e);
 	if (r < 0)
 		return r;
-	r = read_plan(&plan, e);
-	m.disposable = plan.disposable;
-	if (r == 0) {
-		dir = openat(m.engine->root_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		run_dir = openat(m.engine->run_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (dir < 0 || run_dir < 0)
-			r = err_errno(e, errno, "directory of container %s", plan.name);
-	}
-	struct container_run how = {
-		.plan = &plan,
+	r = read_plan(&m.plan, e);
+	m.disposable = m.plan.disposable;
+	if (r == 0)
+		r = open_directories(&m, &dir, &run_dir, e);
+	m.how = (struct container_run){
+		.plan = &m.plan,
 		.kind = o->kind,
 		.host = &m.engine->host,
 		.dir = dir,
@@ -267,14 +317,16 @@ static int run(const struct options *o, struct err *e)
 		.timing = o->timing ? &timing : NULL,
 		.hooks = {.running = on_running,
 			.ended = on_ended,
+			.again = on_again,
+			.given_up = on_given_up,
 			.attach = on_attach,
 			.detach = on_detach,
 			.data = &m},
 	};
 	if (r == 0)
-		r = container_run(&how, e);
+		r = container_run(&m.how, e);
 	remove_ports(&m);
-	plan_done(&plan);
+	plan_done(&m.plan);
 	engine_free(m.engine);
 	return r;
 }

@@ -29,6 +29,7 @@ enum monitor_op {
 	MONITOR_LOOK = 14,       /* answered LOOK_BYTES */
 	MONITOR_PORTS =
 		15, /* str, str: the IPv4 and IPv6 address ("": none) that published ports lead to from now on */
+	MONITOR_RESTART = 16, /* as MONITOR_STOP, and then it is started again; answered when it runs */
 
 	/* answers */
 	MONITOR_OK = 32,

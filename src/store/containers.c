@@ -17,9 +17,12 @@ const char containers_schema[] =
 	"accel TEXT NOT NULL, boot TEXT NOT NULL) WITHOUT ROWID;"
 	"CREATE INDEX containers_image ON containers (image);";
 
+const char containers_restarts_schema[] = "ALTER TABLE containers ADD COLUMN restarts INTEGER NOT NULL DEFAULT 0;"
+					  "ALTER TABLE containers ADD COLUMN by_hand INTEGER NOT NULL DEFAULT 0;";
+
 #define COLUMNS                                                                                                  \
 	"id, name, image, record, created, auto_remove, status, pid, exit_code, oom, error, started, finished, " \
-	"accel, boot"
+	"accel, boot, restarts, by_hand"
 
 void container_row_done(struct container_row *r)
 {
@@ -67,6 +70,8 @@ static int read_row(struct stmt *s, struct container_row *r, struct err *e)
 		.finished_ns = stmt_int(s, 12),
 		.accel = stmt_dup(s, 13),
 		.boot_id = stmt_dup(s, 14),
+		.restarts = (uint32_t)stmt_int(s, 15),
+		.by_hand = stmt_int(s, 16),
 	};
 	snprintf(r->id, sizeof(r->id), "%s", stmt_str(s, 0));
 	if (r->name && r->image_id && r->record && r->error && r->accel && r->boot_id)
@@ -77,7 +82,7 @@ static int read_row(struct stmt *s, struct container_row *r, struct err *e)
 
 int containers_insert(struct db *d, const struct container_row *r, struct err *e)
 {
-	int k = db_exec(d, e, "INSERT INTO containers (" COLUMNS ") VALUES (?,?,?,?,?,?,?,0,0,0,'',0,0,'','')",
+	int k = db_exec(d, e, "INSERT INTO containers (" COLUMNS ") VALUES (?,?,?,?,?,?,?,0,0,0,'',0,0,'','',0,0)",
 		"ssssiii", r->id, r->name, r->image_id, r->record, r->created_ns, (int64_t)r->auto_remove,
 		(int64_t)CONTAINER_CREATED);
 
@@ -129,10 +134,10 @@ int containers_set_state(struct db *d, const struct container_row *r, struct err
 {
 	int k = db_exec(d, e,
 		"UPDATE containers SET status=?, pid=?, exit_code=?, oom=?, error=?, started=?, finished=?, accel=?, "
-		"boot=? WHERE id=?",
-		"iiiisiisss", (int64_t)r->status, (int64_t)r->pid, (int64_t)r->exit_code, (int64_t)r->oom,
+		"boot=?, restarts=?, by_hand=? WHERE id=?",
+		"iiiisiissiis", (int64_t)r->status, (int64_t)r->pid, (int64_t)r->exit_code, (int64_t)r->oom,
 		r->error ? r->error : "", r->started_ns, r->finished_ns, r->accel ? r->accel : "",
-		r->boot_id ? r->boot_id : "", r->id);
+		r->boot_id ? r->boot_id : "", (int64_t)r->restarts, (int64_t)r->by_hand, r->id);
 
 	return k < 0 ? k : 0;
 }

@@ -29,11 +29,13 @@ struct container_row {
 	int64_t started_ns, finished_ns; /* 0: never */
 	char *accel;                     /* of the last run in a VM; "" otherwise */
 	char *boot_id;                   /* of the host when it was started */
+	uint32_t restarts;               /* by its restart policy, since somebody started it */
+	bool by_hand;                    /* somebody asked for its last end */
 };
 void container_row_done(struct container_row *r); /* leaves it zeroed */
 struct container_row container_row_copy(const struct container_row *r);
 
-extern const char containers_schema[];
+extern const char containers_schema[], containers_restarts_schema[];
 
 int containers_insert(struct db *d, const struct container_row *r,
 	struct err *e); /* -EEXIST: the name is taken; e names its holder */
@@ -41,7 +43,7 @@ int containers_insert(struct db *d, const struct container_row *r,
 int containers_find(struct db *d, const char *ref, struct container_row *ret, struct err *e);
 int containers_rename(struct db *d, const char *id, const char *name, struct err *e);
 int containers_set_state(
-	struct db *d, const struct container_row *r, struct err *e); /* status ... boot_id of the row with this id */
+	struct db *d, const struct container_row *r, struct err *e); /* status ... by_hand of the row with this id */
 int containers_delete(struct db *d, const char *id, struct err *e);  /* 1: it was there, 0: not */
 /* Newest first; fn returns 0 to go on. */
 int containers_each(

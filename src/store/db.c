@@ -43,7 +43,8 @@ struct stmt {
 static const char *const version_1[] = {images_schema, containers_schema, volumes_schema, NULL};
 static const char *const version_2[] = {networks_schema, NULL};
 static const char *const version_3[] = {images_blobs_schema, NULL};
-static const char *const *const migrations[] = {version_1, version_2, version_3};
+static const char *const version_4[] = {containers_restarts_schema, NULL};
+static const char *const *const migrations[] = {version_1, version_2, version_3, version_4};
 enum { VERSION = sizeof(migrations) / sizeof(migrations[0]) };
 
 static int sql_errno(int code)

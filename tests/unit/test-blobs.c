@@ -296,6 +296,7 @@ static void test_migration(void **state)
 	struct err e = ERR_INIT;
 	static const char *const back[] = {"ALTER TABLE layer DROP COLUMN blob",
 		"ALTER TABLE layer DROP COLUMN blob_type", "ALTER TABLE layer DROP COLUMN blob_size",
+		"ALTER TABLE containers DROP COLUMN restarts", "ALTER TABLE containers DROP COLUMN by_hand",
 		"PRAGMA user_version = 2"};
 
 	for (size_t i = 0; i < sizeof(back) / sizeof(*back); i++)
