@@ -6,9 +6,10 @@
 #include "cli/cmd.h"
 
 static const struct opt options[] = {
+	{"all-tags", 'a', &opt_bool, NULL, "Download all tagged images in the repository"},
 	{"isolation", 0, &opt_string, NULL,
 		"With 'hyperv', build what a utility VM boots from as well, not at the first run"},
-	{"platform", 0, &opt_string, NULL, "Platform of the image (os/arch)"},
+	{"platform", 0, &opt_string, NULL, "Platform of the image (os/arch[/variant])"},
 	{"quiet", 'q', &opt_bool, NULL, "Show no progress"},
 	{0},
 };
@@ -40,6 +41,8 @@ static int run(struct cli *c, struct opts *o, struct err *e)
 	r = strv_push(&args, "pull");
 	if (r == 0 && opts_flag(o, "quiet"))
 		r = strv_push(&args, "--quiet");
+	if (r == 0 && opts_flag(o, "all-tags"))
+		r = strv_push(&args, "--all-tags");
 	if (r == 0 && opts_given(o, "platform"))
 		r = strv_pushf(&args, "--platform=%s", opts_str(o, "platform"));
 	if (r == 0)

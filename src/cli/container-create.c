@@ -194,7 +194,8 @@ static int create_or_pull(struct engine *g, struct opts *o, char ret_id[65], str
 			print_warnings(warnings);
 			return 0;
 		}
-		if (r != -ENOENT || !strstr(e->msg, "No such image") || pulled || (when && !strcmp(when, "never")))
+		if (r != -ENOENT || pulled || (when && !strcmp(when, "never")) ||
+			(!strstr(e->msg, "No such image") && !strstr(e->msg, "does not match the specified platform")))
 			return r;
 		fprintf(stderr, "Unable to find image '%s%s' locally\n", ref, has_tag(ref) ? "" : ":latest");
 		r = pull(g, o, e);

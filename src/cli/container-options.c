@@ -75,7 +75,7 @@ const struct opt container_options[] = {
 	{"oom-score-adj", 0, &opt_int, "HostConfig.OomScoreAdj", "Preference of the host's OOM killer (-1000 to 1000)"},
 	{"pid", 0, &opt_string, "HostConfig.PidMode", "PID namespace to use (host)"},
 	{"pids-limit", 0, &opt_int, "HostConfig.PidsLimit", "Limit of processes and threads; -1: unlimited"},
-	{"platform", 0, &opt_string, NULL, "Platform of the image to pull (os/arch)"},
+	{"platform", 0, &opt_string, "Platform", "Platform of the image (os/arch[/variant])"},
 	{"privileged", 0, &opt_bool, "HostConfig.Privileged",
 		"Give the container all capabilities and the kernel's devices"},
 	{"publish", 'p', &opt_list, NULL, "Publish a port on the host ([[ip:]port:]port[/udp])"},

@@ -13,6 +13,8 @@
 
 enum { TEMPLATE_LINGER_S = 600 };
 
+static const char host_chars[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]";
+
 static int set_string(char **at, const char *value)
 {
 	char *copy = strdup(value);
@@ -87,6 +89,25 @@ static int set_image_templates(struct engine *g, const char *value, struct err *
 	return err_set(e, EINVAL, "invalid image-templates (%s): use 'auto', 'manual' or 'never'", value);
 }
 
+/* Hosts that may be spoken to without TLS, or with a certificate that nobody signed: "10.0.0.1:5000, registry.lan" */
+static int set_insecure_registries(struct engine *g, const char *value, struct err *e)
+{
+	_cleanup_strv_ char **hosts = strv_split(value, ", \t");
+
+	strv_foreach(host, hosts)
+		if (strchr(host, '/') || str_starts(host, "-") || strspn(host, host_chars) != strlen(host))
+			return err_set(e, EINVAL,
+				"invalid insecure-registries (%s): use HOST or HOST:PORT, separated by commas", host);
+	return strv_push_all(&g->insecure_registries, hosts) < 0 ? err_nomem(e) : 0;
+}
+
+static int set_registry_timeout(struct engine *g, const char *value, struct err *e)
+{
+	if (parse_u32(value, &g->registry_timeout_s) < 0 || !g->registry_timeout_s || g->registry_timeout_s > 86400)
+		return err_set(e, EINVAL, "invalid registry-timeout (%s): use seconds, from 1 to 86400", value);
+	return 0;
+}
+
 static const struct {
 	const char *key;
 	int (*set)(struct engine *g, const char *value, struct err *e);
@@ -98,6 +119,8 @@ static const struct {
 	{"fresh-boot", set_fresh_boot},
 	{"template-linger", set_template_linger},
 	{"image-templates", set_image_templates},
+	{"insecure-registries", set_insecure_registries},
+	{"registry-timeout", set_registry_timeout},
 };
 
 static char *trim(char *s)
@@ -286,5 +309,6 @@ void engine_free(struct engine *g)
 	free(g->config_file);
 	free(g->accel);
 	free(g->kernel);
+	strv_free(g->insecure_registries);
 	free(g);
 }

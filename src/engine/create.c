@@ -346,13 +346,27 @@ static int check_name(struct engine *g, const char *name, struct err *e)
 	return 0;
 }
 
+/* The image, for the platform that was asked for; one of another than this machine's is a warning if none was. */
+static int find_image(struct db *db, const json_t *body, struct image *ret, json_t *warnings, struct err *e)
+{
+	const char *ref = json_str(body, "Image"), *platform = json_str(body, "Platform");
+	int r = image_find(db, ref ? ref : "", ret, e);
+
+	if (r == 0)
+		r = image_check_platform(ret, ref, platform, e);
+	if (r != -ENOEXEC)
+		return r;
+	json_array_append_new(warnings, json_from_str(e->msg));
+	*e = ERR_INIT;
+	return 0;
+}
+
 int engine_create(
 	struct engine *g, const char *name, const json_t *body, char ret_id[65], json_t **ret_warnings, struct err *e)
 {
 	_cleanup_(image_done) struct image image = {0};
 	_cleanup_(intent_done) struct intent intent = {.fd = -1};
 	_cleanup_(creation_done) struct creation c = {.warnings = json_array()};
-	const char *ref = json_str(body, "Image");
 	char id[65];
 	struct db *db;
 
@@ -362,7 +376,7 @@ int engine_create(
 	if (r == 0)
 		r = engine_db(g, &db, e);
 	if (r == 0)
-		r = image_find(db, ref ? ref : "", &image, e);
+		r = find_image(db, body, &image, c.warnings, e);
 	if (r == 0 && random_id(id) < 0)
 		r = err_set(e, EIO, "no random bytes");
 	timing_end(g->timing, TIMING_RESOLVE);

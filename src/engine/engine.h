@@ -31,6 +31,8 @@ struct engine {
 	char *accel;                   /* configuration: accel = auto | kvm | tcg */
 	char *kernel;                  /* configuration: kernel = PATH; NULL: the newest unpacked */
 	bool fresh_boot;               /* configuration: VMs boot, and are not cloned from a template */
+	char **insecure_registries;    /* configuration: "host[:port]" */
+	uint32_t registry_timeout_s;   /* configuration; 0: caisson-fetch's default */
 	struct isolation_host host;    /* made of the above */
 	struct timing *timing;         /* notes where the time of a creation and a start goes; NULL: nobody asked */
 };
@@ -53,8 +55,8 @@ void engine_close_db(struct engine *g);
  * HostConfig: Binds Mounts Tmpfs CapAdd CapDrop Privileged ReadonlyRootfs SecurityOpt NetworkMode AutoRemove Memory MemorySwap NanoCpus PidsLimit CpuShares
  * CpusetCpus Init Isolation LogConfig ShmSize Ulimits GroupAdd Sysctls Devices ExtraHosts Dns PortBindings PublishAllPorts NetworkPolicy ("open" | "closed")...
  * NetworkingConfig: {EndpointsConfig: {NETWORK: {IPAMConfig: {IPv4Address, IPv6Address}, Aliases, MacAddress}}}; HostConfig.NetworkMode names the
- * first network. Everything is checked here, before anything is made. name: NULL for a generated one. -ENOENT and e->msg "No such image: X" lets
- * the caller pull and try again.
+ * first network. Everything is checked here, before anything is made. name: NULL for a generated one. -ENOENT and e->msg "No such image: X", or that
+ * the image is not for body.Platform, lets the caller pull and try again.
  */
 int engine_create(
 	struct engine *g, const char *name, const json_t *body, char ret_id[65], json_t **ret_warnings, struct err *e);

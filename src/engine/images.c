@@ -10,6 +10,21 @@
 #include "engine/engine-private.h"
 #include "isolation/hyperv.h"
 
+/* What the configuration says of registries goes with the rest. */
+static int fetch_arguments(const struct engine *g, char *const args[], char ***ret)
+{
+	int r = strv_push(ret, "caisson-fetch");
+
+	if (r == 0)
+		r = strv_pushf(ret, "--root=%s", g->root);
+	if (r == 0 && g->registry_timeout_s)
+		r = strv_pushf(ret, "--timeout=%u", g->registry_timeout_s);
+	strv_foreach(host, g->insecure_registries)
+		if (r == 0)
+			r = strv_pushf(ret, "--insecure-registry=%s", host);
+	return r < 0 ? r : strv_push_all(ret, args);
+}
+
 int engine_fetch(struct engine *g, char *const args[], bool to_stderr, struct err *e)
 {
 	_cleanup_free_ char *program = path_join(g->libexec_dir, "caisson-fetch");
@@ -18,8 +33,7 @@ int engine_fetch(struct engine *g, char *const args[], bool to_stderr, struct er
 	int status;
 	pid_t pid;
 
-	if (!program || strv_push(&v, "caisson-fetch") < 0 || strv_pushf(&v, "--root=%s", g->root) < 0 ||
-		strv_push_all(&v, args) < 0)
+	if (!program || fetch_arguments(g, args, &v) < 0)
 		return err_nomem(e);
 	posix_spawn_file_actions_init(&actions);
 	if (to_stderr)

@@ -2,7 +2,7 @@
  * caisson-fetch: what needs HTTP, archives and digests, kept out of the programs that must start fast. Internal: the caisson command runs it with its own
  * standard streams (stdout led to stderr when `run` pulls a missing image).
  *
- *	caisson-fetch --root DIR pull [--quiet] [--isolation=KIND] [--platform P] REF
+ *	caisson-fetch --root DIR [--insecure-registry HOST]... [--timeout S] pull [--quiet] [--all-tags] [--isolation=KIND] [--platform P] REF
  *	caisson-fetch --root DIR import [--change C]... [--message M] FILE|- [REF]
  *	caisson-fetch --root DIR erofs IMAGE
  *
@@ -21,23 +21,32 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "image/fetch.h"
+#include "image/http.h"
 #include "image/image.h"
 #include "image/ref.h"
 #include "store/db.h"
 
 struct options {
 	const char *root, *isolation, *platform, *message;
-	char **changes;
-	bool quiet;
+	char **changes, **insecure;
+	uint32_t timeout_s;
+	bool quiet, all_tags;
 	char **args; /* what follows the command's name */
 	int n_args;
 };
+
+static struct http_options http_options_of(const struct options *o)
+{
+	return (struct http_options){.insecure = o->insecure, .timeout_s = o->timeout_s};
+}
 
 static int run_pull(struct db *d, const struct options *o, struct err *e)
 {
 	_cleanup_image_ struct image image = {0};
 	_cleanup_free_ char *name = NULL;
-	struct pull_options options = {.platform = o->platform, .out = o->quiet ? NULL : stdout};
+	struct http_options http = http_options_of(o);
+	struct pull_options options = {
+		.http = &http, .platform = o->platform, .all_tags = o->all_tags, .out = o->quiet ? NULL : stdout};
 	char id[DIGEST_SIZE];
 
 	int r = image_pull(d, o->args[0], &options, id, &name, e);
@@ -90,10 +99,12 @@ static int parse(int argc, char *argv[], struct options *o, struct err *e)
 {
 	static const struct option longs[] = {{"root", required_argument, NULL, 'r'}, {"quiet", no_argument, NULL, 'q'},
 		{"isolation", required_argument, NULL, 'i'}, {"platform", required_argument, NULL, 'p'},
-		{"change", required_argument, NULL, 'c'}, {"message", required_argument, NULL, 'm'}, {0}};
+		{"change", required_argument, NULL, 'c'}, {"message", required_argument, NULL, 'm'},
+		{"all-tags", no_argument, NULL, 'a'}, {"insecure-registry", required_argument, NULL, 'I'},
+		{"timeout", required_argument, NULL, 't'}, {0}};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "qc:m:", longs, NULL)) >= 0)
+	while ((c = getopt_long(argc, argv, "qac:m:", longs, NULL)) >= 0)
 		switch (c) {
 		case 'r':
 			o->root = optarg;
@@ -110,6 +121,17 @@ static int parse(int argc, char *argv[], struct options *o, struct err *e)
 		case 'c':
 			if (strv_push(&o->changes, optarg) < 0)
 				return err_nomem(e);
+			break;
+		case 'a':
+			o->all_tags = true;
+			break;
+		case 'I':
+			if (strv_push(&o->insecure, optarg) < 0)
+				return err_nomem(e);
+			break;
+		case 't':
+			if (parse_u32(optarg, &o->timeout_s) < 0)
+				return usage(e);
 			break;
 		case 'm':
 			o->message = optarg;
@@ -159,6 +181,7 @@ int main(int argc, char *argv[])
 	if (r < 0)
 		fprintf(stderr, "caisson: %s\n", e.msg);
 	strv_free(o.changes);
+	strv_free(o.insecure);
 	curl_global_cleanup();
 	return r < 0 ? 1 : 0;
 }

@@ -11,11 +11,14 @@
 struct db;
 struct image;
 
+struct http_options;
 struct pull_options {
+	const struct http_options *http;
 	const char *platform; /* NULL: this machine's */
+	bool all_tags;        /* of the repository that the reference names without a tag */
 	FILE *out;            /* docker's lines; NULL: none */
 };
-/* ret_id: the image's id. ret_name (the caller frees): its canonical name. */
+/* *ret_name (the caller frees): the canonical name; with all_tags the repository's. ret_id: the image's id, of the last tag. */
 int image_pull(struct db *d, const char *ref, const struct pull_options *o, char ret_id[DIGEST_SIZE], char **ret_name,
 	struct err *e);
 

@@ -6,11 +6,11 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "base/json.h"
 #include "base/path.h"
+#include "image/platform.h"
 #include "image/ref.h"
 #include "store/db.h"
 
@@ -108,32 +108,28 @@ int image_erofs_path(int root_fd, const char *root, const struct image *i, char 
 	return 0;
 }
 
-static const char *machine_arch(const struct utsname *u)
+int image_check_platform(const struct image *i, const char *ref, const char *platform, struct err *e)
 {
-	static const struct {
-		const char *machine, *arch;
-	} table[] = {{"x86_64", "amd64"}, {"aarch64", "arm64"}, {"riscv64", "riscv64"}, {"ppc64le", "ppc64le"},
-		{"s390x", "s390x"}};
+	char wanted[PLATFORM_TEXT], actual[PLATFORM_TEXT];
+	struct platform p;
+	int r = platform_parse(platform, &p, e);
 
-	for (size_t n = 0; n < sizeof(table) / sizeof(table[0]); n++)
-		if (!strcmp(u->machine, table[n].machine))
-			return table[n].arch;
-	return u->machine;
-}
-
-int image_check_arch(const struct image *i, struct err *e)
-{
-	struct utsname u;
-	const char *os = json_str(i->doc, "os"), *arch = json_str(i->doc, "architecture");
-
-	if (uname(&u) < 0)
-		return err_errno(e, errno, "uname");
-	if (!str_empty(os) && strcmp(os, "linux") != 0)
-		return err_set(e, ENOEXEC, "image %s is for the operating system %s", i->id, os);
-	if (!str_empty(arch) && strcmp(arch, machine_arch(&u)) != 0)
-		return err_set(e, ENOEXEC, "image %s is for the architecture %s, this machine is %s", i->id, arch,
-			machine_arch(&u));
-	return 0;
+	if (r < 0)
+		return r;
+	/* images of old tools do not say what they are for */
+	if (str_empty(json_str(i->doc, "architecture")) || platform_rank(i->doc, &p))
+		return 0;
+	platform_text_of(i->doc, actual);
+	platform_text(&p, wanted);
+	if (str_empty(platform))
+		return err_set(e, ENOEXEC,
+			"The requested image's platform (%s) does not match the detected host platform (%s) and no "
+			"specific platform was requested",
+			actual, wanted);
+	return err_set(e, ENOENT,
+		"image with reference %.200s was found but does not match the specified platform: wanted %s, actual: "
+		"%s",
+		ref, wanted, actual);
 }
 
 int image_tag(struct db *d, const char *ref, const char *new_ref, struct err *e)

@@ -31,8 +31,8 @@ int image_lower_dirs(const char *root, const struct image *i, char ***ret, struc
 /* The image as one EROFS file; -ENOENT (with *e set) if `caisson-fetch erofs ID` has not made it yet. */
 int image_erofs_path(int root_fd, const char *root, const struct image *i, char **ret, struct err *e);
 
-/* Whether the image was made for this machine's architecture; -ENOEXEC with *e set if not. */
-int image_check_arch(const struct image *i, struct err *e);
+/* Whether the image, found as `ref`, is for this platform. NULL or "": this machine's, -ENOEXEC; else -ENOENT. With docker's words. */
+int image_check_platform(const struct image *i, const char *ref, const char *platform, struct err *e);
 
 /* In the shape of GET /images/{name}/json. root: for GraphDriver. */
 /* docker's: [{"Id", "Created" (seconds), "CreatedBy", "Size", "Comment", "Tags"}], the last step first. */

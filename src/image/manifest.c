@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/utsname.h>
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -23,49 +22,6 @@ static const char *const layer_types[] = {"application/vnd.docker.image.rootfs.d
 static const char *const config_types[] = {
 	"application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json", NULL};
 enum { CHILDREN_MAX = 1024 };
-
-static int platform_of_machine(struct platform *ret, struct err *e)
-{
-	static const struct {
-		const char *machine, *arch, *variant;
-	} table[] = {{"x86_64", "amd64", ""}, {"aarch64", "arm64", "v8"}, {"armv7l", "arm", "v7"},
-		{"armv6l", "arm", "v6"}, {"i686", "386", ""}};
-	struct utsname u;
-
-	if (uname(&u) < 0)
-		return err_errno(e, errno, "uname");
-	*ret = (struct platform){.os = "linux"};
-	snprintf(ret->arch, sizeof(ret->arch), "%.31s", u.machine);
-	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-		if (!strcmp(u.machine, table[i].machine)) {
-			snprintf(ret->arch, sizeof(ret->arch), "%s", table[i].arch);
-			snprintf(ret->variant, sizeof(ret->variant), "%s", table[i].variant);
-		}
-	return 0;
-}
-
-int platform_parse(const char *s, struct platform *ret, struct err *e)
-{
-	struct platform p = {.os = "linux"};
-
-	if (!s)
-		return platform_of_machine(ret, e);
-	_cleanup_strv_ char **parts = strv_split(s, "/");
-	size_t n = strv_len(parts);
-	char **arch = n > 1 ? parts + 1 : parts;
-	if (n < 1 || n > 3 || strlen(parts[0]) >= sizeof(p.os) || strlen(*arch) >= sizeof(p.arch) ||
-		(n == 3 && strlen(parts[2]) >= sizeof(p.variant)))
-		return err_set(e, EINVAL, "invalid platform: %s (as in linux/amd64)", s);
-	if (n > 1)
-		strcpy(p.os, parts[0]);
-	strcpy(p.arch, *arch);
-	if (n == 3)
-		strcpy(p.variant, parts[2]);
-	if (strcmp(p.os, "linux") != 0)
-		return err_set(e, EINVAL, "invalid platform: %s: only linux images can be used", s);
-	*ret = p;
-	return 0;
-}
 
 static int descriptor_parse(
 	const json_t *j, const char *what, const char *const *types, struct descriptor *ret, struct err *e)
@@ -89,23 +45,23 @@ static int descriptor_parse(
 	return 0;
 }
 
-/* 2: fits exactly, 1: fits, 0: does not. */
-static int platform_rank(const json_t *j, const struct platform *want)
+/* "linux/s390x, linux/arm64/v8": what an index has, as far as it fits. */
+static void list_platforms(const json_t *list, char *ret, size_t size)
 {
-	const char *os = json_str(j, "os"), *arch = json_str(j, "architecture"), *variant = json_str(j, "variant");
+	size_t i, n = 0;
+	json_t *j;
 
-	if (!os || !arch || strcmp(os, want->os) != 0 || strcmp(arch, want->arch) != 0)
-		return 0;
-	if (!strcmp(variant ? variant : "", want->variant))
-		return 2;
-	/* a newer variant is not run on an older machine; v8 is what arm64 without a variant means */
-	if (variant && *want->variant)
-		return strcmp(variant, want->variant) < 0;
-	return 1;
+	*ret = 0;
+	json_array_foreach(list, i, j) {
+		char text[PLATFORM_TEXT];
+		if (strcmp(platform_text_of(json_object_get(j, "platform"), text), "unknown/unknown") != 0 && n < size)
+			n += (size_t)snprintf(ret + n, size - n, "%s%s", n ? ", " : "", text);
+	}
 }
 
 static int index_choose(const json_t *list, const struct platform *platform, struct descriptor *ret, struct err *e)
 {
+	char wanted[PLATFORM_TEXT], there[400];
 	int best = 0;
 	size_t i;
 	json_t *j;
@@ -121,9 +77,13 @@ static int index_choose(const json_t *list, const struct platform *platform, str
 			return r;
 		best = rank;
 	}
-	if (!best)
-		return err_set(e, ENOENT, "no matching manifest for %s/%s%s%s in the manifest list entries",
-			platform->os, platform->arch, *platform->variant ? "/" : "", platform->variant);
+	if (!best) {
+		list_platforms(list, there, sizeof(there));
+		return err_set(e, ENOENT,
+			"no matching manifest for %s in the manifest list entries; choose one of them with --platform: "
+			"%s",
+			platform_text(platform, wanted), *there ? there : "there are none");
+	}
 	if (ret->size > MANIFEST_MAX)
 		return err_set(e, EFBIG, "manifest: an entry of %lld bytes", (long long)ret->size);
 	return 1;

@@ -10,6 +10,7 @@
 
 #include "base/digest.h"
 #include "base/err.h"
+#include "image/platform.h"
 
 enum {
 	MANIFEST_MAX = 4 * 1024 * 1024,
@@ -24,12 +25,6 @@ struct descriptor {
 	char digest[DIGEST_SIZE];
 	int64_t size;
 };
-
-struct platform {
-	char os[16], arch[32], variant[16]; /* variant "": any */
-};
-/* "linux/arm64/v8", "arm64"; NULL is this machine's. */
-int platform_parse(const char *s, struct platform *ret, struct err *e);
 
 struct manifest {
 	const char *media_type; /* one of manifest_media_types */

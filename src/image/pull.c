@@ -127,24 +127,83 @@ static int get_layers(struct pull *p, struct err *e)
 	if (progress_new(p->options->out, p->manifest.n_layers, &p->progress) < 0)
 		return err_nomem(e);
 	r = blobs_pull(p->db, p->registry, &p->manifest, &p->config, p->progress, layers, &n_new, e);
-	return r < 0 ? r : record(p, layers, e);
+	if (r == 0)
+		r = record(p, layers, e);
+	return r < 0 ? r : 0;
 }
 
-static int pull(struct pull *p, struct err *e)
+/* What one tag brought is not the next one's. */
+static void forget_image(struct pull *p)
 {
-	int r = registry_open(&p->ref, &p->registry, e);
+	buf_done(&p->manifest_text);
+	buf_done(&p->config_text);
+	json_decref(p->config.doc);
+	p->config.doc = NULL;
+	progress_free(steal_ptr(p->progress));
+	close_fd(&p->lock);
+}
 
-	if (r == 0)
-		r = get_manifest(p, e);
+static int pull_one(struct pull *p, struct err *e)
+{
+	int r = get_manifest(p, e);
+
 	if (r < 0)
 		return r;
 	say(p, "%s: Pulling from %s\n", p->ref.digest ? p->ref.digest : p->ref.tag, p->ref.path);
 	r = is_up_to_date(p, e);
 	if (r < 0)
 		return r;
-	p->is_new = r == 0;
+	p->is_new = p->is_new || r == 0;
 	r = get_config(p, e);
-	return r < 0 ? r : get_layers(p, e);
+	if (r == 0)
+		r = get_layers(p, e);
+	if (r == 0)
+		say(p, "Digest: %s\n", p->digest);
+	return r;
+}
+
+static int pull_all(struct pull *p, struct err *e)
+{
+	_cleanup_strv_ char **tags = NULL;
+	int r = registry_tags(p->registry, &tags, e);
+
+	if (r == 0 && !tags)
+		return err_set(e, ENOENT, "the registry has no tag of it");
+	strv_foreach(tag, tags) {
+		free(p->ref.tag);
+		p->ref.tag = strdup(tag);
+		if (r == 0)
+			r = p->ref.tag ? pull_one(p, e) : err_nomem(e);
+		if (r < 0)
+			return err_wrap(e, "%s", tag);
+		forget_image(p);
+	}
+	return r;
+}
+
+/* docker's words for what a registry refuses or does not have. */
+static int explain(const struct pull *p, const char *familiar, struct err *e)
+{
+	const char *host = !strcmp(p->ref.domain, "docker.io") ? "" : p->ref.domain;
+
+	if (e->code == EACCES)
+		return err_wrap(e,
+			"pull access denied for %s, repository does not exist or may require 'caisson login%s%s'",
+			familiar, *host ? " " : "", host);
+	if (e->code == ENOENT && str_starts(e->msg, "name unknown"))
+		return err_wrap(e, "repository %s not found", familiar);
+	if (e->code == ENOENT && str_starts(e->msg, "manifest unknown"))
+		return err_wrap(e, "manifest for %s not found", familiar);
+	return err_wrap(e, "pull %s", familiar);
+}
+
+static int check_reference(struct pull *p, const char *ref, struct err *e)
+{
+	int r = reference_parse(ref, &p->ref, e);
+
+	if (r == 0 && p->options->all_tags && !p->ref.tag_is_default)
+		return err_set(e, EINVAL, "tag can't be used with --all-tags/-a");
+	return r < 0 ? r : platform_parse(p->options->platform, &p->platform, e);
 }
 
 int image_pull(struct db *d, const char *ref, const struct pull_options *o, char ret_id[DIGEST_SIZE], char **ret_name,
@@ -152,21 +211,20 @@ int image_pull(struct db *d, const char *ref, const struct pull_options *o, char
 {
 	_cleanup_(pull_done) struct pull p = {.db = d, .options = o, .lock = -1};
 
-	int r = reference_parse(ref, &p.ref, e);
-	if (r == 0)
-		r = platform_parse(o->platform, &p.platform, e);
+	int r = check_reference(&p, ref, e);
 	if (r < 0)
 		return r;
-	if (p.ref.tag_is_default)
+	if (p.ref.tag_is_default && !o->all_tags)
 		say(&p, "Using default tag: %s\n", p.ref.tag);
-	_cleanup_free_ char *name = reference_name(&p.ref);
+	_cleanup_free_ char *name = o->all_tags ? reference_repository(&p.ref) : reference_name(&p.ref);
 	_cleanup_free_ char *familiar = name ? reference_familiar(name) : NULL;
 	if (!familiar)
 		return err_nomem(e);
-	r = pull(&p, e);
+	r = registry_open(&p.ref, o->http, &p.registry, e);
+	if (r == 0)
+		r = o->all_tags ? pull_all(&p, e) : pull_one(&p, e);
 	if (r < 0)
-		return err_wrap(e, "pull %s", familiar);
-	say(&p, "Digest: %s\n", p.digest);
+		return explain(&p, familiar, e);
 	say(&p, "Status: %s for %s\n", p.is_new ? "Downloaded newer image" : "Image is up to date", familiar);
 	memcpy(ret_id, p.manifest.config.digest, DIGEST_SIZE);
 	*ret_name = steal_ptr(name);

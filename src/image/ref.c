@@ -105,7 +105,7 @@ static bool domain_valid(const char *s)
 	return host_valid(s, n);
 }
 
-static bool tag_valid(const char *s)
+bool reference_tag_valid(const char *s)
 {
 	size_t n = strlen(s);
 
@@ -155,7 +155,7 @@ static int check_name(const char *s, const char *name, const struct reference *r
 				e, EINVAL, "invalid reference format: repository name (%s) must be lowercase", r->path);
 	if (strlen(r->domain) + 1 + strlen(r->path) > NAME_MAX_LEN)
 		return err_set(e, EINVAL, "repository name must not be more than %d characters", NAME_MAX_LEN);
-	if (!domain_valid(r->domain) || !path_valid(r->path) || (r->tag && !tag_valid(r->tag)))
+	if (!domain_valid(r->domain) || !path_valid(r->path) || (r->tag && !reference_tag_valid(r->tag)))
 		return err_set(e, EINVAL, "invalid reference format: %s", s);
 	if (r->digest && !sha256_valid(r->digest))
 		return err_set(e, EINVAL,

@@ -21,6 +21,8 @@ void reference_done(struct reference *r);
 /* -EINVAL with docker's words: "invalid reference format". */
 int reference_parse(const char *s, struct reference *ret, struct err *e);
 
+bool reference_tag_valid(const char *s);
+
 /* New strings; NULL: out of memory. */
 char *reference_name(
 	const struct reference *r); /* with the digest if there is one, else with the tag: the key of images_by_name */

@@ -9,7 +9,7 @@ struct registry {
 	char *base;          /* "https://registry-1.docker.io/v2/" */
 	char *authorization; /* header, NULL for none */
 	char *credentials;   /* "user:password", NULL for none */
-	bool local;
+	const struct http_options *options;
 };
 
 char *registry_blob_url(const struct registry *r, const struct descriptor *d);

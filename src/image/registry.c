@@ -8,7 +8,7 @@
 #include "base/json.h"
 #include "image/auth.h"
 
-enum { ANSWER_MAX = 1024 * 1024 };
+enum { ANSWER_MAX = 1024 * 1024, PAGES_MAX = 1000 };
 
 /* A token of the registry's token service (distribution's "token authentication"). */
 static int get_token(struct registry *r, const struct challenge *c, struct err *e)
@@ -25,12 +25,12 @@ static int get_token(struct registry *r, const struct challenge *c, struct err *
 
 	if (!url || (r->credentials && !basic))
 		return err_nomem(e);
-	struct request q = {.url = url, .authorization = basic, .max = ANSWER_MAX};
-	int code = http_get(r->curl, &q, &answer, e);
+	struct request q = {.options = r->options, .url = url, .authorization = basic, .max = ANSWER_MAX};
+	int code = http_do(r->curl, &q, &answer, e);
 	if (code < 0)
 		return code;
 	if (answer.status != 200)
-		return http_status_error(answer.status, &answer.body, e);
+		return http_status_error(answer.status, answer.retry_after_s, &answer.body, e);
 	_cleanup_json_ json_t *doc = json_parse(answer.body.data, answer.body.len, "the token service's answer", e);
 	if (!doc)
 		return -e->code;
@@ -68,15 +68,18 @@ int registry_authenticate(struct registry *r, const struct buf *header, struct e
 static int get(struct registry *r, const char *url, bool manifest, size_t max, struct response *ret, struct err *e)
 {
 	for (int i = 0;; i++) {
-		struct request q = {
-			.url = url, .authorization = r->authorization, .accept_manifests = manifest, .max = max};
-		int code = http_get(r->curl, &q, ret, e);
+		struct request q = {.options = r->options,
+			.url = url,
+			.authorization = r->authorization,
+			.accept_manifests = manifest,
+			.max = max};
+		int code = http_do(r->curl, &q, ret, e);
 		if (code < 0)
 			return code;
 		if (ret->status == 200)
 			return 0;
 		if (ret->status != 401 || i > 0)
-			return http_status_error(ret->status, &ret->body, e);
+			return http_status_error(ret->status, ret->retry_after_s, &ret->body, e);
 		code = registry_authenticate(r, &ret->challenge, e);
 		if (code < 0)
 			return code;
@@ -90,8 +93,8 @@ static int ping(struct registry *r, const char *scheme, struct response *ret, st
 	r->base = str_fmt("%s://%s/v2/", scheme, r->host);
 	if (!r->base)
 		return err_nomem(e);
-	struct request q = {.url = r->base, .max = ANSWER_MAX};
-	return http_get(r->curl, &q, ret, e);
+	struct request q = {.options = r->options, .url = r->base, .max = ANSWER_MAX};
+	return http_do(r->curl, &q, ret, e);
 }
 
 static int connect_to(struct registry *r, struct err *e)
@@ -99,18 +102,22 @@ static int connect_to(struct registry *r, struct err *e)
 	_cleanup_(response_done) struct response answer = {0};
 	int code = ping(r, "https", &answer, e);
 
-	if (code < 0 && r->local && answer.curl != CURLE_COULDNT_CONNECT && answer.curl != CURLE_COULDNT_RESOLVE_HOST)
+	if (code < 0 && http_is_insecure(r->base, r->options) && answer.curl != CURLE_COULDNT_CONNECT &&
+		answer.curl != CURLE_COULDNT_RESOLVE_HOST)
 		code = ping(r, "http", &answer, e);
 	if (code < 0)
 		return code;
 	if (answer.status == 401)
 		return registry_authenticate(r, &answer.challenge, e);
-	if (answer.status != 200)
-		return err_set(e, EIO, "%s is not a registry: it answered with status %ld", r->host, answer.status);
-	return 0;
+	if (answer.status == 200)
+		return 0;
+	code = http_status_error(answer.status, answer.retry_after_s, &answer.body, e);
+	return answer.status == 429 || answer.status >= 500
+		? err_wrap(e, "%s", r->host)
+		: err_set(e, EIO, "%s is not a registry: it answered with status %ld", r->host, answer.status);
 }
 
-int registry_open(const struct reference *ref, struct registry **ret, struct err *e)
+int registry_open(const struct reference *ref, const struct http_options *options, struct registry **ret, struct err *e)
 {
 	struct registry *r = calloc(1, sizeof(*r));
 
@@ -119,7 +126,7 @@ int registry_open(const struct reference *ref, struct registry **ret, struct err
 	r->host = strdup(reference_host(ref));
 	r->path = strdup(ref->path);
 	r->curl = curl_easy_init();
-	r->local = reference_is_local(reference_host(ref));
+	r->options = options;
 	int code = r->host && r->path && r->curl ? auth_credentials(ref->domain, &r->credentials, e) : err_nomem(e);
 	if (code == 0)
 		code = connect_to(r, e);
@@ -200,4 +207,55 @@ int registry_blob(struct registry *r, const struct descriptor *d, struct buf *re
 	*ret = answer.body;
 	answer.body = (struct buf){0};
 	return 0;
+}
+
+/* The URL of the next page of a list: `</v2/a/tags/list?n=100&last=x>; rel="next"` (RFC 8288). 1: *ret is set, 0: this was the last one. */
+static int next_page(const struct registry *r, const struct buf *link, char **ret, struct err *e)
+{
+	const char *begin = link->len ? strchr(link->data, '<') : NULL, *end = begin ? strchr(begin, '>') : NULL;
+
+	if (!end || !strstr(end, "next"))
+		return 0;
+	_cleanup_free_ char *target = strndup(begin + 1, (size_t)(end - begin - 1));
+	if (!target)
+		return err_nomem(e);
+	if (!str_starts(target, "/v2/")) /* the credentials are not for others */
+		return err_set(e, EBADMSG, "the registry's list of tags goes on at %.100s", target);
+	*ret = str_fmt("%.*s%s", (int)(strlen(r->base) - strlen("/v2/")), r->base, target);
+	return *ret ? 1 : err_nomem(e);
+}
+
+static int add_tags(const struct response *answer, char ***tags, struct err *e)
+{
+	_cleanup_json_ json_t *doc = json_parse(answer->body.data, answer->body.len, "the registry's list of tags", e);
+	_cleanup_strv_ char **page = json_strv(json_object_get(doc, "tags"));
+
+	if (!doc)
+		return -e->code;
+	strv_foreach(tag, page)
+		if (!reference_tag_valid(tag))
+			return err_set(e, EBADMSG, "the registry's list of tags has '%.128s', which is none", tag);
+	return strv_push_all(tags, page) < 0 ? err_nomem(e) : 0;
+}
+
+int registry_tags(struct registry *r, char ***ret, struct err *e)
+{
+	_cleanup_strv_ char **tags = NULL;
+	_cleanup_free_ char *url = str_fmt("%s%s/tags/list", r->base, r->path);
+	int more = url ? 1 : err_nomem(e);
+
+	for (unsigned pages = 0; more > 0; pages++) {
+		_cleanup_(response_done) struct response answer = {0};
+		int code = pages < PAGES_MAX ? get(r, url, false, ANSWER_MAX, &answer, e)
+					     : err_set(e, EFBIG, "the registry's list of tags has no end");
+		if (code == 0)
+			code = add_tags(&answer, &tags, e);
+		if (code < 0)
+			return code;
+		free(steal_ptr(url));
+		more = next_page(r, &answer.link, &url, e);
+	}
+	if (more == 0)
+		*ret = steal_ptr(tags);
+	return more;
 }

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """A registry that misbehaves on request, for tests of `pull`.
 
-    fake-registry.py PORTFILE [LOGFILE]
+    fake-registry.py PORTFILE [LOGFILE [CERTIFICATE]]
 
-Serves on 127.0.0.1, on a free port that it writes to PORTFILE. Every repository has the tag `latest`; its name chooses the fault:
+Serves on all addresses, on a free port that it writes to PORTFILE, and by TLS on one that it writes to PORTFILE.tls if there is a CERTIFICATE (with its
+key, PEM). LOGFILE gets a line for each request of a blob, with its Range. Every repository has the tag `latest`; its name chooses the fault:
 
     good           one small layer, gzip              zstd, plain      other compressions (zstd needs the zstd program)
     index          an OCI index, linux/amd64 and linux/arm64         noarch    an index without this machine
@@ -17,8 +18,16 @@ Serves on 127.0.0.1, on a free port that it writes to PORTFILE. Every repository
     redirect       blobs are on another port, which records an Authorization header in LOGFILE (there must be none)
     foreign        a layer from elsewhere             huge-manifest    5 MiB of manifest       garbage  no JSON
     many           12 layers                          empty            404 for all
+    arches         an index, linux/amd64 and linux/arm64, both there    arm    an image for linux/arm64 alone
+    tags           the tags latest, one and two, on two pages
+    resume         ends early until it is asked for the rest, and sends that
+    norange, wrongrange, garbled    the same, but the rest is all of it; is another part; is other bytes
+    refused        ends early once, then 503 until FILE.go is there (LOGFILE.go), then the rest
+    busy           429 with Retry-After: 1, then fine  busy-long       429 with Retry-After: 3600
+    down           503 always                          forbidden       403
+    stall          half of the layer, then nothing     nested          4 MB of nested manifest
 """
-import base64, gzip, hashlib, http.server, io, json, subprocess, sys, tarfile, threading
+import base64, gzip, hashlib, http.server, io, json, os, random, re, ssl, subprocess, sys, tarfile, threading, time
 
 OCI = 'application/vnd.oci.image.manifest.v1+json'
 LAYER = 'application/vnd.oci.image.layer.v1.tar'
@@ -48,7 +57,8 @@ TARS = {
 
 
 class Image:
-    def __init__(self, name):
+    def __init__(self, name, arch='amd64'):
+        arch = 'arm64' if name == 'arm' else arch
         self.blobs, self.manifests, self.types = {}, {}, {}
         plain = [TARS.get(name, tar(('etc', DIR, '', b''), ('etc/name', FILE, '', name.encode()), ('data', FILE, '', bytes(300000))))]
         if name == 'many':
@@ -61,7 +71,11 @@ class Image:
         if name == 'corrupt':
             layers = [layers[0][:100] + bytes(100) + layers[0][200:]]
         diff_ids = [sha(b'other') if name == 'wrong-diffid' else sha(p) for p in plain]
-        config = json.dumps({'os': 'linux', 'architecture': 'amd64', 'created': '2024-01-02T03:04:05Z', 'config': {'Cmd': ['true']},
+        if name in PARTIAL:
+            plain = [tar(('random', FILE, '', random.Random(1).randbytes(400000)))]
+            layers = [gzip.compress(p, mtime=0) for p in plain]
+            diff_ids = [sha(p) for p in plain]
+        config = json.dumps({'os': 'linux', 'architecture': arch, 'created': '2024-01-02T03:04:05Z', 'config': {'Cmd': ['true']},
                              'rootfs': {'type': 'layers', 'diff_ids': diff_ids}}).encode()
         media = 'application/vnd.oci.image.layer.nondistributable.v1.tar+gzip' if name == 'foreign' else LAYER + suffix
         manifest = {'schemaVersion': 2, 'mediaType': OCI,
@@ -81,6 +95,18 @@ class Image:
         self.add(text, OCI)
         if name == 'schema1':
             self.add(json.dumps({'schemaVersion': 1, 'name': name, 'fsLayers': []}).encode(), 'application/vnd.docker.distribution.manifest.v1+prettyjws')
+        if name == 'nested':
+            self.add(b'[' * (4000 << 10), OCI)
+        if name == 'tags':
+            self.manifests['one'] = self.manifests['two'] = self.manifests['latest']
+        if name == 'arches' and arch == 'amd64':
+            other = Image(name, 'arm64')
+            entries = [('amd64', self.manifests['latest'][0]), ('arm64', other.manifests['latest'][0])]
+            self.blobs.update(other.blobs)
+            self.manifests.update(other.manifests)
+            self.add(json.dumps({'schemaVersion': 2, 'manifests': [
+                {'mediaType': OCI, 'digest': sha(t), 'size': len(t), 'platform': {'os': 'linux', 'architecture': a}} for a, t in entries]}).encode(),
+                'application/vnd.oci.image.index.v1+json')
         if name in ('index', 'noarch'):
             entries = [('linux', 's390x', None)] if name == 'noarch' else [('linux', 'arm64', sha(b'no')), ('linux', 'amd64', sha(text))]
             self.add(json.dumps({'schemaVersion': 2, 'manifests': [
@@ -91,6 +117,7 @@ class Image:
         self.manifests[sha(text)] = self.manifests['latest'] = (text, kind)
 
 
+PARTIAL = ('resume', 'norange', 'wrongrange', 'garbled', 'refused', 'stall')
 IMAGES, COUNTS, TOKEN = {}, {}, 'let-me-in'
 LOG = sys.argv[2] if len(sys.argv) > 2 else '/dev/null'
 
@@ -116,7 +143,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def denied(self, name):
         auth = self.headers.get('Authorization', '')
-        host = 'http://127.0.0.1:%d' % self.server.server_address[1]
+        host = '%s://%s' % ('https' if isinstance(self.connection, ssl.SSLSocket) else 'http', self.headers.get('Host'))
         if name in ('bearer', 'redirect') and auth != 'Bearer ' + TOKEN:
             return 'Bearer realm="%s/token",service="fake",scope="repository:%s:pull"' % (host, name)
         if name == 'basic' and auth != 'Basic ' + base64.b64encode(b'user:secret').decode():
@@ -138,11 +165,29 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if len(path) != 4 or path[0] != 'v2' or path[1] == 'empty':
             return self.refuse(404, 'NAME_UNKNOWN', 'repository name not known to registry')
         _, name, kind, ref = path
+        if name == 'forbidden':
+            return self.refuse(403, 'DENIED', 'requested access to the resource is denied')
+        if name in ('down', 'busy', 'busy-long'):
+            COUNTS[name] = n = COUNTS.get(name, 0) + 1
+            if name == 'down':
+                return self.answer(503)
+            if name == 'busy-long' or n <= 2:
+                return self.refuse(429, 'TOOMANYREQUESTS', 'slow down', [('Retry-After', '1' if name == 'busy' else '3600')])
         challenge = self.denied(name)
         if challenge:
             return self.refuse(401, 'UNAUTHORIZED', 'authentication required', [('WWW-Authenticate', challenge)])
         image = IMAGES.setdefault(name, Image(name))
+        if kind == 'tags':
+            return self.tags(name)
         return self.manifest(image, ref) if kind == 'manifests' else self.blob(image, name, ref)
+
+    def tags(self, name):
+        if name != 'tags':
+            return self.answer(200, json.dumps({'name': name, 'tags': ['latest']}).encode())
+        if 'last=' in self.path:
+            return self.answer(200, json.dumps({'name': name, 'tags': ['two']}).encode())
+        self.answer(200, json.dumps({'name': name, 'tags': ['latest', 'one']}).encode(),
+                    [('Link', '</v2/tags/tags/list?n=2&last=one>; rel="next"')])
 
     def manifest(self, image, ref):
         if ref not in image.manifests:
@@ -155,6 +200,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.refuse(404, 'BLOB_UNKNOWN', 'blob unknown to registry')
         body = image.blobs[ref]
         COUNTS[name, ref] = n = COUNTS.get((name, ref), 0) + 1
+        with open(LOG, 'a') as f:
+            f.write('%s: blob of %d, Range: %s\n' % (name, len(body), self.headers.get('Range')))
+        if name in PARTIAL and len(body) > 1000:
+            return self.part(body, name, n)
         if name == 'flaky' and n <= 2:
             return self.answer(503)
         if len(body) > 250 and (name == 'truncated' or (name == 'drop' and n <= 2)):
@@ -164,10 +213,41 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return self.answer(200, body)
 
 
+    def part(self, body, name, n):
+        asked = re.fullmatch(r'bytes=(\d+)-', self.headers.get('Range') or '')
+        first = int(asked[1]) if asked else 0
+        if name == 'stall' or not asked:
+            self.send_response(200)
+            self.send_header('Content-Length', str(len(body)))
+            self.end_headers()
+            self.wfile.write(body if name in ('wrongrange', 'garbled') and n > 1 else body[:len(body) // 2])
+            if name == 'stall':
+                self.wfile.flush()
+                time.sleep(60)
+            self.close_connection = True
+            return None
+        if name == 'refused' and not os.path.exists(LOG + '.go'):
+            return self.answer(503)
+        if name == 'norange':
+            return self.answer(200, body)
+        rest = bytes(len(body) - first) if name == 'garbled' else body[first:]
+        if name == 'wrongrange':
+            first, rest = first + 10, body[first + 10:]
+        return self.answer(206, rest, [('Content-Range', 'bytes %d-%d/%d' % (first, len(body) - 1, len(body)))])
+
+
 http.server.ThreadingHTTPServer.handle_error = lambda *_: None  # clients may go at any time
-SERVER = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+SERVER = http.server.ThreadingHTTPServer(('', 0), Handler)
 OTHER = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
 threading.Thread(target=OTHER.serve_forever, daemon=True).start()
+if len(sys.argv) > 3:
+    tls = http.server.ThreadingHTTPServer(('', 0), Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(sys.argv[3])
+    tls.socket = context.wrap_socket(tls.socket, server_side=True, do_handshake_on_connect=False)
+    threading.Thread(target=tls.serve_forever, daemon=True).start()
+    with open(sys.argv[1] + '.tls', 'w') as portfile:
+        portfile.write('%d\n' % tls.server_address[1])
 with open(sys.argv[1], 'w') as portfile:
     portfile.write('%d\n' % SERVER.server_address[1])
 SERVER.serve_forever()

@@ -102,7 +102,10 @@ static void chooses_the_platform(void **state)
 	assert_int_equal(parse(amd, INDEX, &amd64, &m, &child, &e), 1);
 	assert_string_equal(child.digest, D1);
 	assert_int_equal(parse(amd, INDEX, &arm_v7, &m, &child, &e), -ENOENT);
-	assert_string_equal(e.msg, "no matching manifest for linux/arm/v7 in the manifest list entries");
+	assert_string_equal(e.msg,
+		"no matching manifest for linux/arm/v7 in the manifest list entries; choose one of them with "
+		"--platform: "
+		"windows/amd64, linux/amd64");
 	const char *arm = "{\"schemaVersion\":2,\"manifests\":[" ENTRY(
 		D0, "linux", "arm", ",\"variant\":\"v6\"") "," ENTRY(D1, "linux", "arm", ",\"variant\":\"v7\"") "]}";
 	assert_int_equal(parse(arm, INDEX, &arm_v7, &m, &child, &e), 1);
