@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "proto/look.h"
@@ -11,6 +12,15 @@
 #include "sandbox/ps.h"
 
 enum { TIMER_US = 1000 };
+
+/* What the files on the container's disk take there. */
+static uint64_t disk_used(void)
+{
+	struct statfs s;
+
+	return statfs(AGENT_DISK, &s) < 0 || s.f_bfree > s.f_blocks ? UINT64_MAX
+								    : (s.f_blocks - s.f_bfree) * (uint64_t)s.f_bsize;
+}
 
 static int answer_stats(struct agent *a, struct wire *w, struct buf *b, struct err *e)
 {
@@ -27,6 +37,8 @@ static int answer_stats(struct agent *a, struct wire *w, struct buf *b, struct e
 		r = wire_add_u64(b, s.cpu_ns);
 	if (r == 0)
 		r = wire_add_u64(b, s.pids);
+	if (r == 0)
+		r = wire_add_u64(b, disk_used());
 	return r < 0 ? err_nomem(e) : 0;
 }
 

@@ -54,28 +54,28 @@ static const char *digest_of(const json_t *image, const char *repository)
 
 static int add_row(const json_t *image, const char *repository, const char *tag, bool no_trunc, json_t *rows)
 {
-	int64_t created = json_int(image, "Created", 0);
+	int64_t created = json_int(image, "Created", 0), size = json_int(image, "Size", 0);
+	int64_t used = json_int(image, "Containers", -1), shared = json_int(image, "SharedSize", -1);
 	json_t *row = json_object();
 	int r = json_array_append_new(rows, row);
 
 	if (r < 0)
 		return -ENOMEM;
-	r |= row_set(row, "Containers", strdup("N/A"));
+	r |= row_set(row, "Containers", used < 0 ? strdup("N/A") : str_fmt("%lld", (long long)used));
 	r |= row_set(row, "CreatedAt", row_time(created));
 	r |= row_set(row, "CreatedSince", created > 0 ? row_ago(created) : strdup("N/A"));
 	r |= row_set(row, "Digest", strdup(digest_of(image, repository)));
 	r |= row_set(row, "ID", row_id(json_str(image, "Id"), no_trunc));
 	r |= row_set(row, "Repository", strdup(repository));
-	r |= row_set(row, "SharedSize", strdup("N/A"));
-	r |= row_set(row, "Size", row_size(json_int(image, "Size", 0)));
+	r |= row_set(row, "SharedSize", shared < 0 ? strdup("N/A") : row_size(shared));
+	r |= row_set(row, "Size", row_size(size));
 	r |= row_set(row, "Tag", strdup(tag));
-	r |= row_set(row, "UniqueSize", strdup("N/A"));
-	r |= row_set(row, "VirtualSize", row_size(json_int(image, "Size", 0)));
+	r |= row_set(row, "UniqueSize", shared < 0 ? strdup("N/A") : row_size(size - shared));
+	r |= row_set(row, "VirtualSize", row_size(size));
 	return r ? -ENOMEM : 0;
 }
 
-/* One row for each of its tags. */
-static int add_image(const json_t *image, bool no_trunc, bool once, json_t *rows)
+int image_rows(const json_t *image, bool no_trunc, bool once, json_t *rows)
 {
 	const json_t *tags = json_object_get(image, "RepoTags");
 	size_t i;
@@ -121,7 +121,7 @@ static int run(struct cli *c, struct opts *o, struct err *e)
 	if (r < 0)
 		return r;
 	json_array_foreach(list, i, image) {
-		if (add_image(image, opts_flag(o, "no-trunc"), quiet && !opts_given(o, "format"), rows) < 0)
+		if (image_rows(image, opts_flag(o, "no-trunc"), quiet && !opts_given(o, "format"), rows) < 0)
 			return err_nomem(e);
 	}
 	return format_print_list(

@@ -12,8 +12,8 @@ enum { COMMAND_WIDTH = 20, MOUNT_WIDTH = 15 };
 static const struct opt options[] = {
 	{"all", 'a', &opt_bool, NULL, "Show all containers, not only those that run"},
 	{"filter", 'f', &opt_filter, NULL,
-		"Show those that match: id, name, label, status, exited, ancestor, network, publish, expose or "
-		"isolation=VALUE"},
+		"Show those that match: id, name, label, status, exited, ancestor, before, since, volume, network, "
+		"publish, expose, health, is-task or isolation=VALUE"},
 	{"format", 0, &opt_string, NULL, "Output as a 'table', by 'table TEMPLATE' or 'TEMPLATE', or as 'json'"},
 	{"last", 'n', &opt_int, NULL, "Show the n containers created last, in whatever state"},
 	{"latest", 'l', &opt_bool, NULL, "Show the container created last, in whatever state"},
@@ -104,17 +104,27 @@ static char *networks_of(const json_t *container)
 	return steal_ptr(b.data);
 }
 
-static char *size_of(struct engine *g, const json_t *container)
+/* "2MB (virtual 6.2MB)"; the image may have gone. */
+static char *size_of(const json_t *container)
+{
+	const json_t *all = json_object_get(container, "SizeRootFs");
+
+	if (!json_object_get(container, "SizeRw"))
+		return strdup("N/A");
+	_cleanup_free_ char *own = row_size(json_int(container, "SizeRw", 0));
+	_cleanup_free_ char *whole = row_size(json_integer_value(all));
+	return !own || !whole ? NULL : all ? str_fmt("%s (virtual %s)", own, whole) : strdup(own);
+}
+
+static void add_size(struct engine *g, json_t *container)
 {
 	_cleanup_json_ json_t *record = NULL;
-	struct err ignored;
+	struct err gone;
 
-	if (engine_inspect(g, json_str(container, "Id"), true, &record, &ignored) < 0 ||
-		!json_object_get(record, "SizeRw"))
-		return strdup("N/A");
-	_cleanup_free_ char *own = row_size(json_int(record, "SizeRw", 0));
-	_cleanup_free_ char *all = row_size(json_int(record, "SizeRootFs", 0));
-	return own && all ? str_fmt("%s (virtual %s)", own, all) : NULL;
+	if (engine_inspect(g, json_str(container, "Id"), true, &record, &gone) < 0)
+		return;
+	json_object_set(container, "SizeRw", json_object_get(record, "SizeRw"));
+	json_object_set(container, "SizeRootFs", json_object_get(record, "SizeRootFs"));
 }
 
 static const char *text_at(const json_t *o, const char *path)
@@ -124,7 +134,7 @@ static const char *text_at(const json_t *o, const char *path)
 	return s ? s : "";
 }
 
-static int make_row(struct engine *g, const json_t *c, bool no_trunc, bool size, json_t *row)
+int container_row(const json_t *c, bool no_trunc, json_t *row)
 {
 	int64_t created = json_int(c, "Created", 0);
 	const json_t *labels = json_object_get(c, "Labels");
@@ -145,7 +155,7 @@ static int make_row(struct engine *g, const json_t *c, bool no_trunc, bool size,
 	r |= row_set(row, "Networks", networks_of(c));
 	r |= row_set(row, "Ports", port_column(json_object_get(c, "Ports")));
 	r |= row_set(row, "RunningFor", row_ago(created));
-	r |= row_set(row, "Size", size ? size_of(g, c) : strdup("N/A"));
+	r |= row_set(row, "Size", size_of(c));
 	r |= row_set(row, "State", strdup(text_at(c, "State")));
 	r |= row_set(row, "Status", strdup(text_at(c, "Status")));
 	r |= json_set(row, "", json_pack("{s:O?}", "Label", labels));
@@ -170,8 +180,9 @@ static int run(struct cli *c, struct opts *o, struct err *e)
 			json_decref(row);
 			break;
 		}
-		if (json_array_append_new(rows, row) < 0 ||
-			make_row(g, container, opts_flag(o, "no-trunc"), size, row) < 0)
+		if (size)
+			add_size(g, container);
+		if (json_array_append_new(rows, row) < 0 || container_row(container, opts_flag(o, "no-trunc"), row) < 0)
 			return err_nomem(e);
 	}
 	return format_print_list(

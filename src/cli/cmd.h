@@ -78,6 +78,7 @@ extern const struct command cmd_run;
 extern const struct command cmd_start;
 extern const struct command cmd_stats;
 extern const struct command cmd_stop;
+extern const struct command cmd_system_df;
 extern const struct command cmd_tag;
 extern const struct command cmd_template_build;
 extern const struct command cmd_template_ls;
@@ -111,6 +112,11 @@ void help_options(FILE *f, const struct opt *const tables[]);
 extern const struct opt_type opt_timing;
 void cli_timing_start(struct cli *c, const struct opts *o); /* if --timing was given, before the engine is opened */
 void cli_timing_report(struct cli *c);                      /* the end of the command: prints it */
+
+/* Rows of tables (cli/format.h): a container of engine_list, with its size if "SizeRw" is there; an image of engine_image_list, one row for each of its
+ * tags unless `once`. 0 or -ENOMEM. */
+int container_row(const json_t *container, bool no_trunc, json_t *row);
+int image_rows(const json_t *image, bool no_trunc, bool once, json_t *rows);
 
 /* cli.c */
 struct engine *cli_engine(struct cli *c, struct err *e); /* NULL with *e set */

@@ -93,8 +93,9 @@ const struct command_group command_groups[] = {
 			{"rm", &cmd_network_rm},
 			{"remove", &cmd_network_rm},
 		}},
-	{"system", "Look at the host",
+	{"system", "Manage Caisson",
 		{
+			{"df", &cmd_system_df},
 			{"doctor", &cmd_doctor},
 			{"info", &cmd_info},
 		}},

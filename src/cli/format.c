@@ -14,9 +14,12 @@
 char *format_unescape(const char *s)
 {
 	char *copy = strdup(s), *to = copy;
+	bool action = false; /* in {{ }}, whose strings have escapes of their own */
 
 	for (const char *c = copy; c && *c; c++) {
-		bool escape = *c == '\\' && (c[1] == 't' || c[1] == 'n');
+		if (str_starts(c, action ? "}}" : "{{"))
+			action = !action;
+		bool escape = !action && *c == '\\' && (c[1] == 't' || c[1] == 'n');
 		*to++ = escape ? (c[1] == 't' ? '\t' : '\n') : *c;
 		c += escape;
 	}
@@ -108,11 +111,8 @@ int format_print_object(const char *format, const json_t *object, struct err *e)
 {
 	_cleanup_buf_ struct buf out = {0};
 	_cleanup_template_ struct template *t = NULL;
-	_cleanup_free_ char *text = format_unescape(strcmp(format, "json") ? format : "{{json .}}");
+	int r = parse(strcmp(format, "json") ? format : "{{json .}}", &t, e);
 
-	if (!text)
-		return err_nomem(e);
-	int r = parse(text, &t, e);
 	if (r == 0)
 		r = run(t, object, NULL, &out, e);
 	if (r < 0)

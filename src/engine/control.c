@@ -325,7 +325,7 @@ int engine_top(struct engine *g, const char *ref, json_t **ret, struct err *e)
 int engine_stats(struct engine *g, const char *ref, json_t **ret, struct err *e)
 {
 	_cleanup_(found_done) struct found f = {.run_dir = -1};
-	static const char *const keys[] = {"Memory", "MemoryLimit", "CpuNs", "Pids", "HostMemory", "HostCpuNs"};
+	static const char *const keys[] = {"Memory", "MemoryLimit", "CpuNs", "Pids", "HostMemory", "HostCpuNs", "Disk"};
 	_cleanup_close_ int sock = -1;
 	_cleanup_buf_ struct buf b = {0};
 	struct frame a;

@@ -48,6 +48,10 @@ int volume_options_write(struct engine *g, const char *name, const json_t *optio
 void volume_options_read(struct engine *g, const char *name, json_t **ret); /* NULL: it has none */
 int volume_options_apply(struct engine *g, const char *name, json_t *mount, struct err *e);
 
+/* ---- usage.c ---- */
+/* Bytes of the files that the container has written; in a VM those of its disk, with directories and what the guest did not write yet. -errno. */
+int container_written(struct engine *g, const struct found *f, uint64_t *ret);
+
 /* ---- prune.c ---- */
 /* filters: {"until": ["24h"], "label": [...], "label!": [...]}, of which `known` (NULL-terminated) may be there. */
 int prune_filters_check(const json_t *filters, const char *const known[], struct err *e);
@@ -168,10 +172,17 @@ int monitor_simple(const struct found *f, uint8_t op, const void *p, size_t n, s
 int monitor_wait(const struct found *f, uint8_t op, const void *p, size_t n, int *ret_status, struct err *e);
 
 /* ---- inspect.c ---- */
+json_t *container_state_json(const struct found *f);
+const char *container_status_name(const struct found *f); /* "running", "exited"... */
+
+/* ---- filters.c ---- */
 /* Whether an object passes {"key": ["value"...]...}: values of one key are alternatives (labels: all must hold), keys must all hold. */
 typedef bool filter_fn(const void *data, const char *key, const char *value);
 bool filters_match(const json_t *filters, filter_fn *fn, const void *data);
-json_t *container_state_json(const struct found *f);
+/* A name or an id against a filter's value: a regular expression that is found in it, as in docker. */
+bool filter_text(const char *value, const char *text);
+int container_filters_check(struct engine *g, const json_t *filters, struct err *e);
+bool container_matches(struct engine *g, const struct found *f, const json_t *filters);
 
 /* ---- images.c ---- */
 struct image;

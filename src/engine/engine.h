@@ -162,6 +162,11 @@ int engine_volume_list(struct engine *g, const json_t *filters, json_t **ret, st
 int engine_volume_inspect(struct engine *g, const char *name, json_t **ret, struct err *e);
 int engine_volume_remove(struct engine *g, const char *name, bool force, struct err *e);
 
+/* ---- what takes room (engine/usage.c) ---- */
+
+/* As GET /system/df: {"LayersSize", "Images": [+ "SharedSize", "Containers"], "Containers": [+ "SizeRw"], "Volumes": [+ "UsageData": {"Size", "RefCount"}]} */
+int engine_usage(struct engine *g, json_t **ret, struct err *e);
+
 /* ---- what nobody uses (engine/prune.c) ---- */
 
 /* filters: {"label": [...], "label!": [...], "until": ["24h"]}. Containers that do not run; *ret: {"ContainersDeleted": [id...], "SpaceReclaimed"} */

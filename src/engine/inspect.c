@@ -4,10 +4,9 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/path.h"
 #include "engine/engine-private.h"
 
-static const char *status_of(const struct found *f)
+const char *container_status_name(const struct found *f)
 {
 	if (f->running)
 		return f->live.phase == STATE_PAUSED        ? "paused"
@@ -35,7 +34,7 @@ json_t *container_state_json(const struct found *f)
 {
 	char started[40], finished[40];
 	bool up = is_up(f), again = f->running && f->live.phase == STATE_RESTARTING;
-	const char *status = status_of(f);
+	const char *status = container_status_name(f);
 
 	clock_rfc3339(up ? f->live.started_ns : f->row.started_ns, started);
 	clock_rfc3339(again ? f->live.finished_ns : f->row.finished_ns, finished);
@@ -79,12 +78,10 @@ static json_t *graph_driver(struct engine *g, const struct found *f)
 static void add_sizes(struct engine *g, const struct found *f, json_t *o)
 {
 	_cleanup_image_ struct image image = {0};
-	bool vm = record_isolation(f->record) == ISOLATION_HYPERV;
-	_cleanup_free_ char *path = str_fmt("containers/%s/%s", f->row.id, vm ? "disk.ext4" : "upper");
 	struct err none;
 	uint64_t written = 0;
 
-	if (!path || tree_size(g->root_fd, path, &written) < 0)
+	if (container_written(g, f, &written) < 0)
 		return;
 	json_object_set_new(o, "SizeRw", json_integer((json_int_t)written));
 	if (image_find(g->db, f->row.image_id, &image, &none) == 0)
@@ -127,7 +124,7 @@ static void describe(const struct found *f, char *ret, size_t size)
 	} else if (is_up(f)) {
 		clock_ago(f->live.started_ns, ago);
 		snprintf(ret, size, "Up %s%s", ago, f->live.phase == STATE_PAUSED ? " (Paused)" : "");
-	} else if (!strcmp(status_of(f), "exited")) {
+	} else if (!strcmp(container_status_name(f), "exited")) {
 		clock_ago(f->row.finished_ns, ago);
 		snprintf(ret, size, "Exited (%d) %s ago", f->row.exit_code, ago);
 	} else {
@@ -157,127 +154,6 @@ static int collect(void *data, const struct container_row *row, struct err *e)
 	return 0;
 }
 
-/* By the network's name, or its id or the beginning of it. */
-static bool on_network(struct engine *g, const struct found *f, const char *value)
-{
-	_cleanup_json_ json_t *settings = network_settings_json(g, f);
-	const char *name;
-	json_t *n;
-
-	json_object_foreach(json_object_get(settings, "Networks"), name, n) {
-		const char *id = json_str(n, "NetworkID");
-		if (!strcmp(name, value) || (id && *value && str_starts(id, value)))
-			return true;
-	}
-	return false;
-}
-
-/* "80", "80/udp", "8000-8010/tcp": of the host's (publish) or of the container's (expose). */
-static bool has_port(struct engine *g, const struct found *f, const char *value, bool published)
-{
-	_cleanup_json_ json_t *ports = publish_list(g, f);
-	unsigned first, last;
-	char proto[8] = "tcp";
-	int n = 0;
-	size_t i;
-	json_t *p;
-
-	if (sscanf(value, "%u-%u%n", &first, &last, &n) < 2 && (sscanf(value, "%u%n", &first, &n), last = first, !n))
-		return false;
-	if (value[n] && sscanf(value + n, "/%7s", proto) != 1)
-		return false;
-	json_array_foreach(ports, i, p) {
-		int64_t port = json_int(p, published ? "PublicPort" : "PrivatePort", 0);
-		if (port && port >= first && port <= last && !strcmp(json_str(p, "Type"), proto))
-			return true;
-	}
-	return false;
-}
-
-static bool value_matches(struct engine *g, const struct found *f, const char *key, const char *value)
-{
-	const json_t *config = json_object_get(f->record, "Config");
-	enum isolation_kind kind;
-	struct err none;
-
-	if (!strcmp(key, "id"))
-		return str_starts(f->row.id, value);
-	if (!strcmp(key, "name"))
-		return strstr(f->row.name, *value == '/' ? value + 1 : value);
-	if (!strcmp(key, "status"))
-		return !strcmp(status_of(f), value);
-	if (!strcmp(key, "isolation"))
-		return isolation_parse(value, &kind, &none) == 0 &&
-			record_isolation(f->record) == (kind == ISOLATION_DEFAULT ? ISOLATION_PROCESS : kind);
-	if (!strcmp(key, "exited"))
-		return !strcmp(status_of(f), "exited") && f->row.exit_code == atoi(value);
-	if (!strcmp(key, "ancestor"))
-		return !strcmp(json_str(config, "Image"), value) || str_starts(f->row.image_id, value) ||
-			str_starts(f->row.image_id + 7, value);
-	if (!strcmp(key, "network"))
-		return on_network(g, f, value);
-	if (!strcmp(key, "publish") || !strcmp(key, "expose"))
-		return has_port(g, f, value, *key == 'p');
-	return label_matches(json_object_get(config, "Labels"), value);
-}
-
-struct matching {
-	struct engine *engine;
-	const struct found *found;
-};
-
-static bool on_filter(const void *data, const char *key, const char *value)
-{
-	const struct matching *m = data;
-
-	return value_matches(m->engine, m->found, key, value);
-}
-
-bool filters_match(const json_t *filters, filter_fn *fn, const void *data)
-{
-	const char *key;
-	json_t *values, *v;
-	size_t i;
-
-	json_object_foreach((json_t *)filters, key, values) {
-		bool every = !strcmp(key, "label"), found = every;
-		json_array_foreach(values, i, v) {
-			bool m = json_is_string(v) && fn(data, key, json_string_value(v));
-			found = every ? found && m : found || m;
-		}
-		if (!found)
-			return false;
-	}
-	return true;
-}
-
-static int check_filters(const json_t *filters, struct err *e)
-{
-	static const char *const known[] = {"id", "name", "status", "isolation", "exited", "ancestor", "network",
-		"publish", "expose", "label", NULL};
-	static const char *const statuses[] = {
-		"created", "running", "paused", "restarting", "removing", "exited", "dead", NULL};
-	const char *key;
-	json_t *values, *v;
-	size_t i;
-
-	json_object_foreach((json_t *)filters, key, values) {
-		if (!str_in(key, known))
-			return err_set(e, EINVAL, "invalid filter '%s'", key);
-		json_array_foreach(values, i, v) {
-			enum isolation_kind k;
-			const char *s = json_string_value(v);
-			if (!s)
-				return err_set(e, EINVAL, "invalid filter '%s'", key);
-			if (!strcmp(key, "status") && !str_in(s, statuses))
-				return err_set(e, EINVAL, "invalid filter 'status=%s'", s);
-			if (!strcmp(key, "isolation") && isolation_parse(s, &k, e) < 0)
-				return -EINVAL;
-		}
-	}
-	return 0;
-}
-
 static json_t *summary(struct engine *g, const struct found *f)
 {
 	const json_t *config = json_object_get(f->record, "Config"), *hc = json_object_get(f->record, "HostConfig");
@@ -295,9 +171,9 @@ static json_t *summary(struct engine *g, const struct found *f)
 		f->row.id, "Names", json_sprintf("/%s", f->row.name), "Image", json_from_str(json_str(config, "Image")),
 		"ImageID", f->row.image_id, "Command", json_from_str(command.data), "Created",
 		(json_int_t)(f->row.created_ns / 1000000000), "Ports", publish_list(g, f), "Labels", labels, "State",
-		status_of(f), "Status", status, "HostConfig", "NetworkMode", json_str(hc, "NetworkMode"), "Isolation",
-		isolation_name(record_isolation(f->record)), "Mounts", public_mounts(f->record), "NetworkSettings",
-		"Networks", json_incref(json_object_get(settings, "Networks")));
+		container_status_name(f), "Status", status, "HostConfig", "NetworkMode", json_str(hc, "NetworkMode"),
+		"Isolation", isolation_name(record_isolation(f->record)), "Mounts", public_mounts(f->record),
+		"NetworkSettings", "Networks", json_incref(json_object_get(settings, "Networks")));
 }
 
 /* One whose record cannot be read: all that can be done to it is rm -f. */
@@ -328,7 +204,7 @@ static int add_to_list(struct list *l, struct container_row *row, struct err *e)
 	}
 	if (r < 0)
 		return r;
-	if ((all || is_up(&f)) && filters_match(l->filters, on_filter, &(struct matching){l->engine, &f}))
+	if ((all || is_up(&f)) && container_matches(l->engine, &f, l->filters))
 		json_array_append_new(l->array, summary(l->engine, &f));
 	return 0;
 }
@@ -337,7 +213,7 @@ int engine_list(struct engine *g, bool all, const json_t *filters, json_t **ret,
 {
 	struct list l = {.engine = g, .all = all, .filters = filters, .array = json_array()};
 	struct db *db;
-	int r = check_filters(filters, e);
+	int r = container_filters_check(g, filters, e);
 
 	if (r == 0)
 		r = engine_db(g, &db, e);

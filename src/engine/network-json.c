@@ -73,9 +73,9 @@ static bool on_filter(const void *data, const char *key, const char *value)
 	bool builtin = !strcmp(n->name, DEFAULT_NETWORK);
 
 	if (!strcmp(key, "name"))
-		return strstr(n->name, value);
+		return filter_text(value, n->name);
 	if (!strcmp(key, "id"))
-		return str_starts(n->id, value);
+		return filter_text(value, n->id);
 	if (!strcmp(key, "driver"))
 		return !strcmp(value, "bridge");
 	if (!strcmp(key, "scope"))

@@ -166,7 +166,7 @@ static bool on_filter(const void *data, const char *key, const char *value)
 	bool wanted;
 
 	if (!strcmp(key, "name"))
-		return strstr(name, value);
+		return filter_text(value, name);
 	if (!strcmp(key, "driver"))
 		return !strcmp(value, "local");
 	if (!strcmp(key, "dangling"))

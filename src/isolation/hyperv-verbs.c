@@ -84,6 +84,7 @@ static void on_stats(void *data, struct wire *w, const struct err *e)
 		s.memory_limit = wire_u64(w);
 		s.cpu_ns = wire_u64(w);
 		s.pids = wire_u64(w);
+		s.disk = wire_u64(w);
 		vm_cost(&a->hyperv->vm, a->hyperv->parts.config.clone, &s.host_memory, &s.host_cpu_ns);
 		if (w->bad) {
 			err_set(&bad, EBADMSG, "the agent's figures make no sense");

@@ -44,6 +44,9 @@ int hyperv_disk_new(const char *path, struct err *e);
 /* Makes `path` an empty sparse ext4 disk of `size` bytes (0: the default), mode 0600, by rename. */
 int hyperv_disk_create(const struct isolation_host *h, const char *path, uint64_t size, struct err *e);
 
+/* Bytes that files take on a disk, as its superblock said when the VM ended; what mkfs makes is in it. -EBADMSG: it is no such disk. */
+int hyperv_disk_used(int fd, uint64_t *ret);
+
 struct hyperv_need {
 	const char *what; /* "qemu", "guest kernel", ... */
 	bool ok;

@@ -105,6 +105,7 @@ int isolate_update(struct isolate *i, const struct plan *p, struct err *e);
 struct isolate_stats {
 	uint64_t memory, memory_limit, cpu_ns, pids; /* of the workload */
 	uint64_t host_memory, host_cpu_ns;           /* what it costs the host; of memory, what it alone has */
+	uint64_t disk;                               /* bytes used of a disk of its own; UINT64_MAX: it has none */
 };
 /* Asynchronous, as in hyperv the answer comes from the guest: fn is called once with the result or with e set. */
 typedef void isolate_stats_fn(void *data, const struct isolate_stats *s, const struct err *e);

@@ -303,6 +303,7 @@ static int process_stats(struct isolate *i, isolate_stats_fn *fn, void *data, st
 		.memory_limit = s.memory_limit,
 		.cpu_ns = s.cpu_ns,
 		.pids = s.pids,
+		.disk = UINT64_MAX,
 		.host_memory = s.memory,
 		.host_cpu_ns = s.cpu_ns,
 	};

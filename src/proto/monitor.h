@@ -37,7 +37,7 @@ enum monitor_op {
 	MONITOR_STARTED = 34,    /* u32 proc: the process runs */
 	MONITOR_EXITED = 35,     /* u32 status; the last frame of a connection */
 	MONITOR_PS_LINES = 36,   /* u32 count, str ... : isolate_ps's lines */
-	MONITOR_STATS_LINE = 37, /* u64 memory, limit, cpu ns, pids, host memory, host cpu ns */
+	MONITOR_STATS_LINE = 37, /* u64 memory, limit, cpu ns, pids, host memory, host cpu ns, bytes used of the disk */
 	MONITOR_NOTICE = 38,     /* str: a line for the user's stderr */
 	MONITOR_LOOK_BYTES = 39, /* what look_encode writes */
 	MONITOR_TIMING =

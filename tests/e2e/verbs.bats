@@ -169,3 +169,17 @@ stands() { # stands CONTAINER: it does not
 	remove_all
 	assert_nothing_left
 }
+
+@test "ps --size: what a container wrote, while it runs, stands still and after its end" {
+	caisson run -d --name wrote --network none "$IMAGE" sh -c 'dd if=/dev/zero of=/file bs=1000 count=2000; touch /done; exec sleep 1000' > /dev/null
+	caisson create --name empty "$IMAGE" true > /dev/null
+	eventually 20 caisson exec wrote test -e /done
+	matches "$(caisson ps -as --format '{{.Names}} {{.Size}}')" $'^empty 0B \(virtual 1\.9[0-9]MB\)\nwrote 2(\.0[0-9])?MB \(virtual (4|3\.9[0-9])MB\)$|^wrote 2MB \(virtual .*MB\)\nempty 0B'
+	caisson pause wrote > /dev/null
+	run -0 caisson inspect -s --format '{{ge .SizeRw 0}} {{gt .SizeRootFs .SizeRw}}' wrote
+	is "$output" 'true true'
+	caisson unpause wrote > /dev/null
+	caisson stop -t 0 wrote > /dev/null
+	matches "$(caisson system df --format '{{.Type}} {{.TotalCount}} {{.Active}} {{.Size}} {{.Reclaimable}}')" $'\nContainers 2 0 2(\.0[0-9]+)?MB 2(\.0[0-9]+)?MB \(100%\)\n'
+	has "$(caisson container prune -f)" 'reclaimed space: 2'
+}

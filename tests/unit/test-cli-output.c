@@ -64,6 +64,7 @@ static void test_rows(void **state)
 	EXPECT_TEXT(row_size(0), "0B");
 	EXPECT_TEXT(row_size(116700000), "117MB");
 	EXPECT_TEXT(format_unescape("a\\tb\\nc\\\\x"), "a\tb\nc\\\\x");
+	EXPECT_TEXT(format_unescape("{{.A}}\\t{{\"\\n\"}}\\n"), "{{.A}}\t{{\"\\n\"}}\n");
 }
 
 static void expect_keys(const char *spec, const char *typed, const char *sent, bool detached)
