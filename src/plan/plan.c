@@ -165,6 +165,14 @@ static const struct field plan_fields[] = {
 	FIELD(plan, 43, T_64, netns_id),
 	FIELD(plan, 44, T_BOOL, fresh_boot),
 	FIELD(plan, 45, T_BOOL, disposable),
+	FIELD(plan, 46, T_STR, pidns),
+	FIELD(plan, 47, T_64, pidns_id),
+	FIELD(plan, 48, T_STR, ipcns),
+	FIELD(plan, 49, T_64, ipcns_id),
+	FIELD(plan, 50, T_STR, shmns),
+	FIELD(plan, 51, T_64, shmns_id),
+	FIELD(plan, 52, T_BOOL, no_shm),
+	FIELD(plan, 53, T_STR, kernel),
 };
 static const struct table plan_table = TABLE("plan", struct plan, plan_fields);
 

@@ -83,8 +83,13 @@ struct plan {
 	bool host_cgroupns;
 	char *netns; /* /proc/PID/ns/net of another container, whose network namespace is joined; NULL: one of its own */
 	uint64_t netns_id; /* its inode number, as PID may have become another's */
-	bool fresh_boot;   /* hyperv: no clone of a template */
-	bool disposable;   /* removed when it ends (--rm): what it leaves on its disk need not be whole */
+	char *pidns, *ipcns,
+		*shmns; /* the same, of the PID and the IPC namespace, and the mount namespace whose /dev/shm comes with that */
+	uint64_t pidns_id, ipcns_id, shmns_id;
+	bool no_shm;     /* no /dev/shm (--ipc=none) */
+	bool fresh_boot; /* hyperv: no clone of a template */
+	char *kernel;    /* hyperv: path of the guest kernel's image; NULL: what the configuration says */
+	bool disposable; /* removed when it ends (--rm): what it leaves on its disk need not be whole */
 	bool own_kernel; /* hyperv: the kernel is the container's alone, and its first network namespace the container's */
 	struct plan_interface *interfaces; /* beside loopback; none with host_network */
 	size_t interfaces_len;

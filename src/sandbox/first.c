@@ -44,7 +44,7 @@ static int make_console(struct setup *s, const struct launch *l, int *ret_slave,
 	_cleanup_close_ int console = mount_clone(*ret_slave, "", false);
 	r = target < 0 ? -errno : console < 0 ? console : mount_attach(console, target);
 	if (r == 0)
-		r = report_send(l->sock, REPORT_TTY, 0, NULL, master);
+		r = report_send(l->sock, REPORT_FD, 0, NULL, master);
 	return r < 0 ? err_errno(e, r, "make /dev/console") : 0;
 }
 
@@ -89,7 +89,9 @@ int first_enter(struct setup *s, struct err *e)
 	if (r == 0 && !p->host_cgroupns && unshare(CLONE_NEWCGROUP) < 0)
 		r = err_errno(e, errno, "make a cgroup namespace");
 	if (r == 0 && p->netns)
-		r = namespace_join_network(p, e);
+		r = namespace_join(p->netns, p->netns_id, CLONE_NEWNET, "network", e);
+	if (r == 0 && p->ipcns)
+		r = namespace_join(p->ipcns, p->ipcns_id, CLONE_NEWIPC, "IPC", e);
 	return r == 0 && !p->host_network ? namespace_loopback_up(e) : r;
 }
 

@@ -57,7 +57,7 @@ int report_wait(int sock, int *ret_tty, pid_t *ret_pid, struct err *e)
 			continue;
 		if (n <= 0)
 			return n < 0 ? err_errno(e, (int)n, "hear from the container's process") : failed;
-		if (n == sizeof(r) && r.kind == REPORT_TTY && fds == 1 && *ret_tty < 0)
+		if (n == sizeof(r) && r.kind == REPORT_FD && fds == 1 && *ret_tty < 0)
 			*ret_tty = steal_fd(&fd);
 		else if (n == sizeof(r) && r.kind == REPORT_PID && ret_pid)
 			*ret_pid = r.pid;

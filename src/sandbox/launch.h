@@ -10,7 +10,8 @@
 #include "plan/plan.h"
 #include "sandbox/sandbox.h"
 
-enum report_kind { REPORT_ERROR = 1, REPORT_TTY, REPORT_PID, REPORT_READY };
+/* REPORT_FD brings a descriptor: the master of a terminal, or a mount. */
+enum report_kind { REPORT_ERROR = 1, REPORT_FD, REPORT_PID, REPORT_READY };
 struct report {
 	int32_t kind;
 	int32_t pid;    /* REPORT_PID: in the caller's namespace */

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -55,16 +56,45 @@ pid_t namespace_fork(uint64_t flags, int cgroup, bool as_sibling, int *ret_pidfd
 	return (pid_t)pid;
 }
 
-int namespace_join_network(const struct plan *p, struct err *e)
+int namespace_join(const char *path, uint64_t id, int type, const char *what, struct err *e)
 {
-	_cleanup_close_ int fd = open(p->netns, O_RDONLY | O_CLOEXEC);
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return err_errno(e, errno, "open the network namespace %s", p->netns);
-	if (st.st_ino != p->netns_id)
-		return err_set(e, ESRCH, "the container whose network is to be joined has ended");
-	return setns(fd, CLONE_NEWNET) < 0 ? err_errno(e, errno, "join the network namespace %s", p->netns) : 0;
+		return err_errno(e, errno, "open the %s namespace %s", what, path);
+	if (st.st_ino != id)
+		return err_set(e, ESRCH, "the container whose %s namespace is to be joined has ended", what);
+	return setns(fd, type) < 0 ? err_errno(e, errno, "join the %s namespace %s", what, path) : 0;
+}
+
+/* A PID namespace is joined by the children only: the caller's next one is born there, and then it has its own again. */
+static pid_t fork_joined(const struct plan *p, uint64_t flags, int cgroup, int *ret_pidfd, struct err *e)
+{
+	_cleanup_close_ int own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+	int r = own < 0 ? err_errno(e, errno, "open /proc/self/ns/pid")
+			: namespace_join(p->pidns, p->pidns_id, CLONE_NEWPID, "PID", e);
+
+	if (r < 0)
+		return r;
+	pid_t pid = namespace_fork(flags, cgroup, false, ret_pidfd);
+	/* whoever is in that namespace sees it: its memory and what it has open are not for them */
+	if (pid == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		_exit(1);
+	if (pid != 0 && setns(own, CLONE_NEWPID) < 0)
+		return err_errno(e, errno, "return to the own PID namespace");
+	return pid < 0 ? err_errno(e, pid, "make the container's namespaces") : pid;
+}
+
+pid_t namespace_fork_first(const struct plan *p, int cgroup, int *ret_pidfd, struct err *e)
+{
+	uint64_t flags = namespace_flags(p) & ~(p->netns ? (uint64_t)CLONE_NEWNET : 0) &
+		~(p->pidns ? (uint64_t)CLONE_NEWPID : 0) & ~(p->ipcns ? (uint64_t)CLONE_NEWIPC : 0);
+
+	if (p->pidns)
+		return fork_joined(p, flags, cgroup, ret_pidfd, e);
+	pid_t pid = namespace_fork(flags, cgroup, false, ret_pidfd);
+	return pid < 0 ? err_errno(e, pid, "make the container's namespaces") : pid;
 }
 
 int namespace_loopback_up(struct err *e)

@@ -16,7 +16,10 @@ uint64_t namespace_flags(const struct plan *p);
  * NULL. as_sibling: the new process becomes a child of the caller's parent. Returns the pid or -errno. */
 pid_t namespace_fork(uint64_t flags, int cgroup, bool as_sibling, int *ret_pidfd);
 
-int namespace_join_network(const struct plan *p, struct err *e); /* that of p->netns */
+/* Enters a namespace of another container: its file /proc/PID/ns/..., which must have this inode number; `what` names it in errors. */
+int namespace_join(const char *path, uint64_t id, int type, const char *what, struct err *e);
+/* As namespace_fork, into the plan's namespaces, those that it makes and the PID namespace that it joins. pid or -errno with *e set. */
+pid_t namespace_fork_first(const struct plan *p, int cgroup, int *ret_pidfd, struct err *e);
 int namespace_loopback_up(struct err *e);
 int namespace_set_names(const struct plan *p, struct err *e);
 

@@ -54,13 +54,13 @@ static int begin(const struct plan *p, const struct sandbox_io *io, const char *
 	if (r < 0)
 		return r;
 	b->sock = sock[0];
-	uint64_t flags = namespace_flags(p) & ~(p->netns ? (uint64_t)CLONE_NEWNET : 0);
-	b->pid = namespace_fork(flags, b->cgroup.v2 ? b->cgroup.dir[0].fd : -1, false, &b->pidfd);
+	b->pid = namespace_fork_first(p, b->cgroup.v2 ? b->cgroup.dir[0].fd : -1, &b->pidfd, e);
 	if (b->pid == 0) {
 		struct setup s = {.plan = p,
 			.cgroup = &b->cgroup,
 			.init_path = init_path,
 			.root = -1,
+			.shm = -1,
 			.proc = -1,
 			.dev = -1,
 			.sys = -1,
@@ -74,7 +74,7 @@ static int begin(const struct plan *p, const struct sandbox_io *io, const char *
 		first_die(sock[1], &mistake);
 	}
 	close(sock[1]);
-	return b->pid < 0 ? err_errno(e, b->pid, "make the container's namespaces") : 0;
+	return b->pid < 0 ? b->pid : 0;
 }
 
 /* One that was made ahead, with all that it has. */
@@ -156,7 +156,7 @@ static int open_container_tty(struct launch *l, struct err *e)
 		return err_set(e, EINVAL, "/dev/pts in the container is no devpts");
 	int r = launch_open_tty(pts, l->process, &master, &l->tty, e);
 	if (r == 0)
-		r = report_send(l->sock, REPORT_TTY, 0, NULL, master);
+		r = report_send(l->sock, REPORT_FD, 0, NULL, master);
 	return r;
 }
 

@@ -57,13 +57,19 @@ static int take_cgroups(struct setup *s, struct err *e)
 
 int setup_no_sources(struct setup *s, struct err *e)
 {
-	s->init = -1;
+	s->init = s->shm = -1;
 	s->binds = calloc(s->plan->mounts_len + 1, sizeof(*s->binds));
 	if (!s->binds)
 		return err_nomem(e);
 	for (size_t i = 0; i < s->plan->mounts_len; i++)
 		s->binds[i] = -1;
 	return 0;
+}
+
+static int take_shm(struct setup *s, struct err *e)
+{
+	s->shm = donor_shm(s->plan, e);
+	return s->shm < 0 ? s->shm : 0;
 }
 
 int setup_sources(struct setup *s, struct err *e)
@@ -73,6 +79,8 @@ int setup_sources(struct setup *s, struct err *e)
 
 	if (r == 0)
 		r = take_cgroups(s, e);
+	if (r == 0 && p->shmns)
+		r = take_shm(s, e);
 	for (size_t i = 0; r == 0 && i < p->mounts_len; i++) {
 		if (p->mounts[i].type != PLAN_MOUNT_BIND)
 			continue;
@@ -93,6 +101,7 @@ void setup_sources_done(struct setup *s)
 	for (size_t i = 0; s->binds && i < s->plan->mounts_len; i++)
 		close_fd(&s->binds[i]);
 	close_fd(&s->init);
+	close_fd(&s->shm);
 	free(steal_ptr(s->binds));
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#include "base/fd.h"
 #include "base/path.h"
 #include "base/str.h"
 #include "sandbox/mount.h"
@@ -47,28 +48,44 @@ static int mount_below(int dev, const char *name, int mfd, struct err *e)
 	return 0;
 }
 
+/* The host's, for a container in the host's IPC namespace. */
+static int mount_hosts(int dev, struct err *e)
+{
+	int shm = mount_clone(AT_FDCWD, "/dev/shm", false), mqueue = mount_clone(AT_FDCWD, "/dev/mqueue", false);
+	int r = shm >= 0 ? mount_below(dev, "shm", shm, e) : 0;
+
+	if (r == 0 && mqueue >= 0)
+		return mount_below(dev, "mqueue", mqueue, e);
+	close_fd(&mqueue);
+	return r;
+}
+
+/* That of the container whose IPC namespace is joined, or one of its own. */
+static int mount_shm(struct setup *s, struct err *e)
+{
+	uint64_t size = s->plan->shm_size ? s->plan->shm_size : 64 << 20;
+	char text[48];
+
+	if (s->plan->no_shm)
+		return 0;
+	if (s->plan->ipcns)
+		return mount_below(s->dev, "shm", steal_fd(&s->shm), e);
+	snprintf(text, sizeof(text), "size=%llu", (unsigned long long)size);
+	const char *options[] = {"mode=1777", text, NULL};
+	return mount_below(s->dev, "shm", mount_new("tmpfs", "/dev/shm", options, SAFE, e), e);
+}
+
 static int mount_all_below(struct setup *s, struct err *e)
 {
 	static const char *const pts[] = {"newinstance", "ptmxmode=0666", "mode=0620", "gid=5", NULL};
-	uint64_t size = s->plan->shm_size ? s->plan->shm_size : 64 << 20;
-	char text[48];
 	int r = mount_below(
 		s->dev, "pts", mount_new("devpts", "/dev/pts", pts, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, e), e);
 
 	if (r < 0)
 		return r;
-	if (s->plan->host_ipc) {
-		int shm = mount_clone(AT_FDCWD, "/dev/shm", false),
-		    mqueue = mount_clone(AT_FDCWD, "/dev/mqueue", false);
-		if (shm >= 0)
-			r = mount_below(s->dev, "shm", shm, e);
-		if (r == 0 && mqueue >= 0)
-			r = mount_below(s->dev, "mqueue", mqueue, e);
-		return r;
-	}
-	snprintf(text, sizeof(text), "size=%llu", (unsigned long long)size);
-	const char *shm[] = {"mode=1777", text, NULL};
-	r = mount_below(s->dev, "shm", mount_new("tmpfs", "/dev/shm", shm, SAFE, e), e);
+	if (s->plan->host_ipc)
+		return mount_hosts(s->dev, e);
+	r = mount_shm(s, e);
 	return r < 0 ? r : mount_below(s->dev, "mqueue", mount_new("mqueue", "/dev/mqueue", NULL, SAFE, e), e);
 }
 

@@ -36,6 +36,7 @@ struct setup {
 	const char *made; /* where the caller has mounted the root; NULL: setup_root makes it */
 	int *binds;       /* detached sources, as plan->mounts; -1 for others */
 	int init;         /* the init program, as a read-only mount */
+	int shm;          /* another container's /dev/shm, as a mount; -1: none is joined */
 	int cgroups[CGROUP_HIERARCHIES_MAX];
 	bool wait_network;           /* the caller makes the links of the plan's interfaces and then says so */
 	bool network_set_up;         /* and sets them up */
@@ -61,6 +62,9 @@ void setup_sources_done(struct setup *s);               /* closes what setup_sou
 int setup_dev(struct setup *s, struct err *e);          /* for setup_system */
 int setup_cgroups(struct setup *s, struct err *e);      /* for setup_system */
 int setup_overlay(const struct plan *p, struct err *e); /* for setup_root: the mount */
+
+/* The /dev/shm of the container whose IPC namespace the plan joins, as a detached mount (donor.c). A descriptor. */
+int donor_shm(const struct plan *p, struct err *e);
 
 /* Fills an empty `to` with what `from` holds: owners, modes, times, links, extended attributes. */
 int setup_copy_up(int from, int to, struct err *e);

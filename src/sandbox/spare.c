@@ -257,9 +257,9 @@ static bool fits(const struct sandbox_spare *s, const struct plan *p)
 	const struct plan *o = &s->plan;
 
 	return namespace_flags(p) == namespace_flags(o) && p->privileged == o->privileged &&
-		p->host_cgroupns == o->host_cgroupns && p->host_network == o->host_network && !p->netns &&
-		!p->devices_len && !p->sysctls && p->shm_size == o->shm_size && same_list(p->masked, o->masked) &&
-		same_list(p->readonly_paths, o->readonly_paths);
+		p->host_cgroupns == o->host_cgroupns && p->host_network == o->host_network && !p->netns && !p->pidns &&
+		!p->ipcns && p->no_shm == o->no_shm && !p->devices_len && !p->sysctls && p->shm_size == o->shm_size &&
+		same_list(p->masked, o->masked) && same_list(p->readonly_paths, o->readonly_paths);
 }
 
 int sandbox_spare_plan(struct sandbox_spare *s, const struct plan *p, const void *bytes, size_t n,

@@ -120,6 +120,14 @@ static void fill(struct plan *p)
 		.stop_signal = 64,
 		.netns = text("/proc/7/ns/net"),
 		.netns_id = 4026531840,
+		.pidns = text("/proc/7/ns/pid"),
+		.pidns_id = 8,
+		.ipcns = text("/proc/7/ns/ipc"),
+		.ipcns_id = 9,
+		.shmns = text("/proc/7/ns/mnt"),
+		.shmns_id = 10,
+		.no_shm = true,
+		.kernel = text("/boot/vmlinuz"),
 	};
 	fill_process(&p->process);
 	fill_mounts(p);
@@ -217,6 +225,10 @@ static void same_texts(const struct plan *a, const struct plan *b)
 	SAME(same_str, cpuset_cpus);
 	SAME(same_str, cgroup_parent);
 	SAME(same_str, netns);
+	SAME(same_str, pidns);
+	SAME(same_str, ipcns);
+	SAME(same_str, shmns);
+	SAME(same_str, kernel);
 }
 
 static void same_interface(const struct plan_interface *a, const struct plan_interface *b)
@@ -256,6 +268,10 @@ static void same_numbers(const struct plan *a, const struct plan *b)
 	SAME(assert_int_equal, oom_kill_disable);
 	SAME(assert_int_equal, stop_signal);
 	SAME(assert_int_equal, netns_id);
+	SAME(assert_int_equal, pidns_id);
+	SAME(assert_int_equal, ipcns_id);
+	SAME(assert_int_equal, shmns_id);
+	SAME(assert_int_equal, no_shm);
 }
 
 static void same(const struct plan *a, const struct plan *b)
@@ -371,7 +387,7 @@ static void test_cut(void **state)
 		accepted += r == 0;
 		plan_done(&p);
 	}
-	assert_int_equal(accepted, 45); /* before each of the fields */
+	assert_int_equal(accepted, 53); /* before each of the fields */
 }
 
 static uint64_t next_random(uint64_t *x)
@@ -452,7 +468,7 @@ static void test_hostile_values(void **state)
 	expect_bad(TAG_PROCESS, "\x0a\0\0\0\0\0", 6, "process: field 10 ");
 	expect_bad(TAG_PROCESS, "\x0b", 1, "process: a field is cut short");
 	expect_bad(0, "", 0, "plan: field 0 is unknown");
-	expect_bad(46, "", 0, "plan: field 46 is unknown");
+	expect_bad(60000, "", 0, "plan: field 60000 is unknown");
 }
 
 static void test_too_many(void **state)
