@@ -123,9 +123,11 @@ static int copy_file(int from, int to, const char *name, const struct stat *st)
 
 static int copy_special(int to, const char *name, const struct stat *st)
 {
+	struct timespec times[2] = {st->st_atim, st->st_mtim};
+
 	if (mknodat(to, name, st->st_mode, st->st_rdev) < 0 ||
 		fchownat(to, name, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW) < 0 ||
-		fchmodat(to, name, st->st_mode & 07777, 0) < 0)
+		fchmodat(to, name, st->st_mode & 07777, 0) < 0 || utimensat(to, name, times, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	return 0;
 }
