@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "cli/client-config.h"
 #include "cli/container-options.h"
 #include "cli/stream.h"
 #include "cli/term.h"
@@ -17,6 +18,7 @@ static const struct opt options[] = {
 static int run(struct cli *c, struct opts *o, struct err *e)
 {
 	_cleanup_json_ json_t *record = NULL;
+	_cleanup_free_ char *keys = client_detach_keys(o);
 	_cleanup_close_ int sock = -1;
 	struct engine *g = cli_engine(c, e);
 	struct err ignored;
@@ -35,7 +37,7 @@ static int run(struct cli *c, struct opts *o, struct err *e)
 		.tty = json_flag(config, "Tty"),
 		.send_stdin = json_flag(config, "OpenStdin") && !opts_flag(o, "no-stdin"),
 		.proxy = !json_flag(config, "Tty") && (!opts_given(o, "sig-proxy") || opts_flag(o, "sig-proxy")),
-		.detach_keys = opts_str(o, "detach-keys"),
+		.detach_keys = keys,
 	};
 	if (tty_input_missing(s.tty, s.send_stdin))
 		return 1;

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "cli/client-config.h"
 #include "cli/container-options.h"
 #include "cli/stream.h"
 #include "cli/term.h"
@@ -36,6 +37,7 @@ static int fill_body(struct opts *o, struct err *e)
 
 static int run(struct cli *c, struct opts *o, struct err *e)
 {
+	_cleanup_free_ char *keys = client_detach_keys(o);
 	_cleanup_close_ int sock = -1;
 	unsigned rows = 0, cols = 0;
 	int status, r = fill_body(o, e);
@@ -44,7 +46,7 @@ static int run(struct cli *c, struct opts *o, struct err *e)
 		.tty = opts_flag(o, "tty"),
 		.send_stdin = json_flag(o->body, "AttachStdin"),
 		.until_started = opts_flag(o, "detach"),
-		.detach_keys = opts_str(o, "detach-keys"),
+		.detach_keys = keys,
 	};
 
 	if (r < 0)

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/client-config.h"
 #include "cli/container-options.h"
 #include "cli/stream.h"
 #include "cli/term.h"
@@ -53,7 +54,7 @@ static void write_down_end(struct engine *g, const char *id)
 	}
 }
 
-static int run_attached(struct cli *c, struct opts *o, const char *id, struct err *e)
+static int run_attached(struct cli *c, struct opts *o, const char *id, const char *keys, struct err *e)
 {
 	struct engine_start start = {.streams = streams_of(o->body), .notice = cli_notice};
 	struct stream s = {
@@ -62,7 +63,7 @@ static int run_attached(struct cli *c, struct opts *o, const char *id, struct er
 		.tty = opts_flag(o, "tty"),
 		.send_stdin = start.streams & MONITOR_STDIN,
 		.proxy = !opts_flag(o, "tty") && (!opts_given(o, "sig-proxy") || opts_flag(o, "sig-proxy")),
-		.detach_keys = opts_str(o, "detach-keys"),
+		.detach_keys = keys,
 		.timing = c->engine->timing,
 	};
 	_cleanup_close_ int sock = -1;
@@ -96,7 +97,8 @@ static int run_detached(struct cli *c, struct opts *o, const char *id, struct er
 static int run(struct cli *c, struct opts *o, struct err *e)
 {
 	bool detach = opts_flag(o, "detach");
-	struct detach_keys keys;
+	_cleanup_free_ char *keys = client_detach_keys(o);
+	struct detach_keys parsed;
 	char id[65];
 
 	if (detach && opts_given(o, "attach")) {
@@ -106,19 +108,19 @@ static int run(struct cli *c, struct opts *o, struct err *e)
 	if (!detach && tty_input_missing(opts_flag(o, "tty"), opts_flag(o, "interactive")))
 		return 1;
 	cli_timing_start(c, o);
-	int r = detach_keys_parse(opts_str(o, "detach-keys"), &keys, e);
+	int r = detach_keys_parse(keys, &parsed, e);
 	if (r == 0)
 		r = container_create(c, o, id, e);
 	if (r)
 		return r < 0 ? r : EXIT_ENGINE;
-	return detach ? run_detached(c, o, id, e) : run_attached(c, o, id, e);
+	return detach ? run_detached(c, o, id, e) : run_attached(c, o, id, keys, e);
 }
 
 const struct command cmd_run = {
 	.name = "run",
 	.synopsis = "[OPTIONS] IMAGE [COMMAND] [ARG...]",
 	.summary = "Create a container from an image and start it",
-	.options = {container_options, options},
+	.options = {container_options, refused_options, options},
 	.min_args = 1,
 	.max_args = -1,
 	.stop = true,

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "cli/client-config.h"
 #include "cli/container-options.h"
 #include "cli/stream.h"
 #include "cli/term.h"
@@ -17,6 +18,7 @@ static const struct opt options[] = {
 static int start_attached(struct engine *g, struct opts *o, struct err *e)
 {
 	_cleanup_json_ json_t *record = NULL;
+	_cleanup_free_ char *keys = client_detach_keys(o);
 	_cleanup_close_ int sock = -1;
 	int status, r = engine_inspect(g, o->args[0], false, &record, e);
 
@@ -30,7 +32,7 @@ static int start_attached(struct engine *g, struct opts *o, struct err *e)
 		.tty = json_flag(config, "Tty"),
 		.send_stdin = opts_flag(o, "interactive") && json_flag(config, "OpenStdin"),
 		.proxy = !json_flag(config, "Tty"),
-		.detach_keys = opts_str(o, "detach-keys"),
+		.detach_keys = keys,
 	};
 	struct engine_start start = {
 		.streams = MONITOR_STDOUT | MONITOR_STDERR | (s.send_stdin ? MONITOR_STDIN : 0),

@@ -2,6 +2,8 @@
  * is all there is to them. */
 #include "cli/container-options.h"
 
+#include <errno.h>
+
 static int set_entrypoint(struct opts *p, const struct opt *o, const char *value, struct err *e)
 {
 	return opts_put(p, o, json_pack("[o]", json_from_str(value)), e);
@@ -18,8 +20,21 @@ static int set_no_healthcheck(struct opts *p, const struct opt *o, const char *v
 }
 static const struct opt_type opt_no_healthcheck = {"", set_no_healthcheck};
 
+/* There are no signed images whose check could be asked for. */
+static int set_no_trust(struct opts *p, const struct opt *o, const char *value, struct err *e)
+{
+	bool off = true;
+
+	if (parse_bool(value, &off) < 0)
+		return err_set(e, EINVAL, "strconv.ParseBool: parsing \"%s\": invalid syntax", value);
+	return off ? opts_put(p, o, json_true(), e)
+		   : err_set(e, ENOTSUP, "signatures of images are not checked by caisson");
+}
+static const struct opt_type opt_no_trust = {"", set_no_trust};
+
 const struct opt container_options[] = {
 	{"add-host", 0, &opt_add_host, "HostConfig.ExtraHosts", "Add a line to the container's /etc/hosts (host:ip)"},
+	{"annotation", 0, &opt_label, "HostConfig.Annotations", "Note something of the container, for inspect"},
 	{"attach", 'a', &opt_attach, NULL, "Attach to STDIN, STDOUT or STDERR"},
 	{"cap-add", 0, &opt_list, "HostConfig.CapAdd", "Give a capability beside the default ones"},
 	{"cap-drop", 0, &opt_list, "HostConfig.CapDrop", "Take a capability away"},
@@ -30,6 +45,7 @@ const struct opt container_options[] = {
 	{"cpus", 0, &opt_cpus, "HostConfig.NanoCpus", "Number of CPUs that may be used"},
 	{"cpuset-cpus", 0, &opt_string, "HostConfig.CpusetCpus", "CPUs to run on (0-3, 0,1)"},
 	{"device", 0, &opt_device, "HostConfig.Devices", "Add a device of the host"},
+	{"disable-content-trust", 0, &opt_no_trust, NULL, "Do not check signatures of images (always true)"},
 	{"dns", 0, &opt_dns, "HostConfig.Dns", "Set a DNS server"},
 	{"dns-opt", 0, &opt_list, "HostConfig.DnsOptions", NULL},
 	{"dns-option", 0, &opt_list, "HostConfig.DnsOptions", "Set a DNS option"},
@@ -49,9 +65,11 @@ const struct opt container_options[] = {
 	{"interactive", 'i', &opt_bool, "OpenStdin", "Keep STDIN open even if not attached"},
 	{"ip", 0, &opt_string, NULL, "IPv4 address on the first network"},
 	{"ip6", 0, &opt_string, NULL, "IPv6 address on the first network"},
-	{"ipc", 0, &opt_string, "HostConfig.IpcMode", "IPC namespace to use (host)"},
+	{"ipc", 0, &opt_string, "HostConfig.IpcMode",
+		"IPC namespace to use (private|shareable|none|host|container:NAME)"},
 	{"isolation", 0, &opt_string, "HostConfig.Isolation",
 		"Kernel to run on: process (the host's), hyperv (one of its own), or default"},
+	{"kernel", 0, &opt_path, "HostConfig.Kernel", "Guest kernel to boot in place of the usual one (hyperv)"},
 	{"label", 'l', &opt_label, "Labels", "Set a label"},
 	{"label-file", 0, &opt_list, NULL, "Read labels from a file, one a line"},
 	{"log-driver", 0, &opt_string, "HostConfig.LogConfig.Type", "Where output is logged (json-file|none)"},
@@ -73,7 +91,7 @@ const struct opt container_options[] = {
 	{"no-healthcheck", 0, &opt_no_healthcheck, "Healthcheck.Test", "Turn the image's health check off"},
 	{"oom-kill-disable", 0, &opt_bool, "HostConfig.OomKillDisable", "Do not kill processes when memory is out"},
 	{"oom-score-adj", 0, &opt_int, "HostConfig.OomScoreAdj", "Preference of the host's OOM killer (-1000 to 1000)"},
-	{"pid", 0, &opt_string, "HostConfig.PidMode", "PID namespace to use (host)"},
+	{"pid", 0, &opt_string, "HostConfig.PidMode", "PID namespace to use (host|container:NAME)"},
 	{"pids-limit", 0, &opt_int, "HostConfig.PidsLimit", "Limit of processes and threads; -1: unlimited"},
 	{"platform", 0, &opt_string, "Platform", "Platform of the image (os/arch[/variant])"},
 	{"privileged", 0, &opt_bool, "HostConfig.Privileged",
@@ -91,14 +109,18 @@ const struct opt container_options[] = {
 	{"shm-size", 0, &opt_bytes, "HostConfig.ShmSize", "Size of /dev/shm"},
 	{"stop-signal", 0, &opt_string, "StopSignal", "Signal to stop the container with"},
 	{"stop-timeout", 0, &opt_int, "StopTimeout", "Seconds to wait for the end before killing; -1: for ever"},
+	{"storage-opt", 0, &opt_map, "HostConfig.StorageOpt", "size=BYTES: size of the container's disk (hyperv)"},
 	{"sysctl", 0, &opt_map, "HostConfig.Sysctls", "Set a kernel parameter of the container's namespaces"},
 	{"tmpfs", 0, &opt_tmpfs, "HostConfig.Tmpfs", "Mount a tmpfs (path[:options])"},
 	{"tty", 't', &opt_bool, "Tty", "Give the container a terminal"},
 	{"ulimit", 0, &opt_ulimit, "HostConfig.Ulimits", "Set a resource limit (name=soft[:hard])"},
 	{"user", 'u', &opt_string, "User", "User to run as (name|uid[:group|gid])"},
+	{"userns", 0, &opt_string, "HostConfig.UsernsMode", "User namespace to use (host)"},
 	{"uts", 0, &opt_string, "HostConfig.UTSMode", "UTS namespace to use (host)"},
 	{"volume", 'v', &opt_volume, "HostConfig.Binds",
 		"Mount a directory of the host or a volume (source:target[:ro])"},
+	{"volume-driver", 0, &opt_string, "HostConfig.VolumeDriver", "Driver of the container's volumes (local)"},
+	{"volumes-from", 0, &opt_list, "HostConfig.VolumesFrom", "Mount what another container mounts (NAME[:ro])"},
 	{"workdir", 'w', &opt_string, "WorkingDir", "Directory to run in"},
 	{0},
 };

@@ -4,6 +4,8 @@
 #include "cli/cmd.h"
 
 extern const struct opt container_options[];
+/* Those of docker's that there are not, each with the reason (refused-options.c). */
+extern const struct opt refused_options[];
 
 /*
  * Completes o->body from the arguments and the files that options name, and creates the container; an image

@@ -79,7 +79,7 @@ static int set_device(struct opts *p, const struct opt *o, const char *value, st
 		mode = part[1];
 	}
 	if (*part[0] != '/' || (inside && *inside != '/'))
-		return err_set(e, EINVAL, "bad format for path: %s", value);
+		return err_set(e, EINVAL, "%s is not an absolute path", *part[0] != '/' ? part[0] : inside);
 	if (mode && !device_mode(mode))
 		return err_set(e, EINVAL, "bad mode specified: %s", mode);
 	return opts_append(p, o,
@@ -105,6 +105,16 @@ static char *absolute_source(const char *value)
 		return NULL;
 	return str_fmt("%s%s", clean ? clean : joined, value + strcspn(value, ":"));
 }
+
+/* A path that may be relative to where the command runs. */
+static int set_path(struct opts *p, const struct opt *o, const char *value, struct err *e)
+{
+	_cleanup_free_ char *cwd = *value && *value != '/' ? getcwd(NULL, 0) : NULL;
+	_cleanup_free_ char *path = cwd ? str_fmt("%s/%s", cwd, value) : strdup(value);
+
+	return path ? opts_put(p, o, json_from_str(path), e) : err_nomem(e);
+}
+const struct opt_type opt_path = {"path", set_path};
 
 /* source:target[:mode] is a bind; a target alone is a volume without a name. */
 static int set_volume(struct opts *p, const struct opt *o, const char *value, struct err *e)

@@ -33,8 +33,10 @@ static int set_value(struct opts *p, const struct opt *o, const char *value, str
 {
 	struct err why = ERR_INIT;
 	char letter[5] = "";
-	int r = o->type->set(p, o, value, &why);
 
+	if (o->refused)
+		return err_set(e, EINVAL, "--%s is not supported by caisson: %s", o->name, o->refused);
+	int r = o->type->set(p, o, value, &why);
 	if (r == 0)
 		return 0;
 	if (r == -ENOMEM)

@@ -28,8 +28,9 @@ struct opt {
 	const char *name; /* long name; NULL ends the table */
 	char letter;      /* or 0 */
 	const struct opt_type *type;
-	const char *path; /* "HostConfig.Memory", or NULL */
-	const char *help; /* one sentence without a full stop; NULL: an old name, not shown */
+	const char *path;    /* "HostConfig.Memory", or NULL */
+	const char *help;    /* one sentence without a full stop; NULL: an old name, or a refused one, not shown */
+	const char *refused; /* why there is no such option here, though docker has it; NULL: there is */
 };
 
 enum { OPT_TABLES = 4 };
@@ -68,6 +69,7 @@ int opt_field(const char **s, char **ret, struct err *e);
 extern const struct opt_type opt_bool, opt_string, opt_list, opt_strings, opt_int, opt_bytes, opt_bytes_or_unlimited;
 extern const struct opt_type opt_cpus, opt_env, opt_label, opt_map, opt_filter;
 /* What containers take (opt-container.c, opt-mount.c). */
-extern const struct opt_type opt_ulimit, opt_device, opt_volume, opt_tmpfs, opt_attach, opt_restart, opt_mount;
+extern const struct opt_type opt_ulimit, opt_device, opt_volume, opt_tmpfs, opt_attach, opt_path, opt_restart,
+	opt_mount;
 /* What is about networks (opt-network.c). */
 extern const struct opt_type opt_network, opt_network_alias, opt_network_policy, opt_dns, opt_dns_search, opt_add_host;

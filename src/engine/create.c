@@ -128,6 +128,22 @@ static int set_isolation(struct engine *g, json_t *hc, enum isolation_kind *ret,
 	return 0;
 }
 
+/* What only one kind of isolation can do. */
+static int check_kind(enum isolation_kind kind, const json_t *hc, struct err *e)
+{
+	if (kind == ISOLATION_HYPERV)
+		return 0;
+	if (!str_empty(json_str(hc, "Kernel")))
+		return err_set(e, ENOTSUP,
+			"--kernel is for --isolation=hyperv: a container in process isolation runs on the host's "
+			"kernel");
+	if (json_object_size(json_object_get(hc, "StorageOpt")))
+		return err_set(e, ENOTSUP,
+			"--storage-opt is for --isolation=hyperv, where a container has a disk of its own: in process "
+			"isolation it writes to the host's file system");
+	return 0;
+}
+
 static void set_hostname(json_t *config, const json_t *hc, const char *id)
 {
 	struct utsname u;
@@ -201,6 +217,7 @@ static int make_record(struct engine *g, const char *id, const json_t *body, con
 		? json_deep_copy(json_object_get(body, "HostConfig"))
 		: json_object();
 	json_t *own = NULL, *mounts = NULL;
+	struct isolation_host host;
 	enum isolation_kind kind;
 	char time[40];
 
@@ -217,13 +234,20 @@ static int make_record(struct engine *g, const char *id, const json_t *body, con
 	if (r == 0)
 		r = set_isolation(g, hc, &kind, e);
 	if (r == 0)
-		r = isolation_probe(kind, &g->host, e);
+		r = check_kind(kind, hc, e);
+	if (r == 0)
+		r = namespaces_resolve(g, body, hc, kind, e);
+	host = engine_host(g, hc);
+	if (r == 0)
+		r = isolation_probe(kind, &host, e);
 	if (r == 0)
 		r = endpoints_resolve(g, hc, json_object_get(body, "NetworkingConfig"), kind, &c->networks, e);
 	if (r == 0)
 		r = publish_check(config, hc, c->warnings, e);
 	if (r == 0)
-		r = mounts_resolve(config, hc, &mounts, e);
+		r = mounts_resolve(g, config, hc, &mounts, e);
+	if (r == 0 && kind == ISOLATION_HYPERV)
+		mounts_warn(mounts, c->warnings);
 	if (r == 0)
 		r = own_fields(g, kind, hc, image, &own, e);
 	if (r < 0) {
@@ -239,11 +263,12 @@ static int make_record(struct engine *g, const char *id, const json_t *body, con
 /* What this host cannot do of it is known before anything is made. */
 static int check_plan(struct engine *g, const json_t *record, struct err *e)
 {
+	struct isolation_host host = engine_host(g, json_object_get(record, "HostConfig"));
 	struct plan plan = {0};
 	int r = engine_plan(g, record, &plan, e);
 
 	if (r == 0)
-		r = isolation_check(record_isolation(record), &g->host, &plan, e);
+		r = isolation_check(record_isolation(record), &host, &plan, e);
 	plan_done(&plan);
 	return r;
 }
@@ -269,6 +294,7 @@ static int make_upper(struct engine *g, const char *dir, const json_t *record, s
 static int make_directory(struct engine *g, const char *id, const json_t *record, struct err *e)
 {
 	char dir[80];
+	uint64_t bytes;
 
 	snprintf(dir, sizeof(dir), "containers/%s", id);
 	int r = mkdir_p(g->root_fd, dir, 0700);
@@ -277,7 +303,11 @@ static int make_directory(struct engine *g, const char *id, const json_t *record
 	if (record_isolation(record) == ISOLATION_PROCESS)
 		return make_upper(g, dir, record, e);
 	_cleanup_free_ char *disk = str_fmt("%s/%s/disk.ext4", g->root, dir);
-	return disk ? hyperv_disk_new(disk, e) : err_nomem(e);
+	if (!disk)
+		return err_nomem(e);
+	const char *size = json_str(json_path(record, "HostConfig.StorageOpt"), "size");
+	return parse_bytes(size ? size : "", &bytes) == 0 ? hyperv_disk_create(&g->host, disk, bytes, e)
+							  : hyperv_disk_new(disk, e);
 }
 
 /* With a made-up name where the user gave none. */

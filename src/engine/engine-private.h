@@ -26,9 +26,20 @@ int engine_db(struct engine *g, struct db **ret, struct err *e); /* opened at fi
 /* Checks HostConfig's values that need nothing but themselves, and that nothing is asked for that is not there. */
 int hostconfig_check(const json_t *hc, struct err *e);
 
+/* ---- devices.c ---- */
+int devices_plan(const json_t *hc, struct plan *p, struct err *e); /* HostConfig.Devices */
+
+/* ---- namespaces.c ---- */
+/* Checks and completes the modes of PID, IPC, UTS, cgroup and user namespaces in hc; what a virtual machine cannot do is refused. */
+int namespaces_resolve(struct engine *g, const json_t *body, json_t *hc, enum isolation_kind kind, struct err *e);
+/* The namespaces of other containers that the plan joins; they must run. */
+int namespaces_join(struct engine *g, const json_t *record, struct plan *p, struct err *e);
+
 /* ---- mounts.c ---- */
 /* Binds, Mounts, Tmpfs, anonymous volumes (Volumes of the body and the image) as docker's Mounts array; nothing is made yet. */
-int mounts_resolve(const json_t *config, const json_t *hc, json_t **ret, struct err *e);
+int mounts_resolve(struct engine *g, const json_t *config, const json_t *hc, json_t **ret, struct err *e);
+/* Names what is mounted from the host and cannot work in a virtual machine, by lines added to `warnings`. */
+void mounts_warn(const json_t *mounts, json_t *warnings);
 /* Makes what the container needs on the host: named volumes, source directories of -v. */
 int mounts_prepare(struct engine *g, json_t *mounts, struct err *e);
 /* In the transaction that makes the container's row: those that were removed since come back. */
@@ -79,6 +90,8 @@ int engine_plan(struct engine *g, const json_t *record, struct plan *ret, struct
 int engine_plan_exec(
 	struct engine *g, const json_t *record, const json_t *body, struct plan_process *ret, struct err *e);
 enum isolation_kind record_isolation(const json_t *record);
+/* The host as a container with this HostConfig sees it: with --kernel's kernel. Borrows from both. */
+struct isolation_host engine_host(const struct engine *g, const json_t *hc);
 
 struct restart_policy record_restart_policy(const json_t *record);
 
@@ -183,6 +196,8 @@ bool filters_match(const json_t *filters, filter_fn *fn, const void *data);
 bool filter_text(const char *value, const char *text);
 int container_filters_check(struct engine *g, const json_t *filters, struct err *e);
 bool container_matches(struct engine *g, const struct found *f, const json_t *filters);
+/* Adds the fields that docker shows also where nothing was asked for (inspect-defaults.c). */
+void inspect_complete(json_t *o);
 
 /* ---- images.c ---- */
 struct image;

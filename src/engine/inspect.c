@@ -56,6 +56,7 @@ static json_t *public_mounts(const json_t *record)
 	json_array_foreach(mounts, i, m) {
 		json_object_del(m, "CopyUp");
 		json_object_del(m, "Anonymous");
+		json_object_del(m, "NonRecursive");
 	}
 	return mounts ? mounts : json_array();
 }
@@ -109,6 +110,7 @@ int engine_inspect(struct engine *g, const char *ref, bool size, json_t **ret, s
 	json_object_set_new(o, "Mounts", public_mounts(f.record));
 	json_object_set_new(o, "NetworkSettings", network_settings_json(g, &f));
 	json_object_set_new(o, "Acceleration", json_from_str(is_up(&f) ? f.live.accel : f.row.accel));
+	inspect_complete(o);
 	*ret = o;
 	return o ? 0 : err_nomem(e);
 }

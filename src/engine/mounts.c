@@ -10,13 +10,19 @@
 #include "base/proc.h"
 #include "engine/engine-private.h"
 
+#define INVALID_NAME                                                                                                 \
+	"create %s: \"%s\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" " \
+	"are "                                                                                                       \
+	"allowed. If you intended to pass a host directory, use absolute path"
+
 struct mount_spec {
 	const char *type; /* bind, volume, tmpfs */
 	char *source;     /* bind: path; volume: name or NULL for an anonymous one */
 	char *target;
 	char *options; /* tmpfs: as docker has them, "size=64m,exec" */
 	const char *propagation;
-	bool readonly, nocopy, create_source;
+	json_t *labels, *driver_options; /* volume: of one that is made for it; borrowed */
+	bool readonly, nocopy, nonrecursive, create_source;
 };
 
 static void spec_done(struct mount_spec *s)
@@ -53,8 +59,14 @@ static int add_spec(json_t *mounts, struct mount_spec *s, struct err *e)
 		json_object_set_new(m, "Name", json_string(s->source ? s->source : ""));
 	if (volume && !s->nocopy)
 		json_object_set_new(m, "CopyUp", json_true());
+	if (volume && s->labels)
+		json_object_set(m, "Labels", s->labels);
+	if (volume && s->driver_options)
+		json_object_set(m, "DriverOptions", s->driver_options);
 	if (s->create_source)
 		json_object_set_new(m, "CreateSource", json_true());
+	if (s->nonrecursive)
+		json_object_set_new(m, "NonRecursive", json_true());
 	return json_array_append_new(mounts, m) < 0 ? err_nomem(e) : 0;
 }
 
@@ -119,11 +131,7 @@ static int parse_bind(const char *text, json_t *mounts, struct err *e)
 	if (n > 1) {
 		bool path = *parts[0] == '/';
 		if (!path && !name_valid(parts[0]))
-			return err_set(e, EINVAL,
-				"create %s: \"%s\" includes invalid characters for a local volume name, only "
-				"\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, "
-				"use absolute path",
-				parts[0], parts[0]);
+			return err_set(e, EINVAL, INVALID_NAME, parts[0], parts[0]);
 		s.type = path ? "bind" : "volume";
 		s.create_source = path;
 		s.source = path ? path_clean(parts[0]) : strdup(parts[0]);
@@ -186,6 +194,17 @@ static int parse_tmpfs_mount(const json_t *m, json_t *mounts, struct err *e)
 	return add_tmpfs(mounts, target ? target : "", b.data, json_flag(m, "ReadOnly"), e);
 }
 
+static int check_volume_options(const json_t *m, struct err *e)
+{
+	const char *driver = json_str(json_path(m, "VolumeOptions.DriverConfig"), "Name");
+
+	if (!str_empty(driver) && strcmp(driver, "local") != 0)
+		return err_set(e, ENOTSUP, "volume driver \"%s\": there is none but \"local\"", driver);
+	if (!str_empty(json_str(json_object_get(m, "VolumeOptions"), "Subpath")))
+		return err_set(e, ENOTSUP, "volume-subpath is not supported by caisson");
+	return volume_options_check(json_path(m, "VolumeOptions.DriverConfig.Options"), e);
+}
+
 /* One of --mount. */
 static int parse_mount(const json_t *m, json_t *mounts, struct err *e)
 {
@@ -194,13 +213,21 @@ static int parse_mount(const json_t *m, json_t *mounts, struct err *e)
 	const char *propagation = json_str(json_object_get(m, "BindOptions"), "Propagation");
 	struct stat st;
 
+	if (type && !strcmp(type, "tmpfs") && !str_empty(source))
+		return err_set(
+			e, EINVAL, "invalid mount config for type \"tmpfs\": field Source must not be specified");
 	if (type && !strcmp(type, "tmpfs"))
 		return parse_tmpfs_mount(m, mounts, e);
 	if (!type || (strcmp(type, "bind") != 0 && strcmp(type, "volume") != 0))
-		return err_set(e, EINVAL, "invalid mount config for type \"%s\": mount type unknown: \"%s\"",
-			type ? type : "", type ? type : "");
+		return err_set(e, EINVAL, "invalid mount config for type \"%s\": mount type unknown", type ? type : "");
 	s.type = !strcmp(type, "bind") ? "bind" : "volume";
 	s.nocopy = json_flag(json_object_get(m, "VolumeOptions"), "NoCopy");
+	s.labels = json_path(m, "VolumeOptions.Labels");
+	s.driver_options = json_path(m, "VolumeOptions.DriverConfig.Options");
+	s.nonrecursive = json_flag(json_object_get(m, "BindOptions"), "NonRecursive");
+	int r = check_volume_options(m, e);
+	if (r < 0)
+		return r;
 	if (str_empty(target))
 		return err_set(e, EINVAL, "invalid mount config for type \"%s\": field Target must not be empty", type);
 	if (!strcmp(type, "bind")) {
@@ -216,18 +243,22 @@ static int parse_mount(const json_t *m, json_t *mounts, struct err *e)
 			return err_set(e, ENOENT,
 				"invalid mount config for type \"bind\": bind source path does not exist: %s", source);
 		s.propagation = "rprivate";
-		for (size_t i = 0; propagation && propagations[i]; i++)
-			if (!strcmp(propagation, propagations[i]))
-				s.propagation = propagations[i];
+		if (!str_empty(propagation) && !str_in(propagation, propagations))
+			return err_set(e, EINVAL,
+				"invalid mount config for type \"bind\": invalid propagation mode: %s", propagation);
+		if (!str_empty(propagation))
+			s.propagation = propagation;
 		s.source = path_clean(source);
 	} else if (!str_empty(source)) {
 		if (!name_valid(source))
-			return err_set(e, EINVAL,
-				"create %s: \"%s\" includes invalid characters for a local volume name", source,
-				source);
+			return err_set(e, EINVAL, INVALID_NAME, source, source);
 		s.source = strdup(source);
 	}
 	s.target = strdup(target);
+	if (*target != '/' || !strcmp(target, "/")) {
+		add_spec(mounts, &s, e);
+		return err_wrap(e, "invalid mount config for type \"%s\"", type);
+	}
 	return add_spec(mounts, &s, e);
 }
 
@@ -284,7 +315,37 @@ static json_t *sort_by_depth(const json_t *mounts)
 	return sorted;
 }
 
-int mounts_resolve(const json_t *config, const json_t *hc, json_t **ret, struct err *e)
+/* CONTAINER[:ro|rw]: its binds and volumes, at places that have no mount yet. They are its own: nothing is copied into them any more. */
+static int add_from(struct engine *g, const char *spec, json_t *mounts, struct err *e)
+{
+	_cleanup_(found_done) struct found f = {.run_dir = -1};
+	size_t n = strcspn(spec, ":"), i;
+	_cleanup_free_ char *name = strndup(spec, n);
+	const char *mode = spec[n] ? spec + n + 1 : "";
+	json_t *theirs;
+
+	if (!name)
+		return err_nomem(e);
+	if (!*name || (spec[n] && strcmp(mode, "ro") != 0 && strcmp(mode, "rw") != 0 && strcmp(mode, "z") != 0))
+		return err_set(e, EINVAL, "invalid volumes-from specification: %s", spec);
+	int r = container_find(g, name, &f, e);
+	if (r < 0)
+		return r;
+	json_array_foreach(json_object_get(f.record, "Mounts"), i, theirs) {
+		if (!strcmp(json_str(theirs, "Type"), "tmpfs") || has_target(mounts, json_str(theirs, "Destination")))
+			continue;
+		json_t *m = json_copy(theirs);
+		json_object_del(m, "CopyUp");
+		json_object_del(m, "Anonymous");
+		if (!strcmp(mode, "ro"))
+			json_object_set_new(m, "RW", json_false());
+		if (!m || json_array_append_new(mounts, m) < 0)
+			return err_nomem(e);
+	}
+	return 0;
+}
+
+int mounts_resolve(struct engine *g, const json_t *config, const json_t *hc, json_t **ret, struct err *e)
 {
 	_cleanup_json_ json_t *mounts = json_array();
 	const char *target;
@@ -307,7 +368,12 @@ int mounts_resolve(const json_t *config, const json_t *hc, json_t **ret, struct 
 		if (r < 0)
 			return r;
 	}
-	r = add_anonymous(json_object_get(config, "Volumes"), mounts, e);
+	json_array_foreach(json_object_get(hc, "VolumesFrom"), i, m) {
+		if (r == 0)
+			r = add_from(g, json_is_string(m) ? json_string_value(m) : "", mounts, e);
+	}
+	if (r == 0)
+		r = add_anonymous(json_object_get(config, "Volumes"), mounts, e);
 	if (r == 0)
 		*ret = sort_by_depth(mounts);
 	return r;
@@ -333,8 +399,12 @@ int mounts_name_volumes(json_t *mounts, struct err *e)
 static int prepare_volume(struct engine *g, json_t *m, struct err *e)
 {
 	const char *name = json_str(m, "Name");
-	int r = volume_ensure(g, name, json_flag(m, "Anonymous"), NULL, e);
+	int r = volume_ensure(g, name, json_flag(m, "Anonymous"), json_object_get(m, "Labels"), e);
 
+	if (r > 0)
+		r = volume_options_write(g, name, json_object_get(m, "DriverOptions"), e);
+	json_object_del(m, "Labels");
+	json_object_del(m, "DriverOptions");
 	if (r < 0)
 		return r;
 	json_object_set_new(m, "Source", json_sprintf("%s/volumes/%s/_data", g->root, name));

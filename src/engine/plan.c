@@ -41,6 +41,15 @@ struct restart_policy record_restart_policy(const json_t *record)
 	return p;
 }
 
+struct isolation_host engine_host(const struct engine *g, const json_t *hc)
+{
+	struct isolation_host host = g->host;
+
+	if (!str_empty(json_str(hc, "Kernel")))
+		host.kernel = json_str(hc, "Kernel");
+	return host;
+}
+
 static int plan_caps(const json_t *hc, bool privileged, uint64_t *ret, struct err *e)
 {
 	_cleanup_strv_ char **add = json_strv(json_object_get(hc, "CapAdd"));
@@ -143,32 +152,10 @@ static int plan_mounts(const struct engine *g, const json_t *record, struct plan
 		}
 		m->type = PLAN_MOUNT_BIND;
 		m->source = mount_source(g, j);
-		m->recursive = true;
+		m->recursive = !json_flag(j, "NonRecursive");
 		m->propagation = str_empty(propagation) ? NULL : strdup(propagation);
 		m->copy_up = json_flag(j, "CopyUp");
 		if (!m->target || !m->source)
-			return -ENOMEM;
-	}
-	return 0;
-}
-
-static int plan_devices(const json_t *hc, struct plan *p)
-{
-	size_t i;
-	json_t *j;
-
-	json_array_foreach(json_object_get(hc, "Devices"), i, j) {
-		struct plan_device *d = plan_add_device(p);
-		if (!d)
-			return -ENOMEM;
-		d->host_path = copy_str(j, "PathOnHost");
-		d->path = copy_str(j, "PathInContainer");
-		d->access = copy_str(j, "CgroupPermissions");
-		if (!d->path && d->host_path)
-			d->path = strdup(d->host_path);
-		if (!d->access)
-			d->access = strdup("rwm");
-		if (!d->host_path || !d->path || !d->access)
 			return -ENOMEM;
 	}
 	return 0;
@@ -233,20 +220,23 @@ int engine_plan(struct engine *g, const json_t *record, struct plan *ret, struct
 		.readonly_root = json_flag(hc, "ReadonlyRootfs"),
 		.init = json_flag(hc, "Init"),
 		.disposable = json_flag(hc, "AutoRemove"),
-		.fresh_boot = g->fresh_boot || json_flag(hc, "FreshBoot"),
+		.fresh_boot = g->fresh_boot || json_flag(hc, "FreshBoot") || !str_empty(json_str(hc, "Kernel")),
 		.host_network = mode_is_host(hc, "NetworkMode"),
 		.host_pid = mode_is_host(hc, "PidMode"),
 		.host_ipc = mode_is_host(hc, "IpcMode"),
 		.host_uts = mode_is_host(hc, "UTSMode"),
 		.host_cgroupns = mode_is_host(hc, "CgroupnsMode"),
+		.no_shm = json_str(hc, "IpcMode") && !strcmp(json_str(hc, "IpcMode"), "none"),
+		.kernel = copy_str(hc, "Kernel"),
 	};
 	if (!str_empty(signal) && parse_signal(signal, &ret->stop_signal) < 0)
 		return err_set(e, EINVAL, "invalid signal: %s", signal);
 	plan_limits(hc, ret);
-	if (plan_strings(record, ret) < 0 || plan_root(g, record, ret) < 0 || plan_mounts(g, record, ret) < 0 ||
-		plan_devices(hc, ret) < 0)
+	if (plan_strings(record, ret) < 0 || plan_root(g, record, ret) < 0 || plan_mounts(g, record, ret) < 0)
 		return err_nomem(e);
-	int r = endpoints_plan(g, record, ret, e);
+	int r = devices_plan(hc, ret, e);
+	if (r == 0)
+		r = endpoints_plan(g, record, ret, e);
 	if (r < 0)
 		return r;
 	r = netfiles_make(g, record, ret, e);

@@ -163,13 +163,16 @@ static int prepare(
 {
 	enum isolation_kind kind = record_isolation(f->record);
 
+	struct isolation_host host = engine_host(g, json_object_get(f->record, "HostConfig"));
 	int r = engine_plan(g, f->record, &s->plan, e);
 	if (opt) {
 		s->plan.process.rows = opt->rows;
 		s->plan.process.cols = opt->cols;
 	}
 	if (r == 0)
-		r = isolation_check(kind, &g->host, &s->plan, e);
+		r = namespaces_join(g, f->record, &s->plan, e);
+	if (r == 0)
+		r = isolation_check(kind, &host, &s->plan, e);
 	timing_end(g->timing, TIMING_RECORD);
 	if (r == 0 && s->plan.interfaces_len)
 		r = publish_open(f, &s->ports, e);
@@ -211,7 +214,8 @@ static int start_held(struct engine *g, struct found *f, int lock, const struct 
 	_cleanup_(starting_done) struct starting s = {.plan_fd = -1};
 	int pair[2];
 
-	int r = isolation_probe(record_isolation(f->record), &g->host, e);
+	struct isolation_host host = engine_host(g, json_object_get(f->record, "HostConfig"));
+	int r = isolation_probe(record_isolation(f->record), &host, e);
 	if (r == 0)
 		r = container_sweep(
 			g, f->row.id, f->record, e); /* the run directory of a killed monitor may have been deleted */

@@ -14,7 +14,8 @@
 #include "base/proc.h"
 #include "isolation/hyperv-private.h"
 
-enum { DISK_MIN_MIB = 128 };
+/* The most is what a template has in its place (hyperv-template.c). */
+enum { DISK_MIN_MIB = 128, DISK_MAX_GIB = 1024, DISK_BLOCK = 4096 };
 
 static int make_file_system(const char *path, uint64_t size, struct err *e)
 {
@@ -72,9 +73,10 @@ int hyperv_disk_create(const struct isolation_host *h, const char *path, uint64_
 {
 	if (!size)
 		size = (uint64_t)HYPERV_DISK_DEFAULT_GIB << 30;
-	if (size < (uint64_t)DISK_MIN_MIB << 20)
-		return err_set(e, EINVAL, "disk of %llu bytes: at least %dm is needed", (unsigned long long)size,
-			DISK_MIN_MIB);
+	if (size < (uint64_t)DISK_MIN_MIB << 20 || size > (uint64_t)DISK_MAX_GIB << 30)
+		return err_set(e, EINVAL, "disk of %llu bytes: its size is from %dm to %dg", (unsigned long long)size,
+			DISK_MIN_MIB, DISK_MAX_GIB);
+	size -= size % DISK_BLOCK;
 	_cleanup_close_ int from = open_template(h, size, e);
 	if (from < 0)
 		return from;

@@ -46,7 +46,7 @@ int guest_plan_make(const struct plan *p, struct guest_plan *ret, struct err *e)
 	g->plan.mounts = NULL;
 	g->plan.lower = calloc(2, sizeof(char *));
 	g->plan.own_kernel = true;
-	g->plan.netns = NULL;
+	g->plan.netns = g->plan.pidns = g->plan.ipcns = g->plan.shmns = g->plan.kernel = NULL;
 	g->plan.image_erofs = g->plan.disk = g->plan.cgroup_parent = NULL;
 	g->plan.cpuset_cpus = NULL;
 	g->plan.rootfs = NULL;
@@ -81,10 +81,11 @@ static int check_mounts(const struct plan *p, struct err *e)
 				m->target, m->propagation);
 		if (stat(m->source, &st) < 0)
 			continue; /* the engine says what is missing, and may yet make it */
-		if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
+		/* a socket or a pipe is a name that nobody answers: the engine warns of it */
+		if (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode))
 			return err_set(e, ENOTSUP,
-				"mount %s: %s is a socket, pipe or device, which is not possible with "
-				"--isolation=hyperv: its other end is on the host's kernel",
+				"mount %s: %s is a device, which is not possible with --isolation=hyperv: devices of "
+				"the host belong to the host's kernel",
 				m->target, m->source);
 	}
 	return 0;
@@ -99,8 +100,12 @@ int guest_plan_check(const struct plan *p, struct err *e)
 		{p->host_network, "--network=host", "the container has its own kernel, and so its own network"},
 		{p->netns != NULL, "--network=container:", "the container has its own kernel, and so its own network"},
 		{p->host_pid, "--pid=host", "the container has its own kernel, and so its own processes"},
+		{p->pidns != NULL, "--pid=container:", "the container has its own kernel, and so its own processes"},
 		{p->host_ipc, "--ipc=host", "the container has its own kernel"},
+		{p->ipcns != NULL, "--ipc=container:", "the container has its own kernel"},
 		{p->host_uts, "--uts=host", "the container has its own kernel, and so its own name"},
+		{p->host_cgroupns, "--cgroupns=host",
+			"the container has its own kernel, and so its own control groups"},
 		{p->devices_len > 0, "--device", "devices of the host belong to the host's kernel"},
 		{p->oom_kill_disable, "--oom-kill-disable",
 			"the virtual machine would hang when its memory is used up"},

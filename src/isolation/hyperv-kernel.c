@@ -81,6 +81,38 @@ static int fill(
 	return 0;
 }
 
+/* Whether QEMU can load it: a bzImage that is whole (the kernel's Documentation/arch/x86/boot.rst), or an ELF file of this machine. */
+static int check_image(const char *path, struct err *e)
+{
+	enum {
+		SETUP_SECTS = 0x1f1,
+		SYSSIZE = 0x1f4,
+		MAGIC = 0x202,
+		VERSION = 0x206,
+		HEADER = 0x208,
+		PROTOCOL_MIN = 0x206
+	};
+	static const unsigned char elf[] = {0x7f, 'E', 'L', 'F', 2, 1};
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	unsigned char b[HEADER] = {0};
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_errno(e, errno, "guest kernel %s", path);
+	if (!S_ISREG(st.st_mode) || pread(fd, b, sizeof(b), 0) < 0)
+		return err_set(e, EINVAL, "guest kernel %s: not a file", path);
+	if (!memcmp(b, elf, sizeof(elf)))
+		return 0;
+	if (memcmp(b + MAGIC, "HdrS", 4) != 0 || (b[VERSION] | b[VERSION + 1] << 8) < PROTOCOL_MIN)
+		return err_set(e, EINVAL, "guest kernel %s: not a Linux kernel for x86 (bzImage or vmlinux)", path);
+	uint64_t body = b[SYSSIZE] | b[SYSSIZE + 1] << 8 | b[SYSSIZE + 2] << 16 | (uint64_t)b[SYSSIZE + 3] << 24;
+	uint64_t whole = ((b[SETUP_SECTS] ? b[SETUP_SECTS] : 4u) + 1) * 512u + body * 16;
+	if ((uint64_t)st.st_size < whole)
+		return err_set(e, EINVAL, "guest kernel %s: truncated: it has %llu bytes of %llu", path,
+			(unsigned long long)st.st_size, (unsigned long long)whole);
+	return 0;
+}
+
 /* A kernel of the user's: its modules, if it has any, are in the folder "modules" beside it; its initramfs is kept with the others. */
 static int find_own(const struct isolation_host *h, struct kernel *ret, struct err *e)
 {
@@ -88,9 +120,8 @@ static int find_own(const struct isolation_host *h, struct kernel *ret, struct e
 
 	if (!dir)
 		return err_nomem(e);
-	if (access(h->kernel, R_OK) < 0)
-		return err_errno(e, errno, "guest kernel %s", h->kernel);
-	return fill(ret, *dir ? dir : ".", h->kernel, path_base(h->kernel), "set in the configuration", e);
+	int r = check_image(h->kernel, e);
+	return r < 0 ? r : fill(ret, *dir ? dir : ".", h->kernel, path_base(h->kernel), "set in the configuration", e);
 }
 
 int kernel_find(const struct isolation_host *h, struct kernel *ret, struct err *e)

@@ -255,6 +255,12 @@ static int read_plan(struct plan *ret, struct err *e)
 	return r < 0 ? err_errno(e, r, "read the plan") : plan_decode(ret, b.data, b.len, e);
 }
 
+/* That of the container, if it has one of its own. */
+static void use_kernel(struct monitor *m)
+{
+	m->engine->host.kernel = m->plan.kernel ? m->plan.kernel : m->engine->kernel;
+}
+
 /* The next run: nothing of the last one is there any more but the lock, the socket and the log. */
 static int on_again(void *data, struct err *e)
 {
@@ -268,6 +274,7 @@ static int on_again(void *data, struct err *e)
 	m->how.ports_len = o->ports_len = 0;
 	plan_done(&m->plan);
 	int r = engine_container_again(m->engine, m->id, &m->plan, &fds, &publish, e);
+	use_kernel(m);
 	for (size_t i = 0, n = strv_len(publish); i < n; i++)
 		if (r == 0 && add_port(o, fds[i], publish[i] + strlen("--publish=")) < 0)
 			r = err_nomem(e);
@@ -299,6 +306,7 @@ static int run(struct options *o, struct err *e)
 		return r;
 	r = read_plan(&m.plan, e);
 	m.disposable = m.plan.disposable;
+	use_kernel(&m);
 	if (r == 0)
 		r = open_directories(&m, &dir, &run_dir, e);
 	m.how = (struct container_run){

@@ -1,14 +1,16 @@
 /* The command line's options: pflag's rules, the values of docker's flags, and where they land in the API's
  * body. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
-#include "cli/opt.h"
+#include "cli/container-options.h"
 
 static const struct opt table[] = {
 	{"all", 'a', &opt_bool, NULL, "a flag"},
@@ -25,6 +27,7 @@ static const struct opt table[] = {
 	{"name", 0, &opt_string, NULL, "name"},
 	{"net", 0, &opt_string, "HostConfig.NetworkMode", NULL},
 	{"network", 0, &opt_string, "HostConfig.NetworkMode", "network"},
+	{"path", 0, &opt_path, "Path", "path"},
 	{"pids-limit", 0, &opt_int, "HostConfig.PidsLimit", "pids"},
 	{"restart", 0, &opt_restart, "HostConfig.RestartPolicy", "restart"},
 	{"rm", 0, &opt_bool, "HostConfig.AutoRemove", "rm"},
@@ -253,6 +256,45 @@ static void test_mount(void **state)
 	MOUNT_ERROR("type=tmpfs,target=/x,tmpfs-size=z", "invalid value for tmpfs-size: z");
 }
 
+/* Every option of docker's run is there or refused with a reason; none is there twice. */
+static void test_container_options(void **state)
+{
+	static const struct opt *const both[OPT_TABLES] = {container_options, refused_options};
+	static const char *const refused[] = {"--link=a:b", "--gpus=all", "--runtime=x", "--use-api-socket",
+		"--cpu-count=1", "--cpu-percent=1", "--io-maxiops=1", "--io-maxbandwidth=1", "--link-local-ip=x",
+		"--device-cgroup-rule=x", NULL};
+	struct err e;
+
+	(void)state;
+	for (const char *const *r = refused; *r; r++) {
+		_cleanup_(opts_done) struct opts p;
+		char *argv[] = {(char *)*r, NULL};
+		e = ERR_INIT;
+		assert_int_equal(opts_parse(&p, both, argv, true, &e), -EINVAL);
+		if (!strstr(e.msg, " is not supported by caisson: ") || str_starts(e.msg, "unknown"))
+			fail_msg("%s: %s", *r, e.msg);
+	}
+	for (size_t t = 0; both[t]; t++)
+		for (const struct opt *o = both[t]; o->name; o++) {
+			int n = 0;
+			for (size_t u = 0; both[u]; u++)
+				for (const struct opt *q = both[u]; q->name; q++)
+					n += !strcmp(q->name, o->name) || (o->letter && q->letter == o->letter);
+			if (n != 1 || !o->refused != (both[t] == container_options))
+				fail_msg("%s: %d rows", o->name, n);
+		}
+}
+
+static void test_path(void **state)
+{
+	_cleanup_free_ char *cwd = getcwd(NULL, 0);
+	_cleanup_free_ char *json = str_fmt("{\"Path\": \"%s/a/b\"}", cwd);
+
+	(void)state;
+	expect_body("--path /x", "{\"Path\": \"/x\"}");
+	expect_body("--path a/b", json);
+}
+
 static void test_filter(void **state)
 {
 	_cleanup_(opts_done) struct opts p;
@@ -278,6 +320,8 @@ int main(void)
 		cmocka_unit_test(test_ulimit_and_device),
 		cmocka_unit_test(test_mount),
 		cmocka_unit_test(test_filter),
+		cmocka_unit_test(test_container_options),
+		cmocka_unit_test(test_path),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

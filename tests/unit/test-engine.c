@@ -66,7 +66,7 @@ static json_t *resolve(const char *config_text, const char *hc_text, struct err 
 	assert_non_null(config);
 	assert_non_null(hc);
 	*e = ERR_INIT;
-	return mounts_resolve(config, hc, &mounts, e) < 0 ? NULL : mounts;
+	return mounts_resolve(NULL, config, hc, &mounts, e) < 0 ? NULL : mounts;
 }
 
 static void test_binds(void **state)

@@ -1,4 +1,5 @@
-/* The initramfs of utility VMs: made when it is missing, removed when it is old. */
+/* What utility VMs boot: the initramfs, made when it is missing, removed when it is old; and a kernel of the user's. */
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -65,10 +66,60 @@ static void test_initrds(void **state)
 	rm_rf(AT_FDCWD, dir);
 }
 
+/* The beginning of a kernel of 2576 bytes: five sectors and a body of 16 bytes. */
+static void write_kernel(const char *path, size_t size, const char *magic)
+{
+	char b[2576] = {0};
+
+	b[0x1f1] = 4;
+	b[0x1f4] = 1;
+	memcpy(b + 0x202, magic, strlen(magic));
+	assert_int_equal(file_replace(AT_FDCWD, path, b, size, 0644), 0);
+}
+
+/* What cannot be a kernel is told from its first bytes, not by what QEMU makes of it. */
+static void test_own_kernel(void **state)
+{
+	static const struct {
+		const char *magic;
+		size_t size;
+		const char *error;
+	} cases[] = {
+		{"HdrS\x0f\x02", 2576, NULL},
+		{"HdrS\x0f\x02", 2575, "truncated: it has 2575 bytes of 2576"},
+		{"HdrS\x0f\x02", 0x203, "not a Linux kernel for x86"},
+		{"HdrS\x05\x02", 2576, "not a Linux kernel for x86"},
+		{"nothing", 2576, "not a Linux kernel for x86"},
+		{"", 0, "not a Linux kernel for x86"},
+	};
+	char path[] = "/tmp/caisson-kernel.XXXXXX";
+	struct isolation_host h = {.state_dir = "/nonexistent", .kernel = path};
+	struct kernel k;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	close(mkstemp(path));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		write_kernel(path, cases[i].size, cases[i].magic);
+		assert_int_equal(kernel_find(&h, &k, &e), cases[i].error ? -EINVAL : 0);
+		if (cases[i].error)
+			assert_non_null(strstr(e.msg, cases[i].error));
+	}
+	assert_string_equal(k.origin, "set in the configuration");
+	assert_int_equal(file_replace(AT_FDCWD, path, "\177ELF\2\1", 6, 0644), 0);
+	assert_int_equal(kernel_find(&h, &k, &e), 0);
+	assert_string_equal(k.path, path);
+	unlink(path);
+	assert_int_equal(kernel_find(&h, &k, &e), -ENOENT);
+	h.kernel = "/tmp";
+	assert_int_equal(kernel_find(&h, &k, &e), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_initrds),
+		cmocka_unit_test(test_own_kernel),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
