@@ -10,10 +10,10 @@
 #include "base/proc.h"
 #include "engine/engine-private.h"
 
-#define INVALID_NAME                                                                                                 \
-	"create %s: \"%s\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" " \
-	"are "                                                                                                       \
-	"allowed. If you intended to pass a host directory, use absolute path"
+#define INVALID_NAME                                                                                \
+	"create %s: \"%s\" includes invalid characters for a local volume name, only "              \
+	"\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use " \
+	"absolute path"
 
 struct mount_spec {
 	const char *type; /* bind, volume, tmpfs */
