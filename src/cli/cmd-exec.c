@@ -47,6 +47,7 @@ static int run(struct cli *c, struct opts *o, struct err *e)
 		.send_stdin = json_flag(o->body, "AttachStdin"),
 		.until_started = opts_flag(o, "detach"),
 		.detach_keys = keys,
+		.refused = EXIT_NOT_EXECUTABLE,
 	};
 
 	if (r < 0)
@@ -63,6 +64,8 @@ static int run(struct cli *c, struct opts *o, struct err *e)
 		return r;
 	s.sock = sock;
 	r = stream_run(&s, &status, e);
+	if (r < 0 && s.until_started)
+		e->status = 0; /* docker's: nobody waits for the command */
 	return r < 0 ? r : status;
 }
 

@@ -176,7 +176,7 @@ static void write_output(struct relay *r, int fd)
 		queue_used(q, q->b.len - q->sent);
 }
 
-static int on_failed(const struct frame *f, struct err *e)
+static int on_failed(const struct frame *f, int refused, struct err *e)
 {
 	struct wire w = {.p = f->payload, .left = f->len};
 	struct err theirs = ERR_INIT;
@@ -184,6 +184,8 @@ static int on_failed(const struct frame *f, struct err *e)
 	if (agent_err_decode(&w, &theirs) < 0 || !theirs.code)
 		return err_set(e, EBADMSG, "damaged answer of the container's monitor");
 	*e = theirs;
+	if (!e->status)
+		e->status = refused;
 	return -e->code;
 }
 
@@ -209,7 +211,7 @@ static int on_frame(struct relay *r, const struct frame *f, struct err *e)
 			? err_set(e, EBADMSG, "damaged answer of the container's monitor")
 			: 0;
 	case MONITOR_FAILED:
-		return on_failed(f, e);
+		return on_failed(f, r->s->refused, e);
 	case MONITOR_NOTICE: {
 		_cleanup_free_ char *text = wire_str(&w);
 		if (text)

@@ -21,6 +21,7 @@ struct stream {
 	bool until_started;      /* return as soon as the process runs */
 	bool proxy;              /* signals go to the workload */
 	const char *detach_keys; /* NULL: the default */
+	int refused;             /* exit status if the process cannot run for a reason without a status of its own */
 	struct timing *timing;   /* gets what the monitor tells; NULL: nothing does */
 };
 

@@ -54,6 +54,8 @@ int engine_attach(struct engine *g, const char *ref, uint32_t streams, int *ret_
 		r = err_set(e, ESRCH, "You cannot attach to a stopped container, start it first");
 	if (r == 0 && f.live.phase == STATE_RESTARTING)
 		r = err_set(e, EBUSY, "You cannot attach to a restarting container, wait until it is running");
+	if (r == 0 && f.live.phase == STATE_PAUSED)
+		r = err_set(e, EBUSY, "You cannot attach to a paused container, unpause it first");
 	if (r == 0)
 		r = pack(&b, &streams, 1, e);
 	if (r == 0)
@@ -134,7 +136,7 @@ int engine_pause(struct engine *g, const char *ref, bool on, struct err *e)
 	if (r < 0)
 		return r;
 	if (!f.running)
-		return err_set(e, ESRCH, "Container %s is not running", f.row.id);
+		return err_set(e, ESRCH, "Container %s is not %s", f.row.id, on ? "running" : "paused");
 	if (f.live.phase == STATE_RESTARTING)
 		return err_set(e, EBUSY, "Container %s is restarting, wait until the container is running", f.row.id);
 	if ((f.live.phase == STATE_PAUSED) == on)
@@ -225,6 +227,18 @@ int engine_wait(struct engine *g, const char *ref, int *ret_status, struct err *
 	return r;
 }
 
+static int refuse_removal(const struct found *f, struct err *e)
+{
+	bool paused = f->live.phase == STATE_PAUSED;
+
+	return err_set(e, EBUSY,
+		"You cannot remove a %s container %s. %s the container before attempting removal or force remove",
+		f->live.phase == STATE_RESTARTING ? "restarting"
+			: paused                  ? "paused"
+						  : "running",
+		f->row.id, paused ? "Unpause and then stop" : "Stop");
+}
+
 /* Takes a container for its removal, ending it if it runs. 1: it has gone by itself. */
 static int take_for_removal(
 	struct engine *g, const char *ref, bool force, struct found *f, int *ret_lock, struct err *e)
@@ -238,13 +252,7 @@ static int take_for_removal(
 		if (!f->running)
 			return 0;
 		if (!force)
-			return err_set(e, EBUSY,
-				"You cannot remove a %s container %s. %stop the container before attempting removal "
-				"or force remove",
-				f->live.phase == STATE_RESTARTING       ? "restarting"
-					: f->live.phase == STATE_PAUSED ? "paused"
-									: "running",
-				f->row.id, f->live.phase == STATE_PAUSED ? "Unpause and then s" : "S");
+			return refuse_removal(f, e);
 		r = monitor_wait(f, MONITOR_KILL, NULL, 0, &status, e);
 		if (r < 0 && r != -ESRCH && r != -EINTR) /* EINTR: it was about to start */
 			return r;

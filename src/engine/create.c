@@ -431,8 +431,6 @@ int engine_create(
 		r = mounts_prepare(g, json_object_get(record, "Mounts"), e);
 	if (r == 0)
 		r = insert(g, name, &c, e);
-	if (r == -EEXIST && name)
-		r = check_name(g, name, e) < 0 ? -EEXIST : r; /* its text names the winner */
 	if (r < 0) {
 		intent_undo(g, &intent);
 		return r;

@@ -24,6 +24,10 @@ static int resolve_seccomp(const char *value, json_t *out, struct err *e)
 		int r = file_read(AT_FDCWD, value, PROFILE_MAX, &b);
 		if (r < 0)
 			return err_errno(e, r, "opening seccomp profile (%s) failed", value);
+		_cleanup_free_ char *what = str_fmt("seccomp profile %s", value);
+		_cleanup_json_ json_t *profile = what ? json_parse(b.data, b.len, what, e) : NULL;
+		if (!profile)
+			return what ? -EBADMSG : err_nomem(e);
 		json_object_set_new(out, "Seccomp", json_from_str(b.data));
 	}
 	return 0;

@@ -246,6 +246,8 @@ int engine_start(struct engine *g, const char *ref, const struct engine_start *o
 	int r = container_take(g, ref, false, &f, &lock, e);
 	if (r < 0)
 		return r;
+	if (f.running && f.live.phase == STATE_PAUSED)
+		return err_set(e, EBUSY, "cannot start a paused container, try unpause instead");
 	if (f.running)
 		return ret_client ? engine_attach(g, f.row.id, streams, ret_client, e) : 0;
 	r = start_held(g, &f, lock, opt, streams, &client, e);

@@ -77,6 +77,11 @@ static int check_use(struct removal *m, const struct image_row *row, const char 
 	if (r <= 0)
 		return r;
 	const char *image = row->id + strlen("sha256:");
+	if (name && !m->force)
+		return err_set(e, EBUSY,
+			"conflict: unable to remove repository reference \"%s\" (must force) - container %.12s is "
+			"using its referenced image %.12s",
+			m->ref, user.id, image);
 	if (user.running)
 		return err_set(e, EBUSY,
 			"conflict: unable to delete %.12s (cannot be forced) - image is being used by running "
@@ -84,11 +89,6 @@ static int check_use(struct removal *m, const struct image_row *row, const char 
 			image, user.id);
 	if (m->force)
 		return 1;
-	if (name)
-		return err_set(e, EBUSY,
-			"conflict: unable to remove repository reference \"%s\" (must force) - container %.12s is "
-			"using its referenced image %.12s",
-			m->ref, user.id, image);
 	return err_set(e, EBUSY,
 		"conflict: unable to delete %.12s (must be forced) - image is being used by stopped container %.12s",
 		image, user.id);

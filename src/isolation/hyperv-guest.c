@@ -6,6 +6,7 @@
 
 #include "isolation/hyperv-private.h"
 #include "proto/agent.h"
+#include "sandbox/namespace.h"
 
 /* A string that guest_plan_done frees. */
 static char *own(struct guest_plan *g, const char *s)
@@ -117,5 +118,6 @@ int guest_plan_check(const struct plan *p, struct err *e)
 		if (cannot[i].set)
 			return err_set(e, ENOTSUP, "%s is not possible with --isolation=hyperv: %s", cannot[i].what,
 				cannot[i].why);
-	return check_mounts(p, e);
+	int r = namespace_check_sysctls(p, e);
+	return r < 0 ? r : check_mounts(p, e);
 }

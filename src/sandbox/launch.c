@@ -141,6 +141,9 @@ static void give_stdio(const struct launch *l, uid_t uid)
 
 static int enter_cwd(const char *cwd, struct err *e)
 {
+	if (!str_empty(cwd) && *cwd != '/')
+		return err_set(
+			e, EINVAL, "the working directory '%s' is invalid, it needs to be an absolute path", cwd);
 	_cleanup_close_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_close_ int fd =
 		root < 0 ? -errno : fd_open_in_root(root, str_empty(cwd) ? "/" : cwd, O_PATH | O_DIRECTORY, 0);
@@ -253,7 +256,7 @@ static int run(const struct launch *l, char *const *env, struct err *e)
 	_cleanup_strv_ char **with_init = NULL;
 	char path[4096];
 
-	if (!strv_len(argv) || !*argv[0])
+	if (!strv_len(argv))
 		return err_set(e, EINVAL, "no command specified");
 	int r = launch_find(argv[0], env, path, sizeof(path), e);
 	if (r < 0)

@@ -80,6 +80,19 @@ static int read_row(struct stmt *s, struct container_row *r, struct err *e)
 	return err_nomem(e);
 }
 
+static int in_use(struct db *d, const char *name, struct err *e)
+{
+	_cleanup_stmt_ struct stmt *s = NULL;
+	struct err none;
+	bool known = db_query(d, &s, &none, "SELECT id FROM containers WHERE name = ?", "s", name) == 0 &&
+		stmt_step(s, &none) > 0;
+
+	return err_set(e, EEXIST,
+		"Conflict. The container name \"/%s\" is already in use by container \"%s\". You have to remove (or "
+		"rename) that container to be able to reuse that name.",
+		name, known ? stmt_str(s, 0) : "");
+}
+
 int containers_insert(struct db *d, const struct container_row *r, struct err *e)
 {
 	int k = db_exec(d, e, "INSERT INTO containers (" COLUMNS ") VALUES (?,?,?,?,?,?,?,0,0,0,'',0,0,'','',0,0)",
@@ -87,10 +100,7 @@ int containers_insert(struct db *d, const struct container_row *r, struct err *e
 		(int64_t)CONTAINER_CREATED);
 
 	if (k == -EEXIST)
-		return err_set(e, EEXIST,
-			"Conflict. The container name \"/%s\" is already in use. You have to remove (or rename) that "
-			"container to be able to reuse that name.",
-			r->name);
+		return in_use(d, r->name, e);
 	return k < 0 ? k : 0;
 }
 
@@ -123,10 +133,7 @@ int containers_rename(struct db *d, const char *id, const char *name, struct err
 	int r = db_exec(d, e, "UPDATE containers SET name = ? WHERE id = ?", "ss", name, id);
 
 	if (r == -EEXIST)
-		return err_set(e, EEXIST,
-			"Conflict. The container name \"/%s\" is already in use. You have to remove (or rename) that "
-			"container to be able to reuse that name.",
-			name);
+		return in_use(d, name, e);
 	return r < 0 ? r : r ? 0 : err_set(e, ENOENT, "No such container: %s", id);
 }
 
