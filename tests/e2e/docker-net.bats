@@ -4,50 +4,26 @@ load lib
 setup_file() {
 	e2e_setup_file
 	load net
-	for program in dockerd docker iptables-nft; do
-		command -v "$program" > /dev/null || { export NO_DOCKER="$program is not installed"; return 0; }
-	done
+	load dockerd
 	outside_up
-	# dockerd closes FORWARD where it is what turns forwarding on: a new namespace may have the machine's setting.
-	echo 0 > /proc/sys/net/ipv4/ip_forward
-	export DOCKER_HOST=unix://$E2E_DIR/docker.sock
-	start_dockerd || { NO_DOCKER="dockerd does not start here: $(tail -n 1 "$E2E_DIR/dockerd.log")"; export NO_DOCKER; return 0; }
+	dockerd_up
+	[ -z "${NO_DOCKER:-}" ] || return 0
 	tar -C "$(dirname "$(command -v busybox)")" -cf - busybox | /usr/bin/docker import - peer/busybox > /dev/null
-}
-
-# Its containers and bridges are in this namespace, its files in the file's folder.
-start_dockerd() {
-	/usr/sbin/dockerd --data-root "$E2E_DIR/docker" --exec-root "$E2E_DIR/docker-run" --pidfile "$E2E_DIR/docker.pid" -H "$DOCKER_HOST" \
-		--bip 172.30.0.1/24 > "$E2E_DIR/dockerd.log" 2>&1 3>&- &
-	local n
-	for n in $(seq 60); do
-		! /usr/bin/docker info > /dev/null 2>&1 || return 0
-		kill -0 $! 2> /dev/null || return 1
-		sleep 0.5
-	done
-	return 1
-}
-
-stop_dockerd() {
-	local pid
-	pid=$(cat "$E2E_DIR/docker.pid" 2> /dev/null) || return 0
-	kill "$pid" 2> /dev/null || return 0
-	eventually 20 gone "$pid"
 }
 
 setup() {
 	load net
+	load dockerd
 	[ -z "${NO_DOCKER:-}" ] || skip "$NO_DOCKER"
 }
 
 teardown_file() {
 	load net
+	load dockerd
 	stop_dockerd || true
 	outside_down
 	e2e_teardown_file
 }
-
-docker() { /usr/bin/docker "$@"; }
 
 ours() { "$1" -S DOCKER-USER 2> /dev/null | grep -c -- '--comment caisson' || true; }
 
