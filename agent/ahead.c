@@ -150,7 +150,6 @@ int ahead_root(struct agent *a, struct err *e)
 
 	if (r < 0)
 		return r;
-	strv_free(steal_ptr(a->plan.lower));
 	a->plan.rootfs = strdup(AGENT_ROOT);
 	return a->plan.rootfs ? 0 : err_nomem(e);
 }

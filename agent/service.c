@@ -144,12 +144,12 @@ static int on_start(struct agent *a, struct wire *w)
 	return r;
 }
 
-static int exec_allowed(const struct agent *a, struct err *e)
+static int exec_allowed(const struct agent *a, const struct plan_process *p, struct err *e)
 {
 	if (a->sandbox.pid <= 0)
 		return err_set(e, ESRCH, "the container does not run");
 	/* the new process would freeze before its execve(2), and the agent would wait for it */
-	if (a->frozen)
+	if (a->frozen && !p->files_len)
 		return err_set(e, EBUSY, "the container is paused: unpause it before exec");
 	return 0;
 }
@@ -166,7 +166,7 @@ static int on_exec(struct agent *a, struct wire *w)
 		return -EBADMSG;
 	int r = plan_process_decode(&p, bytes, n, &e);
 	if (r == 0)
-		r = exec_allowed(a, &e);
+		r = exec_allowed(a, &p, &e);
 	if (r == 0)
 		r = process_exec(a, id, &p, &e);
 	plan_process_done(&p);

@@ -37,6 +37,7 @@ struct client {
 	uint32_t streams;
 	bool last;          /* close once `out` is sent */
 	bool stdin_blocked; /* the process does not read, or does not run yet: do not read from the client */
+	bool files;         /* its exec is at work on the container's files, for it alone */
 	bool timed;         /* is told where the start's time went */
 	bool dead;
 };
@@ -91,6 +92,7 @@ int relay_new(
 struct relay *relay_find(const struct container *c, int proc);
 bool relay_input(struct relay *r, const void *p, size_t n); /* false: it is full, hold further input back */
 void relay_input_end(struct relay *r);
+void relay_abandon(struct container *c, int proc); /* both ways are closed: the process is of no use to anybody */
 void relay_client_gone(struct container *c, const struct client *k);
 void relay_resume(struct container *c, int proc); /* a client's backlog fell */
 void relay_drain(struct relay *r);                /* the process has ended: take what is left, whoever stalls */

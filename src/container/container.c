@@ -165,6 +165,8 @@ static void on_running_timer(void *data)
 static void record_running(struct container *c)
 {
 	c->state.phase = STATE_RUNNING;
+	if (c->run->files_only)
+		return;
 	c->state.pid = isolate_pid(c->isolate);
 	c->state.started_ns = clock_real_ns();
 	c->started_ms = clock_mono_ms();
@@ -431,7 +433,7 @@ static int begin(struct container *c, struct err *e)
 		return r;
 	c->state = (struct state){.phase = STATE_STARTING, .monitor = getpid()};
 	proc_boot_id(c->state.boot_id);
-	r = state_write(run->run_dir, &c->state);
+	r = run->files_only ? 0 : state_write(run->run_dir, &c->state);
 	if (r < 0)
 		return err_errno(e, r, "write the container's state");
 	timing_end(run->timing, TIMING_MONITOR);

@@ -65,9 +65,10 @@ struct container_run {
 	int lock;                /* the held lock; owned, released once the end is recorded */
 	int client;              /* a client that is attached before the start, or -1; owned */
 	uint32_t client_streams; /* MONITOR_STDIN... */
-	bool stdin_once;         /* stdin ends with the first client that had it */
-	const char *log_name;    /* of the log in `dir`; NULL: no log */
-	struct timing *timing;   /* what `client` is told of; NULL: nothing */
+	bool files_only;       /* it stands for its files only, its process for none of its own: no state is written */
+	bool stdin_once;       /* stdin ends with the first client that had it */
+	const char *log_name;  /* of the log in `dir`; NULL: no log */
+	struct timing *timing; /* what `client` is told of; NULL: nothing */
 	struct container_hooks hooks;
 	/* Served from the start on, and closed before the end is recorded. */
 	const struct container_port *ports;

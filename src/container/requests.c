@@ -56,10 +56,11 @@ static void request_exec(struct client *k, struct wire *w)
 		k->role = CLIENT_EXEC;
 		k->proc = EXEC_STARTING;
 		k->stdin_blocked = true;
+		k->files = process.files_len > 0;
 		r = k->container->ended
 			? err_set(&e, ESRCH, "container %s is not running", k->container->run->plan->name)
 			/* it would freeze before its execve(2), and be waited for */
-			: k->container->state.phase == STATE_PAUSED
+			: k->container->state.phase == STATE_PAUSED && !k->files
 			? err_set(&e, EBUSY, "container %s is paused, unpause the container before exec",
 				  k->container->run->plan->name)
 			: isolate_exec(k->container->isolate, &process, &e);
@@ -420,7 +421,9 @@ void requests_exec_started(struct container *c, int proc, struct isolate_io *io,
 		e = &own;
 	}
 	if (!k || k->dead) {
-		if (!e) /* nobody will ever write to it */
+		if (!e && k && k->files)
+			relay_abandon(c, proc);
+		else if (!e) /* nobody will ever write to it */
 			relay_input_end(relay_find(c, proc));
 		return;
 	}

@@ -243,12 +243,29 @@ void relay_input_end(struct relay *r)
 	input_flush(r);
 }
 
+void relay_abandon(struct container *c, int proc)
+{
+	struct relay *r = relay_find(c, proc);
+
+	if (!r)
+		return;
+	relay_input_end(r);
+	for (int i = 0; i < 2; i++) {
+		source_remove(&r->out[i].source);
+		close_fd(&r->out[i].fd);
+	}
+}
+
 void relay_client_gone(struct container *c, const struct client *k)
 {
 	struct relay *r = relay_find(c, k->proc);
 
 	if (!r)
 		return;
+	if (k->files) {
+		relay_abandon(c, k->proc);
+		return;
+	}
 	if (r->close_stdin_with_client && k->streams & MONITOR_STDIN)
 		relay_input_end(r);
 	update_sources(r);

@@ -173,6 +173,18 @@ void intent_forget(struct engine *g, struct intent *i); /* the container is comp
 void intent_done(struct intent *i);
 void intents_sweep(struct engine *g);
 
+/* ---- start.c ---- */
+/* Starts what stands for a container's files while it does not run: nothing of it does. It ends when *ret_client is closed; takes over the lock. */
+int start_for_files(struct engine *g, struct found *f, int *lock, int *ret_client, struct err *e);
+
+/* ---- files.c ---- */
+int files_plan(struct engine *g, const json_t *record, struct plan *ret, struct err *e); /* for start_for_files */
+struct files_request;
+/* One request; the socket's first frame is STARTED or FAILED. */
+int files_request(struct engine_files *f, const struct files_request *q, int *ret_sock, struct err *e);
+const char *files_name(const struct engine_files *f);
+struct engine *files_engine(const struct engine_files *f);
+
 /* ---- call.c: requests to a monitor ---- */
 struct frame;
 /* Connects and sends one request frame. -ESRCH if the container is not running. */

@@ -110,6 +110,42 @@ struct engine_logs {
 };
 int engine_logs(struct engine *g, const char *ref, const struct engine_logs *opt, FILE *out, FILE *err, struct err *e);
 
+/* ---- files of a container (engine/files.c, engine/transfer.c) ---- */
+
+/*
+ * Held until closed. One that runs is not disturbed; one that does not is set up without its workload (in hyperv mode: a virtual machine with its disk),
+ * and nobody can start or remove it meanwhile: others wait. Paths are absolute, inside the container. -ENOENT: "Could not find the file X in container Y".
+ */
+struct engine_files;
+/* mounts: with what is mounted in it (volumes), which only cp sees. */
+int engine_files_open(struct engine *g, const char *ref, bool mounts, struct engine_files **ret, struct err *e);
+void engine_files_close(struct engine_files *f);
+/* Whether this may be written to: -EROFS and docker's text if it is below what is read-only. */
+int engine_files_writable(const struct engine_files *f, const char *path, struct err *e);
+
+struct engine_file {
+	uint32_t mode; /* with the type; a link is not followed but with a slash at the path's end */
+	uint64_t size;
+	char *link; /* of a link: the path it leads to, absolute. The caller's; may be NULL */
+};
+int engine_files_stat(struct engine_files *f, const char *path, struct engine_file *ret, struct err *e);
+
+/* The tree's other side. Bytes of files that went through are added to `bytes`. */
+struct engine_tree {
+	int fd; /* a directory; or with `tar` a descriptor to read or write an archive */
+	bool tar;
+	const char *from; /* put: the file in the directory, "." for itself */
+	bool owners; /* those of the source are kept, else they are the writer's. An archive has them in any case */
+	uint64_t bytes;
+};
+/* name: what the top is called on the other side. put: into the directory `path`. */
+int engine_files_get(struct engine_files *f, const char *path, const char *name, struct engine_tree *to, struct err *e);
+int engine_files_put(
+	struct engine_files *f, const char *path, const char *name, struct engine_tree *from, struct err *e);
+int engine_files_export(struct engine_files *f, int tar, struct err *e);
+typedef void engine_change_fn(void *data, char kind, const char *path); /* 'A', 'C', 'D' */
+int engine_files_diff(struct engine_files *f, engine_change_fn *fn, void *data, struct err *e);
+
 /* ---- what the monitor calls (engine/monitor.c) ---- */
 
 /* Records that the container runs / has ended; with AutoRemove the latter removes it. Idempotent. */
@@ -136,6 +172,8 @@ int engine_container_again(
 	struct engine *g, const char *id, struct plan *ret, int **ret_fds, char ***ret_publish, struct err *e);
 /* It was to be started again, and somebody asked for its end. */
 int engine_container_given_up(struct engine *g, const char *id, struct err *e);
+/* One that was held for its files only: it is as it was. */
+void engine_container_released(struct engine *g, const char *id);
 
 /* Makes or removes the host's end of an interface, as isolate_events.attach and detach say (engine/netup.c). */
 int engine_port_attach(const struct plan_interface *f, pid_t pid, const char *parked, int *ret_tap, struct err *e);

@@ -6,7 +6,7 @@
  *   row        run directory           truth
  *   any        none                    not running; a row that says "running" is of a monitor that was killed, or of an earlier boot
  *   any        lock held, state        running (its monitor answers)
- *   any        lock held, no state     about to start, or its end is being recorded
+ *   any        lock held, no state     about to start, or its end is being recorded; or, with a socket, it is held for its files (files.c)
  *   any        lock free               its monitor was killed: what is left is swept, the row says "exited" from now on
  */
 #include <dirent.h>
@@ -24,6 +24,7 @@
 #include "base/path.h"
 #include "engine/engine-private.h"
 #include "engine/netup.h"
+#include "proto/monitor.h"
 
 enum { DIED_STATUS = 255, WAIT_TRIES = 1000, WAIT_US = 5000 };
 
@@ -292,6 +293,14 @@ static int hold_once(struct engine *g, const char *id, int *ret_lock, struct err
 	return 0;
 }
 
+/* It does not run, but a command is at work on its files, for as long as that takes. */
+static bool busy_with_files(struct engine *g, const char *id)
+{
+	_cleanup_close_ int dir = open_run_dir(g, id);
+
+	return dir >= 0 && faccessat(dir, MONITOR_SOCKET, F_OK, 0) == 0 && faccessat(dir, STATE_FILE, F_OK, 0) < 0;
+}
+
 int container_take(struct engine *g, const char *ref, bool damaged, struct found *ret, int *ret_lock, struct err *e)
 {
 	for (int tries = 0; tries < WAIT_TRIES; tries++) {
@@ -304,8 +313,11 @@ int container_take(struct engine *g, const char *ref, bool damaged, struct found
 		*ret_lock = -1;
 		if (!f.running) {
 			r = hold_once(g, f.row.id, ret_lock, e);
-			if (r == -EAGAIN)
+			if (r == -EAGAIN) {
+				if (busy_with_files(g, f.row.id))
+					tries = 0;
 				continue;
+			}
 			if (r == 0)
 				r = reread(g, &f.row, e);
 			if (r == -ENOENT)

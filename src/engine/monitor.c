@@ -107,6 +107,12 @@ static int record_end(
 	return set_string(&row->error, end->error) < 0 ? err_nomem(e) : containers_set_state(db, row, e);
 }
 
+void engine_container_released(struct engine *g, const char *id)
+{
+	run_dir_remove(g, id);
+	engine_close_db(g);
+}
+
 int engine_container_ended(
 	struct engine *g, const char *id, const struct engine_end *end, int64_t *ret_delay_ms, struct err *e)
 {

@@ -36,7 +36,7 @@ static int plan_to_memfd(const struct plan *p, struct err *e)
 }
 
 static char **monitor_args(struct engine *g, const struct found *f, const struct published *ports,
-	const struct plan *plan, uint32_t streams)
+	const struct plan *plan, uint32_t streams, bool files)
 {
 	const json_t *config = json_object_get(f->record, "Config"), *hc = json_object_get(f->record, "HostConfig");
 	const char *log = json_str(json_object_get(hc, "LogConfig"), "Type");
@@ -52,11 +52,13 @@ static char **monitor_args(struct engine *g, const struct found *f, const struct
 	r |= strv_pushf(&v, "--libexec=%s", g->libexec_dir);
 	r |= strv_pushf(&v, "--data=%s", g->data_dir);
 	r |= strv_pushf(&v, "--streams=%u", streams);
+	if (files)
+		r |= strv_push(&v, "--files");
 	if (g->timing)
 		r |= strv_push(&v, "--timing");
-	if (json_flag(config, "StdinOnce"))
+	if (files || json_flag(config, "StdinOnce"))
 		r |= strv_push(&v, "--stdin-once");
-	if (!log || strcmp(log, "none") != 0)
+	if (!files && (!log || strcmp(log, "none") != 0))
 		r |= strv_push(&v, "--log");
 	r |= publish_args(ports, plan, &v);
 	r |= strv_push(&v, f->row.id);
@@ -148,6 +150,7 @@ struct starting {
 	struct published ports;
 	int plan_fd;
 	char **args;
+	bool files; /* it is held for its files only */
 };
 
 static void starting_done(struct starting *s)
@@ -164,7 +167,7 @@ static int prepare(
 	enum isolation_kind kind = record_isolation(f->record);
 
 	struct isolation_host host = engine_host(g, json_object_get(f->record, "HostConfig"));
-	int r = engine_plan(g, f->record, &s->plan, e);
+	int r = s->files ? files_plan(g, f->record, &s->plan, e) : engine_plan(g, f->record, &s->plan, e);
 	if (opt) {
 		s->plan.process.rows = opt->rows;
 		s->plan.process.cols = opt->cols;
@@ -176,7 +179,7 @@ static int prepare(
 	timing_end(g->timing, TIMING_RECORD);
 	if (r == 0 && s->plan.interfaces_len)
 		r = publish_open(f, &s->ports, e);
-	if (r == 0)
+	if (r == 0 && !s->files)
 		r = netup_start(g, f, &s->plan, &s->ports, e);
 	if (s->plan.interfaces_len)
 		timing_end(g->timing, TIMING_NETWORK);
@@ -189,7 +192,7 @@ static int prepare_monitor(struct engine *g, const struct found *f, uint32_t str
 
 	if (r < 0)
 		return r;
-	s->args = monitor_args(g, f, &s->ports, &s->plan, streams);
+	s->args = monitor_args(g, f, &s->ports, &s->plan, streams, s->files);
 	return s->args ? 0 : err_nomem(e);
 }
 
@@ -209,9 +212,9 @@ static int spawn_with(struct engine *g, const struct starting *s, int lock, int 
 }
 
 static int start_held(struct engine *g, struct found *f, int lock, const struct engine_start *opt, uint32_t streams,
-	int *ret_client, struct err *e)
+	bool files, int *ret_client, struct err *e)
 {
-	_cleanup_(starting_done) struct starting s = {.plan_fd = -1};
+	_cleanup_(starting_done) struct starting s = {.plan_fd = -1, .files = files};
 	int pair[2];
 
 	struct isolation_host host = engine_host(g, json_object_get(f->record, "HostConfig"));
@@ -250,7 +253,7 @@ int engine_start(struct engine *g, const char *ref, const struct engine_start *o
 		return err_set(e, EBUSY, "cannot start a paused container, try unpause instead");
 	if (f.running)
 		return ret_client ? engine_attach(g, f.row.id, streams, ret_client, e) : 0;
-	r = start_held(g, &f, lock, opt, streams, &client, e);
+	r = start_held(g, &f, lock, opt, streams, false, &client, e);
 	if (r < 0) {
 		netup_stop(g, f.row.id);
 		run_dir_remove(g, f.row.id);
@@ -293,4 +296,23 @@ int engine_container_again(
 	*ret = s.plan;
 	s.plan = (struct plan){0};
 	return 0;
+}
+
+int start_for_files(struct engine *g, struct found *f, int *lock, int *ret_client, struct err *e)
+{
+	const struct engine_start opt = {0};
+	_cleanup_close_ int client = -1;
+	int r = start_held(g, f, *lock, &opt, MONITOR_STDIN, true, &client, e);
+
+	if (r < 0) {
+		run_dir_remove(g, f->row.id);
+		return r;
+	}
+	close_fd(lock);
+	r = wait_started(g, client, &opt, e);
+	if (r == -ECONNRESET)
+		return err_set(e, ECONNRESET, "container %s: the process that holds its files died", f->row.name);
+	if (r == 0)
+		*ret_client = steal_fd(&client);
+	return r;
 }

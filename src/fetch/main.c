@@ -5,6 +5,7 @@
  *	caisson-fetch --root DIR [--insecure-registry HOST]... [--timeout S] pull [--quiet] [--all-tags] [--isolation=KIND] [--platform P] REF
  *	caisson-fetch --root DIR import [--change C]... [--message M] FILE|- [REF]
  *	caisson-fetch --root DIR erofs IMAGE
+ *	caisson-fetch --root DIR tar|untar NAME        records of files (proto/files.h) to an archive, and back; an error goes to descriptor 3 as it is
  *
  * stdout has docker's lines; one line on stderr says why it failed (status 1).
  */
@@ -18,13 +19,17 @@
 #include <strings.h>
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "base/path.h"
 #include "base/str.h"
 #include "image/fetch.h"
 #include "image/http.h"
 #include "image/image.h"
 #include "image/ref.h"
+#include "image/tar.h"
 #include "store/db.h"
+
+enum { ERRORS = 3 };
 
 struct options {
 	const char *root, *isolation, *platform, *message;
@@ -84,15 +89,40 @@ static int run_erofs(struct db *d, const struct options *o, struct err *e)
 	return r < 0 ? r : image_build_erofs(d, &image, e);
 }
 
+/* Its caller tells of the error, which may be one of what the container sent. */
+static int run_tar(struct db *d, const struct options *o, bool write, struct err *e)
+{
+	(void)d;
+	int r = tar_confine(e);
+
+	if (r == 0)
+		r = write ? tar_write(0, 1, o->args[0], e) : tar_read(0, 1, e);
+	if (r < 0 && fd_write_all(ERRORS, e, sizeof(*e)) == 0)
+		_exit(1);
+	return r;
+}
+
+static int run_tar_write(struct db *d, const struct options *o, struct err *e)
+{
+	return run_tar(d, o, true, e);
+}
+
+static int run_tar_read(struct db *d, const struct options *o, struct err *e)
+{
+	return run_tar(d, o, false, e);
+}
+
 static const struct {
 	const char *name;
 	int min_args, max_args;
 	int (*run)(struct db *d, const struct options *o, struct err *e);
-} commands[] = {{"pull", 1, 1, run_pull}, {"import", 1, 2, run_import}, {"erofs", 1, 1, run_erofs}};
+	bool alone; /* it has no use for the database */
+} commands[] = {{"pull", 1, 1, run_pull}, {"import", 1, 2, run_import}, {"erofs", 1, 1, run_erofs},
+	{"tar", 1, 1, run_tar_write, true}, {"untar", 1, 1, run_tar_read, true}};
 
 static int usage(struct err *e)
 {
-	return err_set(e, EINVAL, "usage: caisson-fetch --root DIR pull|import|erofs ...");
+	return err_set(e, EINVAL, "usage: caisson-fetch --root DIR pull|import|erofs|tar|untar ...");
 }
 
 static int parse(int argc, char *argv[], struct options *o, struct err *e)
@@ -154,6 +184,8 @@ static int run(const char *command, const struct options *o, struct err *e)
 			continue;
 		if (o->n_args < commands[i].min_args || o->n_args > commands[i].max_args)
 			return usage(e);
+		if (commands[i].alone)
+			return commands[i].run(NULL, o, e);
 		int r = mkdir_p(AT_FDCWD, o->root, 0700);
 		if (r < 0)
 			return err_errno(e, r, "make %s", o->root);

@@ -16,6 +16,8 @@ int hyperv_exec(struct isolate *i, int proc, const struct plan_process *process,
 {
 	struct hyperv *h = i->backend;
 
+	if (h->paused)
+		return err_set(e, EBUSY, "container %s is paused", i->plan->name);
 	return peer_exec(h->vm.peer, proc, process, e);
 }
 

@@ -33,7 +33,7 @@ struct options {
 	const char *id;
 	enum isolation_kind kind;
 	uint32_t streams;
-	bool stdin_once, log, timing;
+	bool stdin_once, log, timing, files;
 	struct container_port *ports; /* descriptors from CLIENT + 1 on */
 	size_t ports_len;
 };
@@ -54,6 +54,7 @@ struct monitor {
 	struct port *ports;
 	size_t ports_len;
 	bool disposable; /* --rm */
+	bool files;      /* it does not run: nothing is written down */
 };
 
 /* Most of the program was for the start: the database, the network, the isolation. What is needed again is read again, from the host's page cache. */
@@ -101,6 +102,10 @@ static int64_t on_ended(void *data, const struct container_end *end)
 	struct err e = ERR_INIT;
 	int64_t delay;
 
+	if (m->files) {
+		engine_container_released(m->engine, m->id);
+		return -1;
+	}
 	if (!m->disposable || end->restart)
 		close_taps(m);
 	if (engine_container_ended(m->engine, m->id, &record, &delay, &e) < 0)
@@ -194,6 +199,7 @@ static int parse_options(int argc, char **argv, struct options *o, struct err *e
 		{"stdin-once", no_argument, NULL, 'o'},
 		{"log", no_argument, NULL, 'l'},
 		{"timing", no_argument, NULL, 't'},
+		{"files", no_argument, NULL, 'f'},
 		{"publish", required_argument, NULL, 'p'},
 		{0},
 	};
@@ -232,6 +238,9 @@ static int parse_options(int argc, char **argv, struct options *o, struct err *e
 			break;
 		case 't':
 			o->timing = true;
+			break;
+		case 'f':
+			o->files = true;
 			break;
 		case 'p':
 			r = add_port(o, CLIENT + 1 + (int)o->ports_len, optarg);
@@ -295,7 +304,7 @@ static int open_directories(struct monitor *m, int *ret_dir, int *ret_run_dir, s
 
 static int run(struct options *o, struct err *e)
 {
-	struct monitor m = {.id = o->id, .options = o};
+	struct monitor m = {.id = o->id, .options = o, .files = o->files};
 	struct timing timing = {0};
 	char log_name[80];
 	_cleanup_close_ int dir = -1, run_dir = -1;
@@ -318,6 +327,7 @@ static int run(struct options *o, struct err *e)
 		.lock = LOCK,
 		.client = CLIENT,
 		.client_streams = o->streams,
+		.files_only = o->files,
 		.stdin_once = o->stdin_once,
 		.log_name = o->log ? log_name : NULL,
 		.ports = o->ports,

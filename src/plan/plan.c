@@ -79,6 +79,7 @@ static const struct field process_fields[] = {
 	FIELD(plan_process, 11, T_STRV, rlimits),
 	FIELD(plan_process, 12, T_32, rows),
 	FIELD(plan_process, 13, T_32, cols),
+	FIELD(plan_process, 14, T_BYTES, files, .count_offset = offsetof(struct plan_process, files_len), .limit = 1),
 };
 static const struct table process_table = TABLE("process", struct plan_process, process_fields);
 

@@ -30,6 +30,8 @@ struct plan_process {
 	size_t seccomp_len;
 	char **rlimits;      /* "nofile=1024:4096" (soft:hard), "core=unlimited:unlimited" */
 	uint32_t rows, cols; /* of the terminal; 0: unknown */
+	char *files; /* no program is run: what proto/files.h asks for is done with the container's files; files_len bytes */
+	size_t files_len;
 };
 
 /* One mount. Encoded as a vector of strings by plan.c. */
@@ -94,7 +96,7 @@ struct plan {
 	struct plan_interface *interfaces; /* beside loopback; none with host_network */
 	size_t interfaces_len;
 
-	/* The root: overlayfs of `lower` (topmost first), `upper` and `work`; without `lower`, the directory `rootfs` as it is. */
+	/* The root: the directory `rootfs` as it is; without it overlayfs of `lower` (topmost first), `upper` and `work`. */
 	char **lower;
 	char *upper, *work;
 	char *rootfs;

@@ -19,6 +19,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "sandbox/caps.h"
+#include "sandbox/files.h"
 #include "sandbox/rlimit.h"
 #include "sandbox/seccomp.h"
 #include "sandbox/setup.h"
@@ -256,6 +257,10 @@ static int run(const struct launch *l, char *const *env, struct err *e)
 	_cleanup_strv_ char **with_init = NULL;
 	char path[4096];
 
+	if (l->process->files_len) { /* the container's files are all that is wanted of it */
+		close(SOCK_FD);
+		files_hold();
+	}
 	if (!strv_len(argv))
 		return err_set(e, EINVAL, "no command specified");
 	int r = launch_find(argv[0], env, path, sizeof(path), e);

@@ -16,6 +16,7 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "sandbox/cgroup.h"
+#include "sandbox/files.h"
 #include "sandbox/first.h"
 #include "sandbox/launch.h"
 #include "sandbox/mount.h"
@@ -220,6 +221,9 @@ int sandbox_exec(const struct sandbox *s, const struct plan *p, const struct pla
 	_cleanup_(cleanup_cgroup) struct cgroup cg = CGROUP_INIT;
 	int sock[2], tty = -1;
 	pid_t pid = -1;
+
+	if (proc->files_len)
+		return files_exec(s, p, proc, io, ret, e);
 	int r = cgroup_open(s->cgroup, &cg, e);
 
 	if (r == 0)

@@ -88,7 +88,8 @@ void sandbox_spare_free(struct sandbox_spare **s); /* ends it if it was not used
 int sandbox_start(const struct plan *p, const struct sandbox_io *io, const char *init_path,
 	const struct sandbox_network *net, struct sandbox_spare **spare, struct sandbox *ret, struct err *e);
 
-/* Runs one more process inside a running container, with the plan's cgroup, in all its namespaces. */
+/* Runs one more process inside a running container, with the plan's cgroup, in all its namespaces; with proc->files what they say is done with its
+ * files instead (files.h), outside of it. */
 int sandbox_exec(const struct sandbox *s, const struct plan *p, const struct plan_process *proc,
 	const struct sandbox_io *io, struct sandbox_proc *ret, struct err *e);
 

@@ -190,10 +190,6 @@ int setup_root(struct setup *s, struct err *e)
 		s->root = mount_clone(AT_FDCWD, s->made, false);
 		if (s->root < 0)
 			return err_errno(e, s->root, "open the root at %s", s->made);
-	} else if (strv_len(p->lower)) {
-		s->root = setup_overlay(p, e);
-		if (s->root < 0)
-			return s->root;
 	} else if (!str_empty(p->rootfs)) {
 		s->root = mount_clone(AT_FDCWD, p->rootfs, true);
 		if (s->root < 0)
@@ -201,6 +197,10 @@ int setup_root(struct setup *s, struct err *e)
 		int r = mount_change(s->root, 0, MS_PRIVATE, true);
 		if (r < 0)
 			return err_errno(e, r, "root directory %s: make its mounts private", p->rootfs);
+	} else if (strv_len(p->lower)) {
+		s->root = setup_overlay(p, e);
+		if (s->root < 0)
+			return s->root;
 	} else {
 		return err_set(e, EINVAL, "the plan has no root file system");
 	}

@@ -50,6 +50,8 @@ static void fill_process(struct plan_process *p)
 		.rlimits = list("nofile"),
 		.rows = 25,
 		.cols = 4000000000u,
+		.files = strdup("request"),
+		.files_len = strlen("request"),
 	};
 	memcpy(p->seccomp, filter, sizeof(filter));
 }
@@ -179,6 +181,9 @@ static void same_process(const struct plan_process *a, const struct plan_process
 	SAME(same_strv, rlimits);
 	SAME(assert_int_equal, rows);
 	SAME(assert_int_equal, cols);
+	SAME(assert_int_equal, files_len);
+	if (a->files_len)
+		assert_memory_equal(a->files, b->files, a->files_len);
 }
 
 static void same_mount(const struct plan_mount *a, const struct plan_mount *b)
