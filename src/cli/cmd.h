@@ -111,6 +111,9 @@ void help_main(FILE *f);
 void help_usage(FILE *f, const char *called, const struct command *c); /* the "Usage:" line */
 void help_options(FILE *f, const struct opt *const tables[]);
 
+/* complete.c: `caisson __complete`, as cli/complete.h says. The exit status. */
+int complete_run(struct cli *cli, char *argv[]);
+
 /* timing.c */
 extern const struct opt_type opt_timing;
 void cli_timing_start(struct cli *c, const struct opts *o); /* if --timing was given, before the engine is opened */

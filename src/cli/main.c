@@ -150,7 +150,8 @@ int main(int argc, char *argv[])
 	struct cli cli = {.timing.began_ns = clock_mono_ns()};
 	int status;
 
-	status = run_main(&cli, argv + (argc > 0));
+	status = argc > 1 && !strcmp(argv[1], "__complete") ? complete_run(&cli, argv + 2)
+							    : run_main(&cli, argv + (argc > 0));
 	if (cli.engine)
 		engine_free(cli.engine);
 	cli_timing_report(&cli);
