@@ -1,5 +1,5 @@
 /*
- * caisson container, network and volume prune: they ask, remove what nobody uses, list it, and say how much room that made. Each is a row of the table
+ * caisson container, image, network and volume prune: they ask, remove what nobody uses, list it, and say how much room that made. Each is a row of the table
  * below and an options table.
  */
 #include <errno.h>
@@ -12,6 +12,7 @@ struct prune {
 	const char *list;        /* what was removed, in the report of run() */
 	const char *title;       /* above that */
 	const char *option, *as; /* a flag, and the filter that stands for it; NULL: there is none */
+	const char *value;       /* of that filter */
 	bool no_space;           /* of things that take none */
 	int (*run)(struct engine *g, const json_t *filters, json_t **ret, struct err *e);
 };
@@ -22,6 +23,16 @@ static const struct prune containers = {
 	.title = "Deleted Containers:",
 	.run = engine_container_prune,
 };
+static const struct prune images = {
+	.warning = "all dangling images",
+	.list = "ImagesDeleted",
+	.title = "Deleted Images:",
+	.option = "all",
+	.as = "dangling",
+	.value = "false",
+	.run = engine_image_prune,
+};
+#define ALL_IMAGES "all images without at least one container associated to them"
 static const struct prune networks = {
 	.warning = "all custom networks not used by at least one container",
 	.list = "NetworksDeleted",
@@ -35,6 +46,7 @@ static const struct prune volumes = {
 	.title = "Deleted Volumes:",
 	.option = "all",
 	.as = "all",
+	.value = "1",
 	.run = engine_volume_prune,
 };
 #define ALL_VOLUMES "all local volumes not used by at least one container"
@@ -92,7 +104,7 @@ static int filters_of(const struct prune *p, struct opts *o, json_t **ret, struc
 	if (same)
 		return err_set(e, EINVAL, "conflicting options: cannot specify both --%s and --filter %s=%s", p->option,
 			p->as, json_string_value(json_array_get(same, 0)));
-	return json_set(filters, p->as, json_pack("[s]", "1")) < 0 ? err_nomem(e) : 0;
+	return json_set(filters, p->as, json_pack("[s]", p->value)) < 0 ? err_nomem(e) : 0;
 }
 
 static int prune(struct cli *c, struct opts *o, const struct prune *p, const char *warning, struct err *e)
@@ -105,8 +117,11 @@ static int prune(struct cli *c, struct opts *o, const struct prune *p, const cha
 
 	if (r < 0)
 		return r;
-	if (!opts_flag(o, "force") && !cli_confirm(question))
+	if (!opts_flag(o, "force") && !cli_confirm(question)) {
+		if (!p->no_space)
+			print_reclaimed(0);
 		return 0;
+	}
 	struct engine *g = cli_engine(c, e);
 	r = g ? prune_one(g, p, filters, &reclaimed, e) : -e->code;
 	if (r == 0 && !p->no_space)
@@ -131,6 +146,26 @@ const struct command cmd_container_prune = {
 	.summary = "Remove all stopped containers",
 	.options = {prune_options},
 	.run = prune_containers,
+};
+
+static const struct opt image_options[] = {
+	{"all", 'a', &opt_bool, NULL, "Remove all images that no container has, not only those without a name"},
+	{"filter", 0, &opt_filter, NULL, "Remove only those that match: label=VALUE, label!=VALUE or until=TIME"},
+	{"force", 'f', &opt_bool, NULL, "Do not ask"},
+	{0},
+};
+
+static int prune_images(struct cli *c, struct opts *o, struct err *e)
+{
+	return prune(c, o, &images, opts_flag(o, "all") ? ALL_IMAGES : images.warning, e);
+}
+
+const struct command cmd_image_prune = {
+	.name = "prune",
+	.synopsis = "[OPTIONS]",
+	.summary = "Remove images that no container has",
+	.options = {image_options},
+	.run = prune_images,
 };
 
 static int prune_networks(struct cli *c, struct opts *o, struct err *e)

@@ -53,6 +53,7 @@ extern const struct command cmd_exec;
 extern const struct command cmd_export;
 extern const struct command cmd_history;
 extern const struct command cmd_image_inspect;
+extern const struct command cmd_image_prune;
 extern const struct command cmd_images;
 extern const struct command cmd_import;
 extern const struct command cmd_info;
@@ -60,6 +61,7 @@ extern const struct command cmd_inspect;
 extern const struct command cmd_kernel_ls;
 extern const struct command cmd_kernel_update;
 extern const struct command cmd_kill;
+extern const struct command cmd_load;
 extern const struct command cmd_logs;
 extern const struct command cmd_network_connect;
 extern const struct command cmd_network_create;
@@ -78,6 +80,7 @@ extern const struct command cmd_restart;
 extern const struct command cmd_rm;
 extern const struct command cmd_rmi;
 extern const struct command cmd_run;
+extern const struct command cmd_save;
 extern const struct command cmd_start;
 extern const struct command cmd_stats;
 extern const struct command cmd_stop;
@@ -120,9 +123,9 @@ void cli_timing_start(struct cli *c, const struct opts *o); /* if --timing was g
 void cli_timing_report(struct cli *c);                      /* the end of the command: prints it */
 
 /* Rows of tables (cli/format.h): a container of engine_list, with its size if "SizeRw" is there; an image of engine_image_list, one row for each of its
- * tags unless `once`. 0 or -ENOMEM. */
+ * tags, and with `digests` for each of their digests. 0 or -ENOMEM. */
 int container_row(const json_t *container, bool no_trunc, json_t *row);
-int image_rows(const json_t *image, bool no_trunc, bool once, json_t *rows);
+int image_rows(const json_t *image, bool no_trunc, bool digests, json_t *rows);
 
 /* cli.c */
 struct engine *cli_engine(struct cli *c, struct err *e); /* NULL with *e set */

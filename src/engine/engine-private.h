@@ -63,6 +63,10 @@ int volume_options_apply(struct engine *g, const char *name, json_t *mount, stru
 /* Bytes of the files that the container has written; in a VM those of its disk, with directories and what the guest did not write yet. -errno. */
 int container_written(struct engine *g, const struct found *f, uint64_t *ret);
 
+/* ---- image-list.c ---- */
+/* filters: {"dangling": ["true"]}; *ret is untouched without. */
+int image_wants_dangling(const json_t *filters, bool *ret, struct err *e);
+
 /* ---- prune.c ---- */
 /* filters: {"until": ["24h"], "label": [...], "label!": [...]}, of which `known` (NULL-terminated) may be there. */
 int prune_filters_check(const json_t *filters, const char *const known[], struct err *e);

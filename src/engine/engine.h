@@ -182,6 +182,7 @@ void engine_port_drop(unsigned index); /* one that may have gone already */
 
 /* ---- images (engine/images.c): front to image/ ---- */
 
+/* filters: {"reference": [...], "dangling": ["true"], "label", "before": [image], "since", "until"}; NULL: all */
 int engine_image_list(struct engine *g, bool all, const json_t *filters, json_t **ret, struct err *e);
 int engine_image_inspect(struct engine *g, const char *ref, json_t **ret, struct err *e);
 int engine_image_history(struct engine *g, const char *ref, json_t **ret, struct err *e); /* image_history's */
@@ -209,6 +210,9 @@ int engine_usage(struct engine *g, json_t **ret, struct err *e);
 
 /* filters: {"label": [...], "label!": [...], "until": ["24h"]}. Containers that do not run; *ret: {"ContainersDeleted": [id...], "SpaceReclaimed"} */
 int engine_container_prune(struct engine *g, const json_t *filters, json_t **ret, struct err *e);
+/* filters: {"dangling": ["false"], "label", "label!", "until"}. Images without a name and a container, or all without a container;
+ * *ret: {"ImagesDeleted": [{"Untagged": name} or {"Deleted": id}...], "SpaceReclaimed"} */
+int engine_image_prune(struct engine *g, const json_t *filters, json_t **ret, struct err *e);
 /* filters: {"all": ["true"], "label", "label!"}. Anonymous volumes, or all; *ret: {"VolumesDeleted": [name...], "SpaceReclaimed"} */
 int engine_volume_prune(struct engine *g, const json_t *filters, json_t **ret, struct err *e);
 

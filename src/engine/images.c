@@ -1,6 +1,5 @@
 /* Images as commands see them; the work is image/'s, and caisson-fetch's where it needs the heavy libraries. */
 #include <errno.h>
-#include <fnmatch.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
@@ -60,61 +59,6 @@ int engine_erofs(struct engine *g, const struct image *image, char **ret, struct
 	if (r > 0)
 		return err_set(e, EIO, "the image's root file system for hyperv could not be built");
 	return r < 0 ? r : image_erofs_path(g->root_fd, g->root, image, ret, e);
-}
-
-static bool image_matches(const json_t *image, const json_t *filters)
-{
-	const json_t *references = json_object_get(filters, "reference"),
-		     *dangling = json_object_get(filters, "dangling");
-	const json_t *tags = json_object_get(image, "RepoTags");
-	size_t i, k;
-	json_t *v, *tag;
-
-	json_array_foreach((json_t *)dangling, i, v) {
-		bool want = false;
-		if (parse_bool(json_is_string(v) ? json_string_value(v) : "", &want) < 0 ||
-			want != !json_array_size(tags))
-			return false;
-	}
-	if (!references)
-		return true;
-	json_array_foreach((json_t *)references, i, v) {
-		json_array_foreach((json_t *)tags, k, tag) {
-			const char *name = json_string_value(tag), *pattern = json_string_value(v);
-			_cleanup_free_ char *repository = strndup(name, (size_t)(strrchr(name, ':') - name));
-			if (pattern &&
-				(!fnmatch(pattern, name, FNM_PATHNAME) ||
-					(repository && !fnmatch(pattern, repository, FNM_PATHNAME))))
-				return true;
-		}
-	}
-	return false;
-}
-
-int engine_image_list(struct engine *g, bool all, const json_t *filters, json_t **ret, struct err *e)
-{
-	static const char *const known[] = {"reference", "dangling", NULL};
-	_cleanup_json_ json_t *list = NULL;
-	const char *key;
-	json_t *v, *kept = json_array();
-	struct db *db;
-	size_t i;
-	int r = engine_db(g, &db, e);
-
-	(void)all; /* there are no intermediate images */
-	json_object_foreach((json_t *)filters, key, v)
-		if (r == 0 && !str_in(key, known))
-			r = err_set(e, EINVAL, "invalid filter '%s'", key);
-	if (r == 0)
-		r = image_list(db, &list, e);
-	json_array_foreach(list, i, v)
-		if (image_matches(v, filters))
-			json_array_append(kept, v);
-	if (r < 0)
-		json_decref(kept);
-	else
-		*ret = kept;
-	return r;
 }
 
 int engine_image_inspect(struct engine *g, const char *ref, json_t **ret, struct err *e)
@@ -181,8 +125,60 @@ int engine_image_remove(struct engine *g, const char *ref, bool force, json_t **
 	int r = engine_db(g, &db, e);
 
 	if (r == 0)
-		r = image_remove(db, ref, force, in_use, g, ret, e);
+		r = image_remove(db, ref, force, in_use, g, ret, NULL, e);
 	if (r == 0)
 		forget(g, *ret);
+	return r;
+}
+
+/* To a prune a container that has stopped is one that runs. */
+static int in_use_at_all(void *data, const char *image_id, struct image_user *ret, struct err *e)
+{
+	int r = in_use(data, image_id, ret, e);
+
+	ret->running = true;
+	return r;
+}
+
+static int prune_image(struct engine *g, const char *id, json_t *deleted, int64_t *reclaimed, struct err *e)
+{
+	_cleanup_json_ json_t *removed = NULL;
+	int64_t freed = 0;
+	struct db *db;
+	int r = engine_db(g, &db, e);
+
+	if (r == 0)
+		r = image_remove(db, id, true, in_use_at_all, g, &removed, &freed, e);
+	if (r == -EBUSY || r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return r;
+	forget(g, removed);
+	*reclaimed += freed;
+	return json_array_extend(deleted, removed) < 0 ? err_nomem(e) : 0;
+}
+
+int engine_image_prune(struct engine *g, const json_t *filters, json_t **ret, struct err *e)
+{
+	static const char *const known[] = {"dangling", "label", "label!", "until", NULL};
+	_cleanup_json_ json_t *list = NULL, *deleted = json_array();
+	bool dangling = true;
+	int64_t reclaimed = 0;
+	size_t i;
+	json_t *image;
+
+	int r = prune_filters_check(filters, known, e);
+	if (r == 0)
+		r = image_wants_dangling(filters, &dangling, e);
+	if (r == 0)
+		r = engine_image_list(g, true, NULL, &list, e);
+	json_array_foreach(list, i, image) {
+		if (r == 0 && !(dangling && json_array_size(json_object_get(image, "RepoTags"))) &&
+			prune_matches(
+				filters, json_object_get(image, "Labels"), json_int(image, "Created", 0) * 1000000000))
+			r = prune_image(g, json_str(image, "Id"), deleted, &reclaimed, e);
+	}
+	if (r == 0)
+		*ret = json_pack("{s:O, s:I}", "ImagesDeleted", deleted, "SpaceReclaimed", (json_int_t)reclaimed);
 	return r;
 }

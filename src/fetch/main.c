@@ -4,22 +4,28 @@
  *
  *	caisson-fetch --root DIR [--insecure-registry HOST]... [--timeout S] pull [--quiet] [--all-tags] [--isolation=KIND] [--platform P] REF
  *	caisson-fetch --root DIR import [--change C]... [--message M] FILE|- [REF]
+ *	caisson-fetch --root DIR load [--quiet] FILE|-
+ *	caisson-fetch --root DIR save [--output FILE] IMAGE...
  *	caisson-fetch --root DIR erofs IMAGE
  *	caisson-fetch --root DIR tar|untar NAME        records of files (proto/files.h) to an archive, and back; an error goes to descriptor 3 as it is
  *
- * stdout has docker's lines; one line on stderr says why it failed (status 1).
+ * stdout has docker's lines (of save: the archive, unless it is for a file); one line on stderr says why it failed (status 1).
  */
 #include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "base/outfile.h"
 #include "base/path.h"
 #include "base/str.h"
 #include "image/fetch.h"
@@ -32,7 +38,7 @@
 enum { ERRORS = 3 };
 
 struct options {
-	const char *root, *isolation, *platform, *message;
+	const char *root, *isolation, *platform, *message, *output;
 	char **changes, **insecure;
 	uint32_t timeout_s;
 	bool quiet, all_tags;
@@ -81,6 +87,37 @@ static int run_import(struct db *d, const struct options *o, struct err *e)
 	return 0;
 }
 
+static int run_load(struct db *d, const struct options *o, struct err *e)
+{
+	const char *path = o->args[0];
+	_cleanup_close_ int file = -1;
+	bool standard_input = !strcmp(path, "-");
+
+	if (!standard_input && (file = open(path, O_RDONLY | O_CLOEXEC)) < 0)
+		return err_errno(e, errno, "open %s", path);
+	struct stat st;
+	if (file >= 0 && fstat(file, &st) == 0 && S_ISDIR(st.st_mode))
+		return err_errno(e, EISDIR, "load %s", path);
+	int r = image_load(
+		d, standard_input ? STDIN_FILENO : file, stdout, !o->quiet && isatty(STDOUT_FILENO) ? stdout : NULL, e);
+	return r < 0 ? err_wrap(e, "load %s", standard_input ? "from standard input" : path) : 0;
+}
+
+static int run_save(struct db *d, const struct options *o, struct err *e)
+{
+	_cleanup_(outfile_done) struct outfile out = OUTFILE_INIT;
+
+	if (!o->output)
+		return image_save(d, o->args, STDOUT_FILENO, e) < 0 ? err_wrap(e, "save") : 0;
+	int r = outfile_open(o->output, &out, e);
+	if (r < 0)
+		return err_wrap(e, "failed to save image");
+	r = image_save(d, o->args, out.fd, e);
+	if (r == 0)
+		r = outfile_keep(&out, e);
+	return r < 0 ? err_wrap(e, "save %s", o->output) : 0;
+}
+
 static int run_erofs(struct db *d, const struct options *o, struct err *e)
 {
 	_cleanup_image_ struct image image = {0};
@@ -117,12 +154,19 @@ static const struct {
 	int min_args, max_args;
 	int (*run)(struct db *d, const struct options *o, struct err *e);
 	bool alone; /* it has no use for the database */
-} commands[] = {{"pull", 1, 1, run_pull}, {"import", 1, 2, run_import}, {"erofs", 1, 1, run_erofs},
-	{"tar", 1, 1, run_tar_write, true}, {"untar", 1, 1, run_tar_read, true}};
+} commands[] = {
+	{"pull", 1, 1, run_pull},
+	{"import", 1, 2, run_import},
+	{"load", 1, 1, run_load},
+	{"save", 1, INT_MAX, run_save},
+	{"erofs", 1, 1, run_erofs},
+	{"tar", 1, 1, run_tar_write, true},
+	{"untar", 1, 1, run_tar_read, true},
+};
 
 static int usage(struct err *e)
 {
-	return err_set(e, EINVAL, "usage: caisson-fetch --root DIR pull|import|erofs|tar|untar ...");
+	return err_set(e, EINVAL, "usage: caisson-fetch --root DIR pull|import|load|save|erofs|tar|untar ...");
 }
 
 static int parse(int argc, char *argv[], struct options *o, struct err *e)
@@ -131,7 +175,7 @@ static int parse(int argc, char *argv[], struct options *o, struct err *e)
 		{"isolation", required_argument, NULL, 'i'}, {"platform", required_argument, NULL, 'p'},
 		{"change", required_argument, NULL, 'c'}, {"message", required_argument, NULL, 'm'},
 		{"all-tags", no_argument, NULL, 'a'}, {"insecure-registry", required_argument, NULL, 'I'},
-		{"timeout", required_argument, NULL, 't'}, {0}};
+		{"timeout", required_argument, NULL, 't'}, {"output", required_argument, NULL, 'o'}, {0}};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "qac:m:", longs, NULL)) >= 0)
@@ -162,6 +206,9 @@ static int parse(int argc, char *argv[], struct options *o, struct err *e)
 		case 't':
 			if (parse_u32(optarg, &o->timeout_s) < 0)
 				return usage(e);
+			break;
+		case 'o':
+			o->output = optarg;
 			break;
 		case 'm':
 			o->message = optarg;

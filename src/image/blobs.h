@@ -31,6 +31,8 @@ struct blob_place {
 	char name[40];
 };
 int blob_place_open(int blobs_fd, struct blob_place *ret, struct err *e);
+/* A file that has another name, in another directory of the same file system; to be read. */
+int blob_place_link(int blobs_fd, int from_dir, const char *from, struct blob_place *ret, struct err *e);
 int blob_place_keep(struct blob_place *p, const char *digest, struct err *e);
 void blob_place_done(struct blob_place *p);
 

@@ -1,4 +1,4 @@
-/* What the program caisson-fetch does: pull, import, and EROFS files. */
+/* What the program caisson-fetch does: pull, import, load, save, and EROFS files. */
 #pragma once
 
 #include <stdbool.h>
@@ -27,6 +27,14 @@ int image_import(struct db *d, int tar_fd, const char *ref, char *const *changes
 	char ret_id[DIGEST_SIZE], struct err *e);
 /* import-change.c: one `--change` applied to {"Cmd": ...}. */
 int import_change(json_t *config, const char *change, struct err *e);
+
+/*
+ * An archive's images (docker's archives, OCI layouts; plain or compressed) become ours. out: docker's lines; progress: the layers' (NULL: none).
+ * What was loaded before an image that is wrong stays.
+ */
+int image_load(struct db *d, int fd, FILE *out, FILE *progress, struct err *e);
+/* Images by name or id, as one archive that `load`, docker and whoever reads OCI layouts take. */
+int image_save(struct db *d, char *const *refs, int fd, struct err *e);
 
 /* Makes ROOT/erofs/HEX.erofs of an image unless it is there. Many may try at once: one does it, the others wait. */
 int image_build_erofs(struct db *d, const struct image *i, struct err *e);

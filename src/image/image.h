@@ -38,7 +38,7 @@ int image_check_platform(const struct image *i, const char *ref, const char *pla
 /* docker's: [{"Id", "Created" (seconds), "CreatedBy", "Size", "Comment", "Tags"}], the last step first. */
 int image_history(const struct image *i, json_t **ret, struct err *e);
 int image_inspect(const char *root, const struct image *i, json_t **ret, struct err *e);
-/* In the shape of GET /images/json, newest first. Dangling images have RepoTags []. */
+/* In the shape of GET /images/json, newest first, and "CreatedNs". Dangling images have RepoTags []. */
 int image_list(struct db *d, json_t **ret, struct err *e);
 
 int image_tag(struct db *d, const char *ref, const char *new_ref, struct err *e);
@@ -52,7 +52,7 @@ typedef int image_in_use_fn(void *data, const char *image_id, struct image_user 
 /*
  * As docker rmi: a name goes; with its last name the image, its unused layers and its EROFS file. *ret: [{"Untagged": name}, {"Deleted": id}...].
  * -EBUSY for a conflict, in docker's words. With `force` an image that a stopped container uses loses its names only, so that the container can
- * start again; a running one cannot be forced.
+ * start again; a running one cannot be forced. *ret_freed (may be NULL): the bytes that are free when layers, blobs and the EROFS file have gone.
  */
-int image_remove(
-	struct db *d, const char *ref, bool force, image_in_use_fn *in_use, void *data, json_t **ret, struct err *e);
+int image_remove(struct db *d, const char *ref, bool force, image_in_use_fn *in_use, void *data, json_t **ret,
+	int64_t *ret_freed, struct err *e);

@@ -143,10 +143,10 @@ static int list_one(void *data, const struct image_row *r, struct err *e)
 	if (!doc)
 		return -e->code;
 	labels = json_path(doc, "config.Labels");
-	json_t *o = json_pack("{s:s, s:s, s:o*, s:o*, s:I, s:I, s:I, s:i, s:i, s:O}", "Id", r->id, "ParentId", "",
+	json_t *o = json_pack("{s:s, s:s, s:o*, s:o*, s:I, s:I, s:I, s:I, s:i, s:i, s:O}", "Id", r->id, "ParentId", "",
 		"RepoTags", familiar_names(r->tags), "RepoDigests", familiar_names(r->digests), "Created",
-		(json_int_t)(r->created_ns / 1000000000), "Size", (json_int_t)r->size, "VirtualSize",
-		(json_int_t)r->size, "SharedSize", -1, "Containers", -1, "Labels",
+		(json_int_t)(r->created_ns / 1000000000), "CreatedNs", (json_int_t)r->created_ns, "Size",
+		(json_int_t)r->size, "VirtualSize", (json_int_t)r->size, "SharedSize", -1, "Containers", -1, "Labels",
 		json_is_object(labels) ? labels : json_null());
 	return o && json_array_append_new(data, o) == 0 ? 0 : err_nomem(e);
 }

@@ -23,8 +23,7 @@ static const char *const config_types[] = {
 	"application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json", NULL};
 enum { CHILDREN_MAX = 1024 };
 
-static int descriptor_parse(
-	const json_t *j, const char *what, const char *const *types, struct descriptor *ret, struct err *e)
+int descriptor_parse(const json_t *j, const char *what, const char *const *types, struct descriptor *ret, struct err *e)
 {
 	const char *type = json_str(j, "mediaType"), *digest = json_str(j, "digest");
 	int64_t size = json_int(j, "size", -1);

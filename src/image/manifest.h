@@ -37,6 +37,10 @@ struct manifest {
 int manifest_parse(const char *text, size_t n, const char *content_type, const struct platform *platform,
 	struct manifest *ret, struct descriptor *ret_child, struct err *e);
 
+/* {"mediaType", "digest", "size"}: checked. `what` names it in errors; types: the media types that it may have, NULL for any. */
+int descriptor_parse(
+	const json_t *j, const char *what, const char *const *types, struct descriptor *ret, struct err *e);
+
 /* The configuration of an image with n layers; diff_ids is filled. */
 struct image_config {
 	json_t *doc; /* the caller's */

@@ -73,11 +73,31 @@ int blob_place_open(int blobs_fd, struct blob_place *ret, struct err *e)
 	return 0;
 }
 
+int blob_place_link(int blobs_fd, int from_dir, const char *from, struct blob_place *ret, struct err *e)
+{
+	struct blob_place p = {.dir = blobs_fd, .fd = -1};
+	int r = temporary_name(p.name, e);
+
+	if (r < 0)
+		return r;
+	if (linkat(from_dir, from, blobs_fd, p.name, 0) < 0)
+		return err_errno(e, errno, "make a file for the layer");
+	p.fd = openat(blobs_fd, p.name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (p.fd < 0) {
+		r = err_errno(e, errno, "open the layer");
+		blob_place_done(&p);
+		return r;
+	}
+	*ret = p;
+	return 0;
+}
+
 /* One that is there has the same content. */
 int blob_place_keep(struct blob_place *p, const char *digest, struct err *e)
 {
 	if (renameat(p->dir, p->name, p->dir, digest + strlen("sha256:")) < 0)
 		return err_errno(e, errno, "put the layer's blob in place");
+	unlinkat(p->dir, p->name, 0); /* rename does nothing if both are names of one file */
 	p->name[0] = 0;
 	return 0;
 }

@@ -1,6 +1,8 @@
 /* Removing images: docker's rules for names, ids and containers that use them. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/json.h"
 #include "image/image.h"
@@ -15,6 +17,7 @@ struct removal {
 	image_in_use_fn *in_use;
 	void *data;
 	json_t *report;
+	int64_t freed;
 };
 
 static int report(struct removal *m, const char *what, const char *value, struct err *e)
@@ -94,6 +97,17 @@ static int check_use(struct removal *m, const struct image_row *row, const char 
 		image, user.id);
 }
 
+static int count_freed(struct removal *m, const char *id, struct err *e)
+{
+	_cleanup_free_ char *erofs = str_fmt("erofs/%s.erofs", id + strlen("sha256:"));
+	struct stat st;
+	int r = erofs ? layers_own_size(m->db, id, &m->freed, e) : err_nomem(e);
+
+	if (r == 0 && fstatat(db_root_fd(m->db), erofs, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		m->freed += st.st_size;
+	return r;
+}
+
 static int remove_image(struct removal *m, const struct image_row *row, const char *name, struct err *e)
 {
 	int stays = check_use(m, row, name, e);
@@ -102,7 +116,9 @@ static int remove_image(struct removal *m, const struct image_row *row, const ch
 	if (r == 0)
 		r = untag_all(m, row->digests, e);
 	if (r == 0 && !stays) {
-		r = images_delete(m->db, row->id, e);
+		r = count_freed(m, row->id, e);
+		if (r == 0)
+			r = images_delete(m->db, row->id, e);
 		if (r == 0)
 			r = report(m, "Deleted", row->id, e);
 	}
@@ -151,8 +167,8 @@ static int remove_row(struct removal *m, const struct image_row *row, struct err
 	return remove_image(m, row, name, e);
 }
 
-int image_remove(
-	struct db *d, const char *ref, bool force, image_in_use_fn *in_use, void *data, json_t **ret, struct err *e)
+int image_remove(struct db *d, const char *ref, bool force, image_in_use_fn *in_use, void *data, json_t **ret,
+	int64_t *ret_freed, struct err *e)
 {
 	_cleanup_json_ json_t *done = json_array();
 	_cleanup_image_ struct image i = {0};
@@ -167,7 +183,10 @@ int image_remove(
 	r = db_end(d, r, e);
 	if (r == 0)
 		r = layers_sweep(d, e);
-	if (r == 0)
-		*ret = steal_ptr(done);
-	return r;
+	if (r < 0)
+		return r;
+	if (ret_freed)
+		*ret_freed = m.freed;
+	*ret = steal_ptr(done);
+	return 0;
 }

@@ -256,26 +256,40 @@ int layers_find(struct db *d, const char *diff_id, struct image_layer *ret, stru
 	return 1;
 }
 
-#define UNUSED "diff_id NOT IN (SELECT diff_id FROM image_layer)"
-
 int layers_forget_unused(struct db *d, struct err *e)
 {
-	int r = db_exec(d, e, "DELETE FROM layer WHERE " UNUSED, "");
+	int r = db_exec(d, e, "DELETE FROM layer WHERE diff_id NOT IN (SELECT diff_id FROM image_layer)", "");
 
 	return r < 0 ? r : 0;
 }
 
-int layers_unused_size(struct db *d, int64_t *ret, struct err *e)
+static int read_sum(struct stmt *s, int64_t *ret, struct err *e)
 {
-	_cleanup_stmt_ struct stmt *s = NULL;
-	int r = db_query(d, &s, e, "SELECT sum(size + blob_size) FROM layer WHERE " UNUSED, "");
+	int r = stmt_step(s, e);
 
-	if (r == 0)
-		r = stmt_step(s, e);
 	if (r <= 0)
 		return r;
 	*ret = stmt_int(s, 0);
 	return 0;
+}
+
+int layers_blobs_size(struct db *d, int64_t *ret, struct err *e)
+{
+	_cleanup_stmt_ struct stmt *s = NULL;
+	int r = db_query(d, &s, e, "SELECT sum(blob_size) FROM layer", "");
+
+	return r < 0 ? r : read_sum(s, ret, e);
+}
+
+int layers_own_size(struct db *d, const char *image, int64_t *ret, struct err *e)
+{
+	_cleanup_stmt_ struct stmt *s = NULL;
+	int r = db_query(d, &s, e,
+		"SELECT sum(size + blob_size) FROM layer WHERE diff_id IN (SELECT diff_id FROM image_layer WHERE image "
+		"= ?1) AND diff_id NOT IN (SELECT diff_id FROM image_layer WHERE image != ?1)",
+		"s", image);
+
+	return r < 0 ? r : read_sum(s, ret, e);
 }
 
 static int read_texts(struct db *d, const char *sql, char ***ret, struct err *e)

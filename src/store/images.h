@@ -64,5 +64,6 @@ int layers_forget_unused(struct db *d, struct err *e);
 /* The directories of all known layers, and the names of the blobs' files. */
 int layers_dirs(struct db *d, char ***ret, struct err *e);
 int layers_blobs(struct db *d, char ***ret, struct err *e);
-/* The bytes of the files and blobs of layers that no image uses. */
-int layers_unused_size(struct db *d, int64_t *ret, struct err *e);
+/* The bytes of all blobs; those of the files and blobs of layers that only this image has. */
+int layers_blobs_size(struct db *d, int64_t *ret, struct err *e);
+int layers_own_size(struct db *d, const char *image, int64_t *ret, struct err *e);

@@ -17,6 +17,20 @@ setup_file() {
 	has "$output" $'new\nkept\nfile'
 }
 
+@test "what was saved and loaded is the same" {
+	local list='cd /a && find . -mindepth 1 | sort | while IFS= read -r f; do stat -c "%n %F %s %a %u %g %h %Y" "$f"; done'
+	run -0 in_box sh -c "$list"
+	local before=$output
+	caisson save -o "$BATS_TEST_TMPDIR/a.tar" "$IMAGES/layers"
+	caisson rm -f box > /dev/null
+	caisson rmi "$IMAGES/layers" > /dev/null
+	caisson load -q -i "$BATS_TEST_TMPDIR/a.tar" > /dev/null
+	caisson run -d --name box "$IMAGES/layers" sleep 100000 > /dev/null
+	run -0 in_box sh -c "$list"
+	is "$output" "$before"
+	[ "${#lines[@]}" -gt 20 ]
+}
+
 @test "hard links are one file, symbolic links keep their target" {
 	run -0 in_box sh -c 'cd /a; stat -c "%h %i" one two three | sort -u; for l in link dangling up; do readlink $l; done; cat link'
 	matches "${lines[0]}" '^3 [0-9]+$'

@@ -171,10 +171,12 @@ static void test_sweep(void **state)
 	assert_int_equal(layers_sweep(f->db, &e), 0);
 	assert_int_equal(count(f, "blobs"), 1);
 	assert_int_equal(faccessat(blobs, l.blob + 7, F_OK, 0), 0);
-	assert_int_equal(images_delete(f->db, row.id, &e), 0);
 	int64_t size = 0;
-	assert_int_equal(layers_unused_size(f->db, &size, &e), 0);
+	assert_int_equal(layers_own_size(f->db, row.id, &size, &e), 0);
 	assert_int_equal(size, 5 + l.blob_size);
+	assert_int_equal(layers_blobs_size(f->db, &size, &e), 0);
+	assert_int_equal(size, l.blob_size);
+	assert_int_equal(images_delete(f->db, row.id, &e), 0);
 	assert_int_equal(layers_sweep(f->db, &e), 0);
 	assert_int_equal(count(f, "blobs"), 0);
 	assert_int_equal(count(f, "layers"), 0);

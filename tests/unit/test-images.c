@@ -88,7 +88,7 @@ static int try_remove(struct fixture *f, const char *ref, bool force, char text[
 {
 	_cleanup_json_ json_t *report = NULL;
 	struct err e = ERR_INIT;
-	int r = image_remove(f->db, ref, force, in_use, f, &report, &e);
+	int r = image_remove(f->db, ref, force, in_use, f, &report, NULL, &e);
 
 	_cleanup_free_ char *dump = report ? json_dumps(report, JSON_COMPACT) : NULL;
 	snprintf(text, 1100, "%s", dump ? dump : e.msg);
