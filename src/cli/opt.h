@@ -71,5 +71,8 @@ extern const struct opt_type opt_cpus, opt_env, opt_label, opt_map, opt_filter;
 /* What containers take (opt-container.c, opt-mount.c). */
 extern const struct opt_type opt_ulimit, opt_device, opt_volume, opt_tmpfs, opt_attach, opt_path, opt_restart,
 	opt_mount;
+/* Limits (opt-limits.c); a table of those that can be changed later, which run, create and update share. */
+extern const struct opt_type opt_uint16, opt_swappiness, opt_sysctl, opt_weight_device, opt_bps, opt_iops;
+extern const struct opt resource_options[];
 /* What is about networks (opt-network.c). */
 extern const struct opt_type opt_network, opt_network_alias, opt_network_policy, opt_dns, opt_dns_search, opt_add_host;

@@ -241,6 +241,8 @@ static int make_record(struct engine *g, const char *id, const json_t *body, con
 	if (r == 0)
 		r = isolation_probe(kind, &host, e);
 	if (r == 0)
+		r = resources_check(hc, kind, c->warnings, e);
+	if (r == 0)
 		r = endpoints_resolve(g, hc, json_object_get(body, "NetworkingConfig"), kind, &c->networks, e);
 	if (r == 0)
 		r = publish_check(config, hc, c->warnings, e);

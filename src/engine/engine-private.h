@@ -35,6 +35,12 @@ int namespaces_resolve(struct engine *g, const json_t *body, json_t *hc, enum is
 /* The namespaces of other containers that the plan joins; they must run. */
 int namespaces_join(struct engine *g, const json_t *record, struct plan *p, struct err *e);
 
+/* ---- resources.c ---- */
+/* Checks the limits in HostConfig against each other and the host, and completes them; what the kernel that is to run the container cannot limit is
+ * removed with a warning. */
+int resources_check(json_t *hc, enum isolation_kind kind, json_t *warnings, struct err *e);
+int resources_plan(const json_t *hc, struct plan *p); /* -ENOMEM */
+
 /* ---- mounts.c ---- */
 /* Binds, Mounts, Tmpfs, anonymous volumes (Volumes of the body and the image) as docker's Mounts array; nothing is made yet. */
 int mounts_resolve(struct engine *g, const json_t *config, const json_t *hc, json_t **ret, struct err *e);

@@ -175,21 +175,6 @@ static int plan_root(struct engine *g, const json_t *record, struct plan *p)
 	return p->upper && p->work && (!erofs || (p->image_erofs && p->disk)) ? 0 : -ENOMEM;
 }
 
-static void plan_limits(const json_t *hc, struct plan *p)
-{
-	int64_t swap = json_int(hc, "MemorySwap", 0), pids = json_int(hc, "PidsLimit", 0);
-
-	p->memory = (uint64_t)json_int(hc, "Memory", 0);
-	p->memory_swap = swap < 0 ? UINT64_MAX : (uint64_t)swap;
-	p->memory_reservation = (uint64_t)json_int(hc, "MemoryReservation", 0);
-	p->nanocpus = (uint64_t)json_int(hc, "NanoCpus", 0);
-	p->cpu_shares = (uint64_t)json_int(hc, "CpuShares", 0);
-	p->pids = pids > 0 ? (uint64_t)pids : 0;
-	p->shm_size = (uint64_t)json_int(hc, "ShmSize", 0);
-	p->oom_score_adj = (int32_t)json_int(hc, "OomScoreAdj", 0);
-	p->oom_kill_disable = json_flag(hc, "OomKillDisable");
-}
-
 static int plan_strings(const json_t *record, struct plan *p)
 {
 	const json_t *config = json_object_get(record, "Config"), *hc = json_object_get(record, "HostConfig");
@@ -201,6 +186,7 @@ static int plan_strings(const json_t *record, struct plan *p)
 	p->hostname = copy_str(config, "Hostname");
 	p->domainname = copy_str(config, "Domainname");
 	p->cpuset_cpus = copy_str(hc, "CpusetCpus");
+	p->cpuset_mems = copy_str(hc, "CpusetMems");
 	p->cgroup_parent = copy_str(hc, "CgroupParent");
 	if (!p->privileged && plan_hide(p) < 0)
 		return -ENOMEM;
@@ -231,8 +217,10 @@ int engine_plan(struct engine *g, const json_t *record, struct plan *ret, struct
 	};
 	if (!str_empty(signal) && parse_signal(signal, &ret->stop_signal) < 0)
 		return err_set(e, EINVAL, "invalid signal: %s", signal);
-	plan_limits(hc, ret);
-	if (plan_strings(record, ret) < 0 || plan_root(g, record, ret) < 0 || plan_mounts(g, record, ret) < 0)
+	ret->shm_size = (uint64_t)json_int(hc, "ShmSize", 0);
+	ret->oom_score_adj = (int32_t)json_int(hc, "OomScoreAdj", 0);
+	if (resources_plan(hc, ret) < 0 || plan_strings(record, ret) < 0 || plan_root(g, record, ret) < 0 ||
+		plan_mounts(g, record, ret) < 0)
 		return err_nomem(e);
 	int r = devices_plan(hc, ret, e);
 	if (r == 0)

@@ -38,8 +38,9 @@ static int guest_mounts(const struct plan *p, struct guest_plan *g)
 	return 0;
 }
 
-int guest_plan_make(const struct plan *p, struct guest_plan *ret, struct err *e)
+int guest_plan_make(const struct plan *p, unsigned cpus, struct guest_plan *ret, struct err *e)
 {
+	unsigned pinned = cpuset_count(p->cpuset_cpus);
 	struct guest_plan *g = ret;
 	static char image[] = AGENT_IMAGE;
 
@@ -49,7 +50,15 @@ int guest_plan_make(const struct plan *p, struct guest_plan *ret, struct err *e)
 	g->plan.own_kernel = true;
 	g->plan.netns = g->plan.pidns = g->plan.ipcns = g->plan.shmns = g->plan.kernel = NULL;
 	g->plan.image_erofs = g->plan.disk = g->plan.cgroup_parent = NULL;
-	g->plan.cpuset_cpus = NULL;
+	g->plan.cpuset_cpus = g->plan.cpuset_mems = NULL;
+	g->plan.blkio_weight = 0;
+	if (pinned && pinned < cpus) {
+		char list[32];
+		snprintf(list, sizeof(list), "0-%u", pinned - 1);
+		g->plan.cpuset_cpus = own(g, list);
+		if (!g->plan.cpuset_cpus)
+			return err_nomem(e);
+	}
 	g->plan.rootfs = NULL;
 	g->plan.upper = own(g, AGENT_DISK "/upper");
 	g->plan.work = own(g, AGENT_DISK "/work");
@@ -94,6 +103,13 @@ static int check_mounts(const struct plan *p, struct err *e)
 
 int guest_plan_check(const struct plan *p, struct err *e)
 {
+	static const char *const io_options[] = {
+		[PLAN_IO_READ_BPS] = "--device-read-bps",
+		[PLAN_IO_WRITE_BPS] = "--device-write-bps",
+		[PLAN_IO_READ_IOPS] = "--device-read-iops",
+		[PLAN_IO_WRITE_IOPS] = "--device-write-iops",
+		[PLAN_IO_WEIGHT] = "--blkio-weight-device",
+	};
 	const struct {
 		bool set;
 		const char *what, *why;
@@ -110,7 +126,9 @@ int guest_plan_check(const struct plan *p, struct err *e)
 		{p->devices_len > 0, "--device", "devices of the host belong to the host's kernel"},
 		{p->oom_kill_disable, "--oom-kill-disable",
 			"the virtual machine would hang when its memory is used up"},
-		{!str_empty(p->cpuset_cpus), "--cpuset-cpus", "a virtual machine's CPUs are not the host's"},
+		{!str_empty(p->cpuset_mems), "--cpuset-mems", "a virtual machine's memory is on one node"},
+		{p->io_len > 0, io_options[p->io_len ? p->io->kind : 0],
+			"devices of the host belong to the host's kernel"},
 		{p->rootfs != NULL, "a root directory", "only images can be the root of a virtual machine"},
 	};
 

@@ -304,12 +304,18 @@ void vm_stop(struct vm *vm, char *ret, size_t size);
 bool vm_wait(struct vm *vm, int ms); /* true: QEMU has ended */
 void vm_sweep(int container_dir);
 
+/* ---- hyperv-cpuset.c ---- */
+/* Lets a process with all its threads run only on the CPUs of the list ("0-2,4"); 0: the caller, whose later children do as it does. */
+int cpuset_pin(pid_t pid, const char *list, struct err *e);
+unsigned cpuset_count(const char *list); /* 0: empty, or no list */
+
 /* ---- hyperv-guest.c ---- */
 /* What the guest is to carry out: the plan with the paths of the VM. *ret shares the strings of `p`; guest_plan_done frees only what is its own. */
 struct guest_plan {
 	struct plan plan;
 	char **own;
 };
-int guest_plan_make(const struct plan *p, struct guest_plan *ret, struct err *e);
+/* cpus: how many the VM has. --cpuset-cpus is about the host's: the guest's processes get as many of its own. */
+int guest_plan_make(const struct plan *p, unsigned cpus, struct guest_plan *ret, struct err *e);
 void guest_plan_done(struct guest_plan *g);
 int guest_plan_check(const struct plan *p, struct err *e); /* what a VM cannot do: -ENOTSUP and why */

@@ -167,7 +167,7 @@ int hyperv_update(struct isolate *i, const struct plan *p, struct err *e)
 	if (p->memory && vm_memory_mib(p->memory) > h->parts.config.memory_mib)
 		return err_set(e, EINVAL, "the VM of container %s has %llu MiB: a higher memory limit needs a restart",
 			i->plan->name, (unsigned long long)h->parts.config.memory_mib);
-	int r = guest_plan_make(p, &g, e);
+	int r = guest_plan_make(p, h->parts.config.cpus, &g, e);
 	if (r == 0 && (plan_encode(&g.plan, &encoded) < 0 || wire_add_bytes(&b, encoded.data, encoded.len) < 0))
 		r = err_nomem(e);
 	guest_plan_done(&g);

@@ -147,7 +147,7 @@ static void send_start(struct hyperv *h)
 	struct guest_plan g;
 	struct err e = ERR_INIT;
 
-	int r = guest_plan_make(h->isolate->plan, &g, &e);
+	int r = guest_plan_make(h->isolate->plan, h->parts.config.cpus, &g, &e);
 	if (r == 0)
 		r = peer_start(h->vm.peer, &g.plan, start_flags(h), &e);
 	guest_plan_done(&g);
@@ -435,6 +435,8 @@ static int hyperv_start(struct isolate *i, struct err *e)
 		.kernel = -1, .initrd = -1, .image = -1, .disk = -1, .ram = -1, .scratch = -1, .share = -1};
 	h->template = TEMPLATE_NONE;
 	int r = kernel_find(i->host, &h->kernel, e);
+	if (r == 0 && !str_empty(i->plan->cpuset_cpus))
+		r = cpuset_pin(0, i->plan->cpuset_cpus, e);
 	if (r == 0)
 		r = qemu_find(i->host, qemu, sizeof(qemu), e);
 	if (r == 0)

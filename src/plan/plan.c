@@ -106,6 +106,13 @@ static const struct field device_fields[] = {
 };
 static const struct table device_table = TABLE("device", struct plan_device, device_fields);
 
+static const struct field io_fields[] = {
+	FIELD(plan_io, 1, T_ENUM, kind, .limit = PLAN_IO_WEIGHT),
+	FIELD(plan_io, 2, T_STR, path),
+	FIELD(plan_io, 3, T_64, value),
+};
+static const struct table io_table = TABLE("io", struct plan_io, io_fields);
+
 static const struct field interface_fields[] = {
 	FIELD(plan_interface, 1, T_STR, name),
 	FIELD(plan_interface, 2, T_STR, port),
@@ -174,6 +181,12 @@ static const struct field plan_fields[] = {
 	FIELD(plan, 51, T_64, shmns_id),
 	FIELD(plan, 52, T_BOOL, no_shm),
 	FIELD(plan, 53, T_STR, kernel),
+	FIELD(plan, 54, T_64, cpu_quota),
+	FIELD(plan, 55, T_64, cpu_period),
+	FIELD(plan, 56, T_STR, cpuset_mems),
+	FIELD(plan, 57, T_32, swappiness),
+	FIELD(plan, 58, T_32, blkio_weight),
+	FIELD(plan, 59, T_ARRAY, io, .count_offset = offsetof(struct plan, io_len), .sub = &io_table),
 };
 static const struct table plan_table = TABLE("plan", struct plan, plan_fields);
 
@@ -233,43 +246,6 @@ void plan_done(struct plan *p)
 void plan_process_done(struct plan_process *p)
 {
 	free_table(&process_table, p);
-}
-
-static void *grow(void *array, size_t *len, size_t size, void **ret_array)
-{
-	char *p = reallocarray(array, *len + 1, size);
-
-	if (!p)
-		return NULL;
-	*ret_array = p;
-	return memset(p + (*len)++ * size, 0, size);
-}
-
-struct plan_mount *plan_add_mount(struct plan *p)
-{
-	void *array = p->mounts;
-	struct plan_mount *m = grow(p->mounts, &p->mounts_len, sizeof(*m), &array);
-
-	p->mounts = array;
-	return m;
-}
-
-struct plan_device *plan_add_device(struct plan *p)
-{
-	void *array = p->devices;
-	struct plan_device *d = grow(p->devices, &p->devices_len, sizeof(*d), &array);
-
-	p->devices = array;
-	return d;
-}
-
-struct plan_interface *plan_add_interface(struct plan *p)
-{
-	void *array = p->interfaces;
-	struct plan_interface *i = grow(p->interfaces, &p->interfaces_len, sizeof(*i), &array);
-
-	p->interfaces = array;
-	return i;
 }
 
 /* -- encoding -- */

@@ -55,6 +55,20 @@ struct plan_device {
 	char *access;    /* subset of "rwm" */
 };
 
+/* What a block device may be used for: a limit of its rate in one direction, or the container's share of it. */
+enum plan_io_kind {
+	PLAN_IO_READ_BPS = 0,
+	PLAN_IO_WRITE_BPS = 1,
+	PLAN_IO_READ_IOPS = 2,
+	PLAN_IO_WRITE_IOPS = 3,
+	PLAN_IO_WEIGHT = 4
+};
+struct plan_io {
+	enum plan_io_kind kind;
+	char *path;     /* of the device, on the kernel that carries the plan out */
+	uint64_t value; /* bytes or operations a second; 10 to 1000 for the weight */
+};
+
 /* Where containers ask for names; the host sends it on to the name server of the network that the question comes from. */
 #define PLAN_NAMESERVER "169.254.53.53"
 
@@ -119,9 +133,14 @@ struct plan {
 		memory; /* bytes; 0: no limit. As docker's -m, --memory-swap (total; UINT64_MAX: unlimited), --memory-reservation */
 	uint64_t memory_swap;
 	uint64_t memory_reservation;
-	uint64_t nanocpus; /* --cpus x 1e9; 0: no limit */
+	uint64_t nanocpus;              /* --cpus x 1e9; 0: no limit */
+	uint64_t cpu_quota, cpu_period; /* microseconds; 0: not given. A quota of UINT64_MAX is none */
 	uint64_t cpu_shares;
-	char *cpuset_cpus;
+	char *cpuset_cpus, *cpuset_mems; /* lists as "0-2,4" */
+	uint32_t swappiness;             /* --memory-swappiness and 1; 0: not given */
+	uint32_t blkio_weight;           /* 10 to 1000; 0: not given */
+	struct plan_io *io;
+	size_t io_len;
 	uint64_t pids; /* 0: no limit */
 	int32_t oom_score_adj;
 	bool oom_kill_disable;
@@ -141,6 +160,7 @@ int plan_ordinary(struct plan *ret);
 /* Grows the array by one zeroed element, which is returned; NULL: out of memory. */
 struct plan_mount *plan_add_mount(struct plan *p);
 struct plan_device *plan_add_device(struct plan *p);
+struct plan_io *plan_add_io(struct plan *p);
 struct plan_interface *plan_add_interface(struct plan *p);
 
 /*

@@ -11,15 +11,17 @@
 #include "sandbox/cgroup.h"
 #include "sandbox/devices.h"
 
-enum { FREEZE_MS = 5000 };
+enum { FREEZE_MS = 5000, CPU_SHARES = 1024 /* the kernel's own */ };
 
 bool cgroup_v1_wanted(const char *hierarchy, const struct plan *p)
 {
-	static const char *const always[] = {"memory", "devices", "pids", "freezer", "cpu", "cpuacct", "systemd", NULL};
+	static const char *const always[] = {
+		"memory", "devices", "pids", "freezer", "cpu", "cpuacct", "blkio", "systemd", NULL};
 	_cleanup_strv_ char **names = strv_split(hierarchy, ",");
 
 	strv_foreach(s, names) {
-		if (str_in(s, always) || (!strcmp(s, "cpuset") && !str_empty(p->cpuset_cpus)))
+		if (str_in(s, always) ||
+			(!strcmp(s, "cpuset") && (!str_empty(p->cpuset_cpus) || !str_empty(p->cpuset_mems))))
 			return true;
 	}
 	return false;
@@ -47,22 +49,51 @@ static int lacks(const char *what, struct err *e)
 	return err_set(e, ENOTSUP, "Your kernel does not support %s or the cgroup is not mounted", what);
 }
 
+unsigned cgroup_v1_can(const struct cgroup *c)
+{
+	static const struct {
+		enum cgroup_can bit;
+		const char *controller, *file;
+	} files[] = {
+		{CGROUP_CAN_MEMORY, "memory", "memory.limit_in_bytes"},
+		{CGROUP_CAN_SWAP, "memory", "memory.memsw.limit_in_bytes"},
+		{CGROUP_CAN_RESERVATION, "memory", "memory.soft_limit_in_bytes"},
+		{CGROUP_CAN_SWAPPINESS, "memory", "memory.swappiness"},
+		{CGROUP_CAN_OOM_DISABLE, "memory", "memory.oom_control"},
+		{CGROUP_CAN_CFS, "cpu", "cpu.cfs_quota_us"},
+		{CGROUP_CAN_SHARES, "cpu", "cpu.shares"},
+		{CGROUP_CAN_CPUSET, "cpuset", "cpuset.cpus"},
+		{CGROUP_CAN_PIDS, "pids", "pids.max"},
+		{CGROUP_CAN_IO_WEIGHT, "blkio", "blkio.weight"},
+		/* blkio.bfq.weight exists only below the root, but this does there, too */
+		{CGROUP_CAN_IO_WEIGHT, "blkio", "blkio.bfq.io_serviced"},
+		{CGROUP_CAN_IO_RATE, "blkio", "blkio.throttle.read_bps_device"},
+	};
+	unsigned can = 0;
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
+		if (has(c, files[i].controller, files[i].file))
+			can |= files[i].bit;
+	return can;
+}
+
 int cgroup_v1_check(const struct cgroup *c, const struct plan *p, struct err *e)
 {
-	if ((p->memory || p->memory_reservation) && !has(c, "memory", "memory.limit_in_bytes"))
+	unsigned can = cgroup_v1_can(c);
+
+	if ((p->memory || p->memory_reservation) && !(can & CGROUP_CAN_MEMORY))
 		return lacks("memory limit capabilities", e);
-	if (p->memory_swap && p->memory_swap != p->memory && p->memory_swap != UINT64_MAX &&
-		!has(c, "memory", "memory.memsw.limit_in_bytes"))
+	if (p->memory_swap && p->memory_swap != p->memory && p->memory_swap != UINT64_MAX && !(can & CGROUP_CAN_SWAP))
 		return lacks("swap limit capabilities", e);
-	if (p->oom_kill_disable && !has(c, "memory", "memory.oom_control"))
+	if (p->oom_kill_disable && !(can & CGROUP_CAN_OOM_DISABLE))
 		return lacks("OomKillDisable", e);
-	if (p->nanocpus && !has(c, "cpu", "cpu.cfs_quota_us"))
+	if ((p->nanocpus || p->cpu_quota || p->cpu_period) && !(can & CGROUP_CAN_CFS))
 		return lacks("CPU CFS quota", e);
-	if (p->cpu_shares && !has(c, "cpu", "cpu.shares"))
+	if (p->cpu_shares && !(can & CGROUP_CAN_SHARES))
 		return lacks("CPU shares", e);
-	if (!str_empty(p->cpuset_cpus) && !has(c, "cpuset", "cpuset.cpus"))
+	if ((!str_empty(p->cpuset_cpus) || !str_empty(p->cpuset_mems)) && !(can & CGROUP_CAN_CPUSET))
 		return lacks("cpuset", e);
-	if (p->pids && !has(c, "pids", "pids.max"))
+	if (p->pids && !(can & CGROUP_CAN_PIDS))
 		return lacks("pids limit capabilities", e);
 	if (!p->privileged && !has(c, "devices", NULL))
 		return lacks("the devices cgroup, which keeps containers from the host's devices,", e);
@@ -82,51 +113,68 @@ static int set_u64(const struct cgroup *c, const char *controller, const char *f
 	char text[32];
 
 	if (value >= INT64_MAX)
-		strcpy(text, "-1");
+		strcpy(text, strcmp(file, "pids.max") != 0 ? "-1" : "max");
 	else
 		snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
 	return set(c, controller, file, text, e);
 }
 
 /* memory may never be above memory+swap, so the one that grows is set first. */
-static int limit_memory(const struct cgroup *c, const struct plan *p, struct err *e)
+static int limit_memory(const struct cgroup *c, const struct plan *p, bool again, struct err *e)
 {
-	uint64_t total = cgroup_swap_total(p), now;
+	uint64_t lifted = again ? UINT64_MAX : 0, memory = p->memory ? p->memory : lifted;
+	uint64_t total = cgroup_swap_total(p) ? cgroup_swap_total(p) : lifted, now;
 	bool memsw = cgroup_read_u64(c, "memory", "memory.memsw.limit_in_bytes", &now) == 0;
 	int r = 0;
 
 	if (memsw && total && total > now)
 		r = set_u64(c, "memory", "memory.memsw.limit_in_bytes", total, e);
-	if (r == 0 && p->memory)
-		r = set_u64(c, "memory", "memory.limit_in_bytes", p->memory, e);
+	if (r == 0 && memory)
+		r = set_u64(c, "memory", "memory.limit_in_bytes", memory, e);
 	if (r == 0 && memsw && total && total < now)
 		r = set_u64(c, "memory", "memory.memsw.limit_in_bytes", total, e);
+	if (r == 0 && p->swappiness)
+		r = set_u64(c, "memory", "memory.swappiness", p->swappiness - 1, e);
 	/* without memsw, memory == memory+swap can still be had */
-	if (r == 0 && !memsw && p->memory && p->memory_swap == p->memory)
+	else if (r == 0 && !memsw && p->memory && p->memory_swap == p->memory)
 		r = set_u64(c, "memory", "memory.swappiness", 0, e);
-	if (r == 0 && p->memory_reservation)
-		r = set_u64(c, "memory", "memory.soft_limit_in_bytes", p->memory_reservation, e);
+	if (r == 0 && (p->memory_reservation || again))
+		r = set_u64(c, "memory", "memory.soft_limit_in_bytes",
+			p->memory_reservation ? p->memory_reservation : UINT64_MAX, e);
 	if (r == 0 && p->oom_kill_disable)
 		r = set(c, "memory", "memory.oom_control", "1", e);
 	return r;
 }
 
-int cgroup_v1_limit(const struct cgroup *c, const struct plan *p, struct err *e)
+static int limit_cpu(const struct cgroup *c, const struct plan *p, bool again, struct err *e)
+{
+	uint64_t quota, period;
+	int r = 0;
+
+	cgroup_cpu_time(p, again, &quota, &period);
+	if (period)
+		r = set_u64(c, "cpu", "cpu.cfs_period_us", period, e);
+	if (r == 0 && quota)
+		r = set_u64(c, "cpu", "cpu.cfs_quota_us", quota, e);
+	if (r == 0 && (p->cpu_shares || again))
+		r = set_u64(c, "cpu", "cpu.shares", p->cpu_shares ? p->cpu_shares : CPU_SHARES, e);
+	if (r == 0 && !str_empty(p->cpuset_cpus))
+		r = set(c, "cpuset", "cpuset.cpus", p->cpuset_cpus, e);
+	if (r == 0 && !str_empty(p->cpuset_mems))
+		r = set(c, "cpuset", "cpuset.mems", p->cpuset_mems, e);
+	return r;
+}
+
+int cgroup_v1_limit(const struct cgroup *c, const struct plan *p, bool again, struct err *e)
 {
 	int r = 0;
 
-	if (p->memory || p->memory_reservation || p->memory_swap || p->oom_kill_disable)
-		r = limit_memory(c, p, e);
-	if (r == 0 && p->nanocpus)
-		r = set_u64(c, "cpu", "cpu.cfs_period_us", 100000, e);
-	if (r == 0 && p->nanocpus)
-		r = set_u64(c, "cpu", "cpu.cfs_quota_us", cgroup_cpu_quota(p->nanocpus), e);
-	if (r == 0 && p->cpu_shares)
-		r = set_u64(c, "cpu", "cpu.shares", p->cpu_shares, e);
-	if (r == 0 && !str_empty(p->cpuset_cpus))
-		r = set(c, "cpuset", "cpuset.cpus", p->cpuset_cpus, e);
-	if (r == 0 && p->pids)
-		r = set_u64(c, "pids", "pids.max", p->pids, e);
+	if (again || p->memory || p->memory_reservation || p->memory_swap || p->oom_kill_disable || p->swappiness)
+		r = limit_memory(c, p, again, e);
+	if (r == 0)
+		r = limit_cpu(c, p, again, e);
+	if (r == 0 && (p->pids || again))
+		r = set_u64(c, "pids", "pids.max", p->pids ? p->pids : UINT64_MAX, e);
 	return r;
 }
 

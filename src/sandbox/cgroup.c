@@ -85,6 +85,16 @@ int cgroup_probe(struct cgroup *ret, struct err *e)
 	return r < 0 ? err_set(e, ENOENT, "no cgroup file system is mounted on " CGROUP_ROOT) : 0;
 }
 
+unsigned cgroup_can(void)
+{
+	struct cgroup c;
+	struct err none;
+
+	if (cgroup_probe(&c, &none) < 0)
+		return 0;
+	return c.v2 ? cgroup_v2_can() : cgroup_v1_can(&c);
+}
+
 int cgroup_check(const struct plan *p, struct err *e)
 {
 	struct cgroup c;
@@ -96,7 +106,7 @@ int cgroup_check(const struct plan *p, struct err *e)
 		r = cgroup_probe(&c, e);
 	if (r == 0)
 		r = c.v2 ? cgroup_v2_check(p, e) : cgroup_v1_check(&c, p, e);
-	return r;
+	return r < 0 ? r : cgroup_io_check(p, e);
 }
 
 static int open_root(const struct cgroup *c, size_t i)
@@ -161,7 +171,7 @@ int cgroup_create(const struct plan *p, struct cgroup *ret, struct err *e)
 	if (r == 0 && !c.v2)
 		r = cgroup_v1_prepare(&c, e);
 	if (r == 0)
-		r = cgroup_limit(&c, p, e);
+		r = cgroup_limit(&c, p, false, e);
 	if (r == 0 && !p->privileged)
 		r = c.v2 ? cgroup_v2_devices(&c, p, e) : cgroup_v1_devices(&c, p, e);
 	if (r < 0) {
@@ -208,17 +218,26 @@ int cgroup_join_v1(const struct cgroup *c, struct err *e)
 	return 0;
 }
 
-int cgroup_limit(const struct cgroup *c, const struct plan *p, struct err *e)
+int cgroup_limit(const struct cgroup *c, const struct plan *p, bool again, struct err *e)
 {
-	return c->v2 ? cgroup_v2_limit(c, p, e) : cgroup_v1_limit(c, p, e);
+	int r = c->v2 ? cgroup_v2_limit(c, p, again, e) : cgroup_v1_limit(c, p, again, e);
+
+	return r < 0 ? r : cgroup_io_limit(c, p, e);
+}
+
+static bool same(const char *a, const char *b)
+{
+	return !strcmp(a ? a : "", b ? b : "");
 }
 
 bool cgroup_same_limits(const struct plan *a, const struct plan *b)
 {
 	return a->memory == b->memory && a->memory_swap == b->memory_swap &&
 		a->memory_reservation == b->memory_reservation && a->oom_kill_disable == b->oom_kill_disable &&
-		a->nanocpus == b->nanocpus && a->cpu_shares == b->cpu_shares && a->pids == b->pids &&
-		!strcmp(a->cpuset_cpus ? a->cpuset_cpus : "", b->cpuset_cpus ? b->cpuset_cpus : "");
+		a->nanocpus == b->nanocpus && a->cpu_quota == b->cpu_quota && a->cpu_period == b->cpu_period &&
+		a->cpu_shares == b->cpu_shares && a->pids == b->pids && same(a->cpuset_cpus, b->cpuset_cpus) &&
+		same(a->cpuset_mems, b->cpuset_mems) && a->swappiness == b->swappiness &&
+		a->blkio_weight == b->blkio_weight && !a->io_len && !b->io_len;
 }
 
 static bool names_controller(const char *hierarchy, const char *controller)

@@ -94,7 +94,7 @@ int sandbox_update(const struct sandbox *s, const struct plan *p, struct err *e)
 
 	if (r == 0)
 		r = cgroup_open(s->cgroup, &cg, e);
-	return r < 0 ? r : cgroup_limit(&cg, p, e);
+	return r < 0 ? r : cgroup_limit(&cg, p, true, e);
 }
 
 static int remove_all(const char *path)

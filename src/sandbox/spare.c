@@ -293,7 +293,7 @@ static int send_sources(struct sandbox_spare *s, const struct plan *p, struct er
 /* One that has ended has left word why. */
 int spare_go(struct sandbox_spare *s, const struct plan *p, struct err *e)
 {
-	int r = cgroup_same_limits(&s->plan, p) ? 0 : cgroup_limit(&s->cgroup, p, e);
+	int r = cgroup_same_limits(&s->plan, p) ? 0 : cgroup_limit(&s->cgroup, p, false, e);
 	char go = s->made ? GO_MADE : GO;
 
 	if (r < 0)

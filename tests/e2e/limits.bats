@@ -57,9 +57,54 @@ memory_limit='cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2> /dev/null || ca
 	has "$stderr" fork
 }
 
+@test "each limit is what the cgroup inside says" {
+	local cpus=1 cpuset='--cpuset-cpus 0'
+	[ "$MODE" = process ] || cpus=$(($(nproc) < 2 ? 1 : 2)) cpuset= # pinned, a boot would take its time
+	run -0 --separate-stderr caisson run --rm -m 100m --memory-swap 150m --memory-reservation 60m --cpu-quota 20000 --cpu-period 50000 \
+		--cpu-shares 512 ${cpuset:-} --pids-limit 77 --ulimit nofile=1000:2000 --ulimit core=0 --oom-score-adj 300 --sysctl net.ipv4.ip_forward=1 \
+		--sysctl kernel.msgmax=9000 --shm-size 20m --kernel-memory 50m "$IMAGE" sh -c "
+			first() { for f; do [ ! -f /sys/fs/cgroup/\$f ] || { tr '\n' ' ' < /sys/fs/cgroup/\$f; return; }; done; }
+			$memory_limit
+			first memory/memory.memsw.limit_in_bytes memory.swap.max; first memory/memory.soft_limit_in_bytes memory.low
+			first cpu/cpu.cfs_quota_us cpu.max; first cpu/cpu.cfs_period_us; first cpu/cpu.shares cpu.weight; first pids/pids.max pids.max; echo
+			nproc; ulimit -Sn; ulimit -Hn; ulimit -c; cat /proc/self/oom_score_adj /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/msgmax
+			df -k /dev/shm | awk '/shm/ { print \$2 }'"
+	is "${lines[0]}" 104857600
+	# the second version of cgroups counts swap by itself, and turns shares into weights
+	if [[ ${lines[1]} == 52428800* ]]; then
+		is "${lines[1]}" '52428800 62914560 20000 50000 20 77 '
+	else
+		is "${lines[1]}" '157286400 62914560 20000 50000 512 77 '
+	fi
+	is "${lines[*]:2}" "$cpus 1000 2000 0 300 1 9000 20480"
+	has "$stderr" 'WARNING: Specifying a kernel memory limit is deprecated'
+}
+
+@test "limits of block devices: the host's in process mode, refused in hyperv mode before anything is made" {
+	local disk
+	disk=$(cd /dev && for d in loop0 vda sda nvme0n1; do [ ! -b $d ] || { echo /dev/$d; break; }; done)
+	[ -n "$disk" ] || skip 'no disk'
+	if [ "$MODE" = hyperv ]; then
+		run -125 --separate-stderr caisson run --rm --device-read-bps "$disk:1mb" "$IMAGE" true
+		is "$stderr" "caisson: --device-read-bps is not possible with --isolation=hyperv: devices of the host belong to the host's kernel"
+		run -125 --separate-stderr caisson run --rm --blkio-weight-device "$disk:100" "$IMAGE" true
+		has "$stderr" '--blkio-weight-device is not possible'
+		is "$(caisson ps -aq)" ''
+		return
+	fi
+	run -0 --separate-stderr caisson run --rm --device-read-bps "$disk:1mb" --device-write-iops "$disk:30" "$IMAGE" \
+		sh -c 'cd /sys/fs/cgroup; cat blkio/blkio.throttle.read_bps_device blkio/blkio.throttle.write_iops_device 2> /dev/null || cat io.max'
+	matches "${lines[*]}" '[0-9]+:[0-9]+ (1048576 [0-9]+:[0-9]+ 30|rbps=1048576 wbps=max riops=max wiops=30)'
+	run -125 --separate-stderr caisson run --rm --device-read-bps /dev/null:1mb "$IMAGE" true
+	has "$stderr" '/dev/null is not a block device'
+	run -125 --separate-stderr caisson run --rm --device-read-bps /dev/none:1mb "$IMAGE" true
+	has "$stderr" 'stat /dev/none: No such file'
+}
+
 @test "bad values are errors that name them" {
 	local option
-	for option in -m=abc -m=1k --cpus=x --cpus=-1 --pids-limit=x --memory-swap=1m --shm-size=-1 --ulimit=nofile --ulimit=x=1 --oom-score-adj=5000; do
+	for option in -m=abc -m=1k --cpus=x --cpus=-1 --pids-limit=x --memory-swap=1m --shm-size=-1 --ulimit=nofile --ulimit=x=1 --oom-score-adj=5000 \
+		--cpuset-cpus=5000 --cpu-rt-runtime=1 --cpu-quota=1 --memory-swappiness=101 --sysctl=kernel.panic=1 --blkio-weight=5; do
 		run -125 --separate-stderr caisson run --rm "$option" "$IMAGE" true
 		[ -n "$stderr" ] || fail "no message for $option"
 		hasnt "$stderr" 'unknown flag'

@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "base/bits.h"
 #include "base/base64.h"
 #include "base/clock.h"
 #include "base/err.h"
@@ -550,9 +551,29 @@ static void test_base64(void **state)
 	}
 }
 
+static void test_bits(void **state)
+{
+	static const char *const wrong[] = {
+		"", ",", "1,", "-1", "1-", "2-1", "1--2", "a", "0-8", "8", " 1", "99999999999999999999"};
+	struct bits a = {0}, b = {0};
+
+	(void)state;
+	assert_int_equal(bits_parse("0-2,5,1", 8, &a), 0);
+	assert_int_equal(a.count, 4);
+	assert_true(a.set[0] && a.set[2] && a.set[5] && !a.set[3]);
+	assert_int_equal(bits_parse("5,0", 6, &b), 0);
+	assert_true(bits_within(&b, &a));
+	assert_false(bits_within(&a, &b));
+	bits_done(&a);
+	bits_done(&b);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+		assert_true(bits_parse(wrong[i], 8, &a) < 0 && !a.set);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_bits),
 		cmocka_unit_test(test_strv),
 		cmocka_unit_test(test_env),
 		cmocka_unit_test(test_bytes),

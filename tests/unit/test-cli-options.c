@@ -31,7 +31,12 @@ static const struct opt table[] = {
 	{"pids-limit", 0, &opt_int, "HostConfig.PidsLimit", "pids"},
 	{"restart", 0, &opt_restart, "HostConfig.RestartPolicy", "restart"},
 	{"rm", 0, &opt_bool, "HostConfig.AutoRemove", "rm"},
-	{"sysctl", 0, &opt_map, "HostConfig.Sysctls", "sysctl"},
+	{"blkio-weight", 0, &opt_uint16, "HostConfig.BlkioWeight", "weight"},
+	{"blkio-weight-device", 0, &opt_weight_device, "HostConfig.BlkioWeightDevice", "weight"},
+	{"device-read-bps", 0, &opt_bps, "HostConfig.BlkioDeviceReadBps", "rate"},
+	{"device-write-iops", 0, &opt_iops, "HostConfig.BlkioDeviceWriteIOps", "rate"},
+	{"memory-swappiness", 0, &opt_swappiness, "HostConfig.MemorySwappiness", "swappiness"},
+	{"sysctl", 0, &opt_sysctl, "HostConfig.Sysctls", "sysctl"},
 	{"tmpfs", 0, &opt_tmpfs, "HostConfig.Tmpfs", "tmpfs"},
 	{"tty", 't', &opt_bool, "Tty", "tty"},
 	{"ulimit", 0, &opt_ulimit, "HostConfig.Ulimits", "ulimit"},
@@ -160,6 +165,23 @@ static void test_errors(void **state)
 	expect_error("-f foo",
 		"invalid argument \"foo\" for \"-f, --filter\" flag: bad format of filter "
 		"(expected name=value)");
+	expect_error(
+		"--sysctl foo=1", "invalid argument \"foo=1\" for \"--sysctl\" flag: sysctl 'foo=1' is not allowed");
+	expect_error(
+		"--sysctl net.x", "invalid argument \"net.x\" for \"--sysctl\" flag: sysctl 'net.x' is not allowed");
+	expect_error("--blkio-weight 65536",
+		"invalid argument \"65536\" for \"--blkio-weight\" flag: strconv.ParseUint: parsing \"65536\": value "
+		"out of range");
+	expect_error("--blkio-weight-device /dev/a:5",
+		"invalid argument \"/dev/a:5\" for \"--blkio-weight-device\" flag: invalid weight for device: "
+		"/dev/a:5");
+	expect_error("--device-read-bps x", "invalid argument \"x\" for \"--device-read-bps\" flag: bad format: x");
+	expect_error("--device-write-iops x:1",
+		"invalid argument \"x:1\" for \"--device-write-iops\" flag: bad format for device path: x:1");
+	expect_error("--device-write-iops /dev/a:1k",
+		"invalid argument \"/dev/a:1k\" for \"--device-write-iops\" flag: invalid rate for device: /dev/a:1k. "
+		"The "
+		"correct format is <device-path>:<number>. Number must be a positive integer");
 	expect_error("--attach foo",
 		"invalid argument \"foo\" for \"--attach\" flag: valid streams are STDIN, STDOUT and STDERR");
 }
@@ -172,6 +194,14 @@ static void test_values(void **state)
 	expect_body("--cpus 1.5", "{\"HostConfig\": {\"NanoCpus\": 1500000000}}");
 	expect_body("--pids-limit -1", "{\"HostConfig\": {\"PidsLimit\": -1}}");
 	expect_body("-l a=b=c -l d -l e=", "{\"Labels\": {\"a\": \"b=c\", \"d\": \"\", \"e\": \"\"}}");
+	expect_body(
+		"--blkio-weight 65535 --memory-swappiness 0 --device-read-bps /dev/a:1kb --device-write-iops /dev/b:5",
+		"{\"HostConfig\": {\"BlkioWeight\": 65535, \"MemorySwappiness\": 0, \"BlkioDeviceReadBps\": "
+		"[{\"Path\": "
+		"\"/dev/a\", \"Rate\": 1024}], \"BlkioDeviceWriteIOps\": [{\"Path\": \"/dev/b\", \"Rate\": 5}]}}");
+	expect_body("--memory-swappiness -1", "{}");
+	expect_body("--blkio-weight-device /dev/a:0",
+		"{\"HostConfig\": {\"BlkioWeightDevice\": [{\"Path\": \"/dev/a\", \"Weight\": 0}]}}");
 	expect_body("--sysctl net.x=1 --sysctl net.y=a=b",
 		"{\"HostConfig\": {\"Sysctls\": {\"net.x\": \"1\", \"net.y\": \"a=b\"}}}");
 	expect_body("--tmpfs /a --tmpfs /b:size=1m,mode=700",

@@ -14,7 +14,40 @@ static int check_hc(const char *text, struct err *e)
 
 	assert_non_null(hc);
 	*e = ERR_INIT;
-	return hostconfig_check(hc, e);
+	_cleanup_json_ json_t *warnings = json_array();
+	int r = hostconfig_check(hc, e);
+	return r < 0 ? r : resources_check(hc, ISOLATION_HYPERV, warnings, e);
+}
+
+/* What the kernel of a virtual machine cannot limit is dropped, and said; swap gets docker's default. */
+static void test_resources(void **state)
+{
+	_cleanup_json_ json_t *hc = json_pack("{s:i, s:i, s:i, s:i, s:i, s:[{s:s, s:i}]}", "Memory", 8388608,
+		"MemorySwappiness", 0, "BlkioWeight", 100, "KernelMemory", 8388608, "CpuQuota", -1,
+		"BlkioDeviceWriteIOps", "Path", "/dev/x", "Rate", 7);
+	_cleanup_json_ json_t *warnings = json_array();
+	struct plan p = {0};
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(hostconfig_check(hc, &e), 0);
+	assert_int_equal(resources_check(hc, ISOLATION_HYPERV, warnings, &e), 0);
+	assert_int_equal(json_array_size(warnings), 4);
+	assert_non_null(strstr(json_string_value(json_array_get(warnings, 0)), "Memory swappiness discarded."));
+	assert_non_null(strstr(json_string_value(json_array_get(warnings, 1)), "Weight discarded."));
+	assert_non_null(strstr(json_string_value(json_array_get(warnings, 2)), "deprecated"));
+	assert_null(json_object_get(hc, "BlkioWeight"));
+	assert_null(json_object_get(hc, "KernelMemory"));
+	assert_int_equal(json_int(hc, "MemorySwap", 0), 16777216);
+	assert_int_equal(resources_plan(hc, &p), 0);
+	assert_int_equal(p.memory_swap, 16777216);
+	assert_int_equal(p.swappiness, 0);
+	assert_true(p.cpu_quota == UINT64_MAX);
+	assert_int_equal(p.io_len, 1);
+	assert_int_equal(p.io->kind, PLAN_IO_WRITE_IOPS);
+	assert_string_equal(p.io->path, "/dev/x");
+	assert_int_equal(p.io->value, 7);
+	plan_done(&p);
 }
 
 static void test_hostconfig(void **state)
@@ -28,6 +61,28 @@ static void test_hostconfig(void **state)
 		{"{\"Memory\": 8388608, \"MemorySwap\": 4194304}", "larger than memory limit"},
 		{"{\"MemorySwap\": 8388608}", "You should always set the Memory limit"},
 		{"{\"MemorySwap\": -1, \"Memory\": 8388608}", NULL},
+		{"{\"Memory\": 8388608, \"MemoryReservation\": 9388608}", "less than memory reservation"},
+		{"{\"MemoryReservation\": 1000}", "Minimum memory reservation allowed is 6MB"},
+		{"{\"MemorySwap\": -2}", "invalid memory swap limit"},
+		{"{\"MemorySwappiness\": 101}", "valid memory swappiness range is 0-100"},
+		{"{\"KernelMemory\": 1000}", "Minimum kernel memory limit allowed is 6MB"},
+		{"{\"CpuQuota\": 999}", "CPU cfs quota can not be less than 1ms"},
+		{"{\"CpuQuota\": -1, \"CpuPeriod\": 1000}", NULL},
+		{"{\"CpuPeriod\": 999}", "CPU cfs period can not be less than 1ms"},
+		{"{\"CpuPeriod\": 1000001}", "larger than 1s"},
+		{"{\"NanoCpus\": 500000000, \"CpuQuota\": 5000}", "Nano CPUs and CPU Quota cannot both be set"},
+		{"{\"NanoCpus\": 500000000, \"CpuPeriod\": 5000}", "Nano CPUs and CPU Period cannot both be set"},
+		{"{\"CpuRealtimeRuntime\": 1}", "does not support cgroup cpu real-time runtime"},
+		{"{\"CpuRealtimePeriod\": 1}", "does not support cgroup cpu real-time period"},
+		{"{\"CpuShares\": -5}", "invalid CpuShares (-5)"},
+		{"{\"CpusetCpus\": \"0\"}", NULL},
+		{"{\"CpusetCpus\": \"0-\"}", "Invalid value 0- for cpuset cpus"},
+		{"{\"CpusetCpus\": \"5000\"}", "Requested CPUs are not available - requested 5000, available: 0"},
+		{"{\"CpusetCpus\": \"0-99999999999999999999\"}", "Invalid value"},
+		{"{\"CpusetMems\": \"77\"}", "Requested memory nodes are not available - requested 77"},
+		{"{\"BlkioWeightDevice\": [{\"Path\": \"/dev/x\"}]}", "BlkioWeightDevice: wrong type"},
+		{"{\"BlkioDeviceReadBps\": [{\"Path\": \"\", \"Rate\": 1}]}", "BlkioDeviceReadBps: wrong type"},
+		{"{\"PidsLimit\": -2}", "invalid pids limit"},
 		{"{\"NanoCpus\": 1}", "range of CPUs is from 0.01"},
 		{"{\"Isolation\": \"xen\"}", "invalid isolation (xen): use 'default', 'process' or 'hyperv'"},
 		{"{\"NetworkPolicy\": \"closed\"}", NULL},
@@ -163,6 +218,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hostconfig),
+		cmocka_unit_test(test_resources),
 		cmocka_unit_test(test_binds),
 		cmocka_unit_test(test_bad_mounts),
 		cmocka_unit_test(test_security),

@@ -589,7 +589,7 @@ static void test_guest_plan(void **state)
 	struct err e = ERR_INIT;
 
 	(void)state;
-	assert_int_equal(guest_plan_make(&p, &g, &e), 0);
+	assert_int_equal(guest_plan_make(&p, 2, &g, &e), 0);
 	assert_null(g.plan.image_erofs);
 	assert_null(g.plan.disk);
 	assert_string_equal(g.plan.lower[0], AGENT_IMAGE);

@@ -114,7 +114,12 @@ static void fill(struct plan *p)
 		.memory_reservation = 3,
 		.nanocpus = 4,
 		.cpu_shares = 5,
+		.cpu_quota = UINT64_MAX,
+		.cpu_period = 50000,
 		.cpuset_cpus = text("0-1"),
+		.cpuset_mems = text("0"),
+		.swappiness = 61,
+		.blkio_weight = 500,
 		.pids = 6,
 		.oom_score_adj = -1000,
 		.oom_kill_disable = true,
@@ -135,6 +140,7 @@ static void fill(struct plan *p)
 	fill_mounts(p);
 	*plan_add_device(p) = (struct plan_device){text("/dev/host"), text("/dev/inside"), text("rwm")};
 	plan_add_device(p);
+	*plan_add_io(p) = (struct plan_io){PLAN_IO_WEIGHT, text("/dev/x"), 300};
 	*plan_add_interface(p) = (struct plan_interface){
 		.name = text("eth0"),
 		.port = text("csp0123456789ab"),
@@ -228,6 +234,7 @@ static void same_texts(const struct plan *a, const struct plan *b)
 	SAME(same_str, hosts);
 	SAME(same_str, hostname_file);
 	SAME(same_str, cpuset_cpus);
+	SAME(same_str, cpuset_mems);
 	SAME(same_str, cgroup_parent);
 	SAME(same_str, netns);
 	SAME(same_str, pidns);
@@ -268,6 +275,10 @@ static void same_numbers(const struct plan *a, const struct plan *b)
 	SAME(assert_int_equal, memory_reservation);
 	SAME(assert_int_equal, nanocpus);
 	SAME(assert_int_equal, cpu_shares);
+	SAME(assert_int_equal, cpu_quota);
+	SAME(assert_int_equal, cpu_period);
+	SAME(assert_int_equal, swappiness);
+	SAME(assert_int_equal, blkio_weight);
 	SAME(assert_int_equal, pids);
 	SAME(assert_int_equal, oom_score_adj);
 	SAME(assert_int_equal, oom_kill_disable);
@@ -290,6 +301,12 @@ static void same(const struct plan *a, const struct plan *b)
 	SAME(assert_int_equal, devices_len);
 	for (size_t i = 0; i < a->devices_len; i++)
 		same_device(&a->devices[i], &b->devices[i]);
+	SAME(assert_int_equal, io_len);
+	for (size_t i = 0; i < a->io_len; i++) {
+		assert_int_equal(a->io[i].kind, b->io[i].kind);
+		same_str(a->io[i].path, b->io[i].path);
+		assert_int_equal(a->io[i].value, b->io[i].value);
+	}
 	SAME(assert_int_equal, interfaces_len);
 	for (size_t i = 0; i < a->interfaces_len; i++)
 		same_interface(&a->interfaces[i], &b->interfaces[i]);
@@ -392,7 +409,7 @@ static void test_cut(void **state)
 		accepted += r == 0;
 		plan_done(&p);
 	}
-	assert_int_equal(accepted, 53); /* before each of the fields */
+	assert_int_equal(accepted, 59); /* before each of the fields */
 }
 
 static uint64_t next_random(uint64_t *x)

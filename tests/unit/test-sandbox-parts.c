@@ -245,6 +245,51 @@ static void test_device_program_loads(void **state)
 	assert_int_equal(device_program_check(&e), 0);
 }
 
+static void expect_cpu(const struct plan *p, bool again, uint64_t quota, uint64_t period)
+{
+	uint64_t q, t;
+
+	cgroup_cpu_time(p, again, &q, &t);
+	assert_true(q == quota);
+	assert_true(t == period);
+}
+
+static void test_cgroup_cpu(void **state)
+{
+	(void)state;
+	expect_cpu(&(struct plan){0}, false, 0, 0);
+	expect_cpu(&(struct plan){0}, true, UINT64_MAX, 100000);
+	expect_cpu(&(struct plan){.nanocpus = 1500000000}, false, 150000, 100000);
+	expect_cpu(&(struct plan){.cpu_quota = 20000}, false, 20000, 100000);
+	expect_cpu(&(struct plan){.cpu_quota = 20000, .cpu_period = 50000}, true, 20000, 50000);
+	expect_cpu(&(struct plan){.cpu_period = 50000}, false, 0, 50000);
+	expect_cpu(&(struct plan){.cpu_quota = UINT64_MAX, .cpu_period = 50000}, false, UINT64_MAX, 50000);
+}
+
+static void expect_io(const char *text, bool v2, uint64_t read, uint64_t written)
+{
+	_cleanup_free_ char *copy = strdup(text);
+	uint64_t r, w;
+
+	assert_non_null(copy);
+	cgroup_io_sum(copy, v2, &r, &w);
+	assert_true(r == read);
+	assert_true(w == written);
+}
+
+static void test_cgroup_io(void **state)
+{
+	(void)state;
+	assert_int_equal(cgroup_io_weight(10), 1);
+	assert_int_equal(cgroup_io_weight(1000), 10000);
+	assert_int_equal(cgroup_io_weight(0), 1);
+	expect_io("", false, 0, 0);
+	expect_io("8:0 Read 4096\n8:0 Write 10\n8:0 Sync 5\n8:0 Total 4106\n7:1 Read 1\nTotal 4107\n", false, 4097, 10);
+	expect_io("8:0 rbytes=4096 wbytes=10 rios=1 wios=2 dbytes=0\n254:0 rbytes=4 wbytes=1\n", true, 4100, 11);
+	expect_io("8:0 rbytes=18446744073709551615 wbytes=x\n8:1 rbytes=9\n", true, UINT64_MAX, 0);
+	expect_io("8:0 rbytes=\n8:0 Read\nRead Write 7", false, 0, 7);
+}
+
 static void test_cgroup_numbers(void **state)
 {
 	struct plan p = {.memory = 100};
@@ -303,6 +348,8 @@ int main(void)
 		cmocka_unit_test(test_rlimits),
 		cmocka_unit_test(test_devices),
 		cmocka_unit_test(test_device_program_loads),
+		cmocka_unit_test(test_cgroup_cpu),
+		cmocka_unit_test(test_cgroup_io),
 		cmocka_unit_test(test_cgroup_numbers),
 		cmocka_unit_test(test_sysctls),
 	};
