@@ -156,7 +156,8 @@ bool proc_find_program(const char *name, char *ret, size_t size)
 	return false;
 }
 
-static int run(char *const argv[], int in, struct buf *out, struct err *e)
+/* own_stderr: the program's is the caller's, and does not go with its output. */
+static int run(char *const argv[], int in, size_t max, bool own_stderr, struct buf *out, struct err *e)
 {
 	char program[4096];
 	posix_spawn_file_actions_t actions;
@@ -182,7 +183,8 @@ static int run(char *const argv[], int in, struct buf *out, struct err *e)
 		posix_spawn_file_actions_adddup2(&actions, p[1], 1);
 	else
 		posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
-	posix_spawn_file_actions_adddup2(&actions, 1, 2);
+	if (!own_stderr)
+		posix_spawn_file_actions_adddup2(&actions, 1, 2);
 	int r = posix_spawn(&pid, program, &actions, &attr, argv, environ);
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attr);
@@ -192,7 +194,7 @@ static int run(char *const argv[], int in, struct buf *out, struct err *e)
 		return err_errno(e, r, "%s", program);
 	}
 	if (out) {
-		if (fd_read_to_end(p[0], OUTPUT_MAX, out) == -EFBIG)
+		if (fd_read_to_end(p[0], max, out) == -EFBIG)
 			kill(pid, SIGKILL);
 		close_fd(&p[0]);
 	}
@@ -204,17 +206,28 @@ static int run(char *const argv[], int in, struct buf *out, struct err *e)
 
 int proc_run(char *const argv[], struct buf *out, struct err *e)
 {
-	return run(argv, -1, out, e);
+	return run(argv, -1, OUTPUT_MAX, false, out, e);
 }
 
-int proc_run_input(char *const argv[], const void *input, size_t n, struct buf *out, struct err *e)
+static int run_input(
+	char *const argv[], const void *input, size_t n, size_t max, bool own_stderr, struct buf *out, struct err *e)
 {
 	_cleanup_close_ int fd = memfd_create("input", MFD_CLOEXEC);
 
 	int r = fd < 0 ? -errno : fd_write_all(fd, input, n);
 	if (r == 0 && lseek(fd, 0, SEEK_SET) < 0)
 		r = -errno;
-	return r < 0 ? err_errno(e, r, "pass the input of %s", argv[0]) : run(argv, fd, out, e);
+	return r < 0 ? err_errno(e, r, "pass the input of %s", argv[0]) : run(argv, fd, max, own_stderr, out, e);
+}
+
+int proc_run_input(char *const argv[], const void *input, size_t n, struct buf *out, struct err *e)
+{
+	return run_input(argv, input, n, OUTPUT_MAX, false, out, e);
+}
+
+int proc_run_answer(char *const argv[], const void *input, size_t n, size_t max, struct buf *out, struct err *e)
+{
+	return run_input(argv, input, n, max, true, out, e);
 }
 
 int random_bytes(void *p, size_t n)

@@ -29,6 +29,8 @@ int proc_cpu_ms(pid_t pid, uint64_t *ret);
 int proc_run(char *const argv[], struct buf *out, struct err *e);
 int proc_run_input(
 	char *const argv[], const void *input, size_t n, struct buf *out, struct err *e); /* with this as its stdin */
+/* The same; its stderr is the caller's, and one that prints more than max bytes is killed. */
+int proc_run_answer(char *const argv[], const void *input, size_t n, size_t max, struct buf *out, struct err *e);
 bool proc_find_program(
 	const char *name, char *ret, size_t size); /* PATH, then /usr/sbin:/sbin:/usr/libexec:/usr/lib/qemu */
 

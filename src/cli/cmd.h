@@ -62,6 +62,8 @@ extern const struct command cmd_kernel_ls;
 extern const struct command cmd_kernel_update;
 extern const struct command cmd_kill;
 extern const struct command cmd_load;
+extern const struct command cmd_login;
+extern const struct command cmd_logout;
 extern const struct command cmd_logs;
 extern const struct command cmd_network_connect;
 extern const struct command cmd_network_create;

@@ -3,9 +3,13 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/str.h"
@@ -32,6 +36,74 @@ void term_restore(struct term *t)
 	if (t->raw)
 		tcsetattr(t->fd, TCSADRAIN, &t->saved);
 	t->raw = false;
+}
+
+static ssize_t read_line(char *p, size_t size)
+{
+	size_t n = 0;
+
+	while (n < size) {
+		ssize_t k = read(0, p + n, 1);
+		if (k < 0)
+			return -errno;
+		if (k == 0 || p[n] == '\n')
+			break;
+		n++;
+	}
+	return (ssize_t)n;
+}
+
+/* Until there is a line, or one of the signals has come. */
+static int wait_for_line(const sigset_t *signals)
+{
+	struct pollfd fds[] = {
+		{.fd = 0, .events = POLLIN}, {.fd = signalfd(-1, signals, SFD_CLOEXEC), .events = POLLIN}};
+	int r = fds[1].fd < 0 || poll(fds, 2, -1) < 0 ? -errno : fds[1].revents ? -EINTR : 0;
+
+	close(fds[1].fd);
+	return r;
+}
+
+/* As read_line, with the echo off. What would end the program does so when it is on again: the signals are held back as long. */
+static ssize_t read_unseen(const char *prompt, char *p, size_t size)
+{
+	struct termios shown, hidden;
+	sigset_t signals, old;
+
+	if (tcgetattr(0, &shown) < 0)
+		return -errno;
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGHUP);
+	sigprocmask(SIG_BLOCK, &signals, &old);
+	hidden = shown;
+	hidden.c_lflag &= ~(tcflag_t)ECHO;
+	tcsetattr(0, TCSADRAIN, &hidden); /* before the prompt, which an answer may follow at once */
+	fputs(prompt, stderr);
+	ssize_t n = wait_for_line(&signals);
+	if (n == 0)
+		n = read_line(p, size);
+	tcsetattr(0, TCSADRAIN, &shown);
+	fputc('\n', stderr);
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	return n;
+}
+
+int term_ask(const char *prompt, bool secret, char **ret, struct err *e)
+{
+	char line[4096];
+
+	if (!isatty(0))
+		return err_set(e, ENOTTY, "stdin is not a terminal");
+	if (!secret)
+		fputs(prompt, stderr);
+	ssize_t n = secret ? read_unseen(prompt, line, sizeof(line)) : read_line(line, sizeof(line));
+	if (n < 0)
+		return err_errno(e, (int)n, "read the terminal");
+	*ret = strndup(line, (size_t)n);
+	explicit_bzero(line, sizeof(line));
+	return *ret ? 0 : err_nomem(e);
 }
 
 void term_size(unsigned *ret_rows, unsigned *ret_cols)

@@ -17,6 +17,8 @@ struct term {
 /* Switches fd to raw mode, if it is a terminal. term_restore undoes it, whenever it is called. */
 int term_raw(struct term *t, int fd, struct err *e);
 void term_restore(struct term *t);
+/* Writes `prompt` to stderr and reads a line from the terminal on stdin, unseen if `secret`; the caller frees *ret. -ENOTTY: it is none. */
+int term_ask(const char *prompt, bool secret, char **ret, struct err *e);
 /* 0 and 0 if none of stdin, stdout and stderr is a terminal. */
 void term_size(unsigned *ret_rows, unsigned *ret_cols);
 

@@ -191,6 +191,10 @@ int engine_image_tag(struct engine *g, const char *ref, const char *name, struct
 int engine_image_remove(struct engine *g, const char *ref, bool force, json_t **ret, struct err *e);
 /* Runs caisson-fetch with these arguments (behind --root), with the caller's stdio (stdout sent to stderr if to_stderr). Its exit status or -errno. */
 int engine_fetch(struct engine *g, char *const args[], bool to_stderr, struct err *e);
+/* Has caisson-fetch log in, with these or (user NULL) those that are kept: its exit status, ENGINE_LOGIN_NONE if there are none; or -errno. The
+ * password goes through a file without a name. */
+enum { ENGINE_LOGIN_NONE = 3 };
+int engine_login(struct engine *g, const char *server, const char *user, const char *password, struct err *e);
 
 /* ---- volumes (engine/volumes.c) ---- */
 

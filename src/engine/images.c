@@ -3,8 +3,11 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
+#include "base/fd.h"
 #include "base/path.h"
 #include "engine/engine-private.h"
 #include "isolation/hyperv.h"
@@ -24,7 +27,8 @@ static int fetch_arguments(const struct engine *g, char *const args[], char ***r
 	return r < 0 ? r : strv_push_all(ret, args);
 }
 
-int engine_fetch(struct engine *g, char *const args[], bool to_stderr, struct err *e)
+/* in, out: what its stdin and stdout are, -1: the caller's. */
+static int run_fetch(struct engine *g, char *const args[], int in, int out, struct err *e)
 {
 	_cleanup_free_ char *program = path_join(g->libexec_dir, "caisson-fetch");
 	_cleanup_strv_ char **v = NULL;
@@ -35,8 +39,10 @@ int engine_fetch(struct engine *g, char *const args[], bool to_stderr, struct er
 	if (!program || fetch_arguments(g, args, &v) < 0)
 		return err_nomem(e);
 	posix_spawn_file_actions_init(&actions);
-	if (to_stderr)
-		posix_spawn_file_actions_adddup2(&actions, 2, 1);
+	if (in >= 0)
+		posix_spawn_file_actions_adddup2(&actions, in, 0);
+	if (out >= 0)
+		posix_spawn_file_actions_adddup2(&actions, out, 1);
 	int r = posix_spawn(&pid, program, &actions, NULL, v, environ);
 	posix_spawn_file_actions_destroy(&actions);
 	if (r)
@@ -45,6 +51,33 @@ int engine_fetch(struct engine *g, char *const args[], bool to_stderr, struct er
 		if (errno != EINTR)
 			return err_errno(e, errno, "wait for caisson-fetch");
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int engine_fetch(struct engine *g, char *const args[], bool to_stderr, struct err *e)
+{
+	return run_fetch(g, args, -1, to_stderr ? 2 : -1, e);
+}
+
+int engine_login(struct engine *g, const char *server, const char *user, const char *password, struct err *e)
+{
+	_cleanup_json_ json_t *doc = json_object();
+	_cleanup_close_ int fd = memfd_create("login", MFD_CLOEXEC);
+	char verb[] = "login", *args[] = {verb, (char *)server, NULL};
+
+	if (user &&
+		(json_set(doc, "Username", json_string(user)) < 0 ||
+			json_set(doc, "Password", json_string(password)) < 0))
+		return err_set(e, EINVAL, "the user name and the password must be UTF-8");
+	char *text = json_dumps(doc, JSON_COMPACT);
+	int r = text ? 0 : -ENOMEM;
+	if (r == 0)
+		r = fd < 0 ? -errno : fd_write_all(fd, text, strlen(text));
+	if (text)
+		explicit_bzero(text, strlen(text));
+	free(text);
+	if (r < 0 || lseek(fd, 0, SEEK_SET) < 0)
+		return err_errno(e, r < 0 ? r : errno, "pass the credentials on");
+	return run_fetch(g, args, fd, -1, e);
 }
 
 int engine_erofs(struct engine *g, const struct image *image, char **ret, struct err *e)

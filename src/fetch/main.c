@@ -8,6 +8,8 @@
  *	caisson-fetch --root DIR save [--output FILE] IMAGE...
  *	caisson-fetch --root DIR erofs IMAGE
  *	caisson-fetch --root DIR tar|untar NAME        records of files (proto/files.h) to an archive, and back; an error goes to descriptor 3 as it is
+ *	caisson-fetch --root DIR login [SERVER]    {"Username", "Password"} on stdin; {}: those that are kept, status 3 if there are none
+ *	caisson-fetch --root DIR logout [SERVER]
  *
  * stdout has docker's lines (of save: the archive, unless it is for a file); one line on stderr says why it failed (status 1).
  */
@@ -28,48 +30,14 @@
 #include "base/outfile.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "fetch/commands.h"
 #include "image/fetch.h"
-#include "image/http.h"
 #include "image/image.h"
 #include "image/ref.h"
 #include "image/tar.h"
 #include "store/db.h"
 
 enum { ERRORS = 3 };
-
-struct options {
-	const char *root, *isolation, *platform, *message, *output;
-	char **changes, **insecure;
-	uint32_t timeout_s;
-	bool quiet, all_tags;
-	char **args; /* what follows the command's name */
-	int n_args;
-};
-
-static struct http_options http_options_of(const struct options *o)
-{
-	return (struct http_options){.insecure = o->insecure, .timeout_s = o->timeout_s};
-}
-
-static int run_pull(struct db *d, const struct options *o, struct err *e)
-{
-	_cleanup_image_ struct image image = {0};
-	_cleanup_free_ char *name = NULL;
-	struct http_options http = http_options_of(o);
-	struct pull_options options = {
-		.http = &http, .platform = o->platform, .all_tags = o->all_tags, .out = o->quiet ? NULL : stdout};
-	char id[DIGEST_SIZE];
-
-	int r = image_pull(d, o->args[0], &options, id, &name, e);
-	if (r == 0 && o->isolation && (!strcasecmp(o->isolation, "hyperv") || !strcasecmp(o->isolation, "vm"))) {
-		r = image_find(d, id, &image, e);
-		if (r == 0)
-			r = image_build_erofs(d, &image, e);
-	}
-	if (r == 0)
-		printf("%s\n", name);
-	return r;
-}
 
 static int run_import(struct db *d, const struct options *o, struct err *e)
 {
@@ -162,11 +130,14 @@ static const struct {
 	{"erofs", 1, 1, run_erofs},
 	{"tar", 1, 1, run_tar_write, true},
 	{"untar", 1, 1, run_tar_read, true},
+	{"login", 0, 1, run_login, true},
+	{"logout", 0, 1, run_logout, true},
 };
 
 static int usage(struct err *e)
 {
-	return err_set(e, EINVAL, "usage: caisson-fetch --root DIR pull|import|load|save|erofs|tar|untar ...");
+	return err_set(
+		e, EINVAL, "usage: caisson-fetch --root DIR pull|import|load|save|erofs|tar|untar|login|logout ...");
 }
 
 static int parse(int argc, char *argv[], struct options *o, struct err *e)
@@ -262,5 +233,5 @@ int main(int argc, char *argv[])
 	strv_free(o.changes);
 	strv_free(o.insecure);
 	curl_global_cleanup();
-	return r < 0 ? 1 : 0;
+	return r < 0 ? 1 : r;
 }

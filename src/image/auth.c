@@ -1,17 +1,14 @@
-/* Challenges and credentials. */
+/* Challenges. */
 #include "image/auth.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/base64.h"
-#include "base/json.h"
-
-enum { AUTH_FILE_MAX = 1024 * 1024 };
+#include "base/str.h"
 
 void challenge_done(struct challenge *c)
 {
@@ -119,71 +116,12 @@ int challenge_parse(const char *header, struct challenge *ret, struct err *e)
 	return 0;
 }
 
-/* What docker writes for a domain: the domain, or an URL with it. */
-static bool key_matches(const char *key, const char *domain)
+char *auth_basic(const char *user, const char *password)
 {
-	if (!strcmp(domain, "docker.io") &&
-		(!strcmp(key, "https://index.docker.io/v1/") || !strcmp(key, "index.docker.io")))
-		return true;
-	if (str_starts(key, "https://"))
-		key += strlen("https://");
-	else if (str_starts(key, "http://"))
-		key += strlen("http://");
-	size_t n = strcspn(key, "/");
-	return strlen(domain) == n && !strncasecmp(key, domain, n);
-}
+	_cleanup_free_ char *plain = str_fmt("%s:%s", user, password);
+	_cleanup_free_ char *text = plain ? base64_encode(plain, strlen(plain)) : NULL;
 
-/* "user:password" */
-static char *decode(const char *base64)
-{
-	size_t n;
-	_cleanup_free_ char *text = strlen(base64) > 65536 ? NULL : base64_decode(base64, &n);
-
-	return text && strlen(text) == n && strchr(text, ':') ? steal_ptr(text) : NULL;
-}
-
-static int from_file(const char *path, const char *domain, char **ret, struct err *e)
-{
-	const char *key;
-	json_t *entry;
-
-	if (!path || access(path, F_OK) < 0)
-		return 0;
-	_cleanup_json_ json_t *doc = json_parse_file(AT_FDCWD, path, AUTH_FILE_MAX, e);
-	if (!doc)
-		return -e->code;
-	json_object_foreach(json_object_get(doc, "auths"), key, entry) {
-		const char *auth = json_str(entry, "auth");
-		if (!key_matches(key, domain) || str_empty(auth))
-			continue;
-		*ret = decode(auth);
-		return *ret ? 0 : err_set(e, EINVAL, "%s: the credentials for %s are not valid", path, key);
-	}
-	return 0;
-}
-
-int auth_credentials(const char *domain, char **ret, struct err *e)
-{
-	const char *home = getenv("HOME"), *docker = getenv("DOCKER_CONFIG"), *run = getenv("XDG_RUNTIME_DIR"),
-		   *own = getenv("REGISTRY_AUTH_FILE");
-	_cleanup_free_ char *in_run = str_fmt("%s/containers/auth.json", run ? run : "");
-	_cleanup_free_ char *in_home = str_fmt("%s/.config/containers/auth.json", home ? home : "");
-	_cleanup_free_ char *in_docker =
-		docker ? str_fmt("%s/config.json", docker) : str_fmt("%s/.docker/config.json", home ? home : "");
-	const char *files[] = {own, run ? in_run : NULL, home ? in_home : NULL, docker || home ? in_docker : NULL};
-
-	*ret = NULL;
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]) && !*ret; i++) {
-		int r = from_file(files[i], domain, ret, e);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-char *auth_basic(const char *user_password)
-{
-	_cleanup_free_ char *text = base64_encode(user_password, strlen(user_password));
-
+	if (plain)
+		explicit_bzero(plain, strlen(plain));
 	return text ? str_fmt("Basic %s", text) : NULL;
 }

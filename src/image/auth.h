@@ -1,4 +1,4 @@
-/* Who we are to a registry: its challenge (RFC 9110, 11.6.1), and the user's credentials from the files that docker and podman keep. */
+/* A registry's challenge (RFC 9110, 11.6.1), and the answer to one. */
 #pragma once
 
 #include "base/err.h"
@@ -14,7 +14,4 @@ void challenge_done(struct challenge *c);
 /* The value of a WWW-Authenticate header; of several challenges, Bearer is taken before Basic. Others are skipped. -EBADMSG. */
 int challenge_parse(const char *header, struct challenge *ret, struct err *e);
 
-/* "user:password" for a domain ("docker.io", "localhost:5000") from $REGISTRY_AUTH_FILE, $XDG_RUNTIME_DIR/containers/auth.json,
- * ~/.config/containers/auth.json, $DOCKER_CONFIG/config.json or ~/.docker/config.json. *ret is NULL if there are none. The caller frees. */
-int auth_credentials(const char *domain, char **ret, struct err *e);
-char *auth_basic(const char *user_password); /* "Basic BASE64"; the caller frees */
+char *auth_basic(const char *user, const char *password); /* "Basic BASE64"; the caller frees */

@@ -1,4 +1,4 @@
-/* One repository of one registry: finding it, authentication, manifests and small blobs. */
+/* One repository of one registry: finding it, manifests, tags and small blobs. */
 #include "image/registry.h"
 #include "image/registry-private.h"
 
@@ -6,84 +6,34 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "image/auth.h"
 
-enum { ANSWER_MAX = 1024 * 1024, PAGES_MAX = 1000 };
+enum { PAGES_MAX = 1000 };
 
-/* A token of the registry's token service (distribution's "token authentication"). */
-static int get_token(struct registry *r, const struct challenge *c, struct err *e)
-{
-	_cleanup_(response_done) struct response answer = {0};
-	_cleanup_free_ char *service = curl_easy_escape(r->curl, c->service ? c->service : "", 0);
-	_cleanup_free_ char *scope = str_fmt("repository:%s:pull", r->path);
-	_cleanup_free_ char *scope_escaped = scope ? curl_easy_escape(r->curl, scope, 0) : NULL;
-	_cleanup_free_ char *url = service && scope_escaped
-		? str_fmt("%s%cservice=%s&scope=%s", c->realm, strchr(c->realm, '?') ? '&' : '?', service,
-			  scope_escaped)
-		: NULL;
-	_cleanup_free_ char *basic = r->credentials ? auth_basic(r->credentials) : NULL;
-
-	if (!url || (r->credentials && !basic))
-		return err_nomem(e);
-	struct request q = {.options = r->options, .url = url, .authorization = basic, .max = ANSWER_MAX};
-	int code = http_do(r->curl, &q, &answer, e);
-	if (code < 0)
-		return code;
-	if (answer.status != 200)
-		return http_status_error(answer.status, answer.retry_after_s, &answer.body, e);
-	_cleanup_json_ json_t *doc = json_parse(answer.body.data, answer.body.len, "the token service's answer", e);
-	if (!doc)
-		return -e->code;
-	const char *token = json_str(doc, "token") ? json_str(doc, "token") : json_str(doc, "access_token");
-	if (str_empty(token) || strpbrk(token, "\r\n"))
-		return err_set(e, EBADMSG, "the token service's answer has no token");
-	free(r->authorization);
-	r->authorization = str_fmt("Bearer %s", token);
-	return r->authorization ? 0 : err_nomem(e);
-}
-
-int registry_authenticate(struct registry *r, const struct buf *header, struct err *e)
-{
-	_cleanup_(challenge_done) struct challenge c = {0};
-	int code = challenge_parse(header->len ? header->data : "", &c, e);
-
-	if (code < 0)
-		return code;
-	switch (c.scheme) {
-	case CHALLENGE_BEARER:
-		return get_token(r, &c, e);
-	case CHALLENGE_BASIC:
-		if (!r->credentials)
-			return err_set(e, EACCES, "unauthorized: authentication required");
-		free(r->authorization);
-		r->authorization = auth_basic(r->credentials);
-		return r->authorization ? 0 : err_nomem(e);
-	case CHALLENGE_NONE:
-	default:
-		return err_set(e, EACCES, "the registry asks for a kind of authentication that is not supported");
-	}
-}
-
-/* One request; a challenge is answered once. */
-static int get(struct registry *r, const char *url, bool manifest, size_t max, struct response *ret, struct err *e)
+int registry_do(struct registry *r, struct request *q, struct response *ret, struct err *e)
 {
 	for (int i = 0;; i++) {
-		struct request q = {.options = r->options,
-			.url = url,
-			.authorization = r->authorization,
-			.accept_manifests = manifest,
-			.max = max};
-		int code = http_do(r->curl, &q, ret, e);
+		q->options = r->options;
+		q->authorization = r->authorization;
+		int code = http_do(r->curl, q, ret, e);
 		if (code < 0)
 			return code;
-		if (ret->status == 200)
+		if (ret->status >= 200 && ret->status < 300)
 			return 0;
 		if (ret->status != 401 || i > 0)
-			return http_status_error(ret->status, ret->retry_after_s, &ret->body, e);
+			return registry_status_error(r, ret, e);
 		code = registry_authenticate(r, &ret->challenge, e);
 		if (code < 0)
 			return code;
 	}
+}
+
+static int get(struct registry *r, const char *url, bool manifest, size_t max, struct response *ret, struct err *e)
+{
+	struct request q = {.url = url, .accept_manifests = manifest, .max = max};
+	int code = registry_do(r, &q, ret, e);
+
+	return code == 0 && ret->status != 200 ? err_set(e, EIO, "the registry answered with status %ld", ret->status)
+					       : code;
 }
 
 /* GET /v2/ tells whether this is a registry, and makes it ask for authentication. */
@@ -93,11 +43,11 @@ static int ping(struct registry *r, const char *scheme, struct response *ret, st
 	r->base = str_fmt("%s://%s/v2/", scheme, r->host);
 	if (!r->base)
 		return err_nomem(e);
-	struct request q = {.options = r->options, .url = r->base, .max = ANSWER_MAX};
+	struct request q = {.options = r->options, .url = r->base, .max = REGISTRY_ANSWER_MAX};
 	return http_do(r->curl, &q, ret, e);
 }
 
-static int connect_to(struct registry *r, struct err *e)
+int registry_connect(struct registry *r, struct err *e)
 {
 	_cleanup_(response_done) struct response answer = {0};
 	int code = ping(r, "https", &answer, e);
@@ -117,19 +67,39 @@ static int connect_to(struct registry *r, struct err *e)
 		: err_set(e, EIO, "%s is not a registry: it answered with status %ld", r->host, answer.status);
 }
 
-int registry_open(const struct reference *ref, const struct http_options *options, struct registry **ret, struct err *e)
+int registry_new(const struct reference *ref, const struct http_options *options, struct registry **ret, struct err *e)
 {
 	struct registry *r = calloc(1, sizeof(*r));
 
 	if (!r)
 		return err_nomem(e);
 	r->host = strdup(reference_host(ref));
-	r->path = strdup(ref->path);
+	r->path = ref->path ? strdup(ref->path) : NULL;
 	r->curl = curl_easy_init();
 	r->options = options;
-	int code = r->host && r->path && r->curl ? auth_credentials(ref->domain, &r->credentials, e) : err_nomem(e);
+	r->actions = "pull";
+	if (!r->host || (ref->path && !r->path) || !r->curl) {
+		registry_free(r);
+		return err_nomem(e);
+	}
+	*ret = r;
+	return 0;
+}
+
+int registry_open(const struct reference *ref, const struct http_options *options, const char *actions,
+	struct registry **ret, struct err *e)
+{
+	struct registry *r;
+	int code = registry_new(ref, options, &r, e);
+
+	if (code < 0)
+		return code;
+	r->actions = actions;
+	/* most images need none: that there are none is told when they would have been needed */
+	if (credentials_find(ref->domain, &r->credentials, &r->no_credentials) == -ENOMEM)
+		code = err_nomem(e);
 	if (code == 0)
-		code = connect_to(r, e);
+		code = registry_connect(r, e);
 	if (code < 0) {
 		registry_free(r);
 		return code;
@@ -147,7 +117,9 @@ void registry_free(struct registry *r)
 	free(r->path);
 	free(r->base);
 	free(r->authorization);
-	free(r->credentials);
+	free(r->mount_scope);
+	free(r->identity);
+	credentials_done(&r->credentials);
 	free(r);
 }
 
@@ -246,7 +218,7 @@ int registry_tags(struct registry *r, char ***ret, struct err *e)
 
 	for (unsigned pages = 0; more > 0; pages++) {
 		_cleanup_(response_done) struct response answer = {0};
-		int code = pages < PAGES_MAX ? get(r, url, false, ANSWER_MAX, &answer, e)
+		int code = pages < PAGES_MAX ? get(r, url, false, REGISTRY_ANSWER_MAX, &answer, e)
 					     : err_set(e, EFBIG, "the registry's list of tags has no end");
 		if (code == 0)
 			code = add_tags(&answer, &tags, e);

@@ -9,12 +9,19 @@
 #include "image/manifest.h"
 #include "image/ref.h"
 
+struct credentials;
 struct registry;
 
-/* options are borrowed for as long as the registry is open. */
-int registry_open(
-	const struct reference *ref, const struct http_options *options, struct registry **ret, struct err *e);
+/* options are borrowed for as long as the registry is open. actions: REGISTRY_PULL or REGISTRY_PUSH. */
+#define REGISTRY_PULL "pull"
+#define REGISTRY_PUSH "pull,push"
+int registry_open(const struct reference *ref, const struct http_options *options, const char *actions,
+	struct registry **ret, struct err *e);
 void registry_free(struct registry *r);
+/* Whether the registry of a domain takes these. *ret_identity (the caller frees) is an identity token to keep in place of the password, or NULL.
+ * -EACCES: it does not. */
+int registry_login(const char *domain, const struct http_options *options, const struct credentials *c,
+	char **ret_identity, struct err *e);
 
 /* The manifest behind a tag or digest; with a digest the content is checked. -ENOENT: unknown. *ret_type may be "". */
 int registry_manifest(struct registry *r, const char *tag_or_digest, struct buf *ret, char ret_type[128],

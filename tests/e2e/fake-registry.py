@@ -26,6 +26,9 @@ key, PEM). LOGFILE gets a line for each request of a blob, with its Range. Every
     busy           429 with Retry-After: 1, then fine  busy-long       429 with Retry-After: 3600
     down           503 always                          forbidden       403
     stall          half of the layer, then nothing     nested          4 MB of nested manifest
+
+As 127.0.0.2 it wants a token for /v2/, too, as 127.0.0.3 a password, and as 127.0.0.4 it lets one wait for 2 s. The token service gives the user
+`keeper`, with any password, the identity token `identity`, and takes that in place of a password.
 """
 import base64, gzip, hashlib, http.server, io, json, os, random, re, ssl, subprocess, sys, tarfile, threading, time
 
@@ -150,13 +153,27 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return 'Basic realm="fake"'
         return None
 
+    def do_POST(self):
+        form = self.rfile.read(int(self.headers.get('Content-Length') or 0)).decode()
+        if self.path != '/token' or 'refresh_token=identity' not in form or 'grant_type=refresh_token' not in form:
+            return self.refuse(401, 'UNAUTHORIZED', 'authentication required')
+        self.answer(200, json.dumps({'access_token': TOKEN}).encode())
+
     def do_GET(self):
         path = self.path.split('?')[0].strip('/').split('/')
         if path == ['token']:
-            if self.headers.get('Authorization', '') != 'Basic ' + base64.b64encode(b'user:secret').decode():
-                return self.refuse(401, 'UNAUTHORIZED', 'authentication required')
+            user = base64.b64decode(self.headers.get('Authorization', '')[len('Basic '):])
+            if user.startswith(b'keeper:'):
+                return self.answer(200, json.dumps({'token': TOKEN, 'refresh_token': 'identity'} if 'offline_token=true' in self.path else {'token': TOKEN}).encode())
+            if user != b'user:secret':
+                return self.refuse(401, 'UNAUTHORIZED', 'incorrect username or password')
             return self.answer(200, json.dumps({'token': TOKEN}).encode())
         if path == ['v2']:
+            host = self.headers.get('Host').split(':')[0]
+            time.sleep(2 if host == '127.0.0.4' else 0)
+            challenge = self.denied({'127.0.0.2': 'bearer', '127.0.0.3': 'basic', '127.0.0.4': 'basic'}.get(host))
+            if challenge:
+                return self.refuse(401, 'UNAUTHORIZED', 'authentication required', [('WWW-Authenticate', challenge)])
             return self.answer(200, b'{}')
         if path[0] == 'elsewhere':
             with open(LOG, 'a') as f:

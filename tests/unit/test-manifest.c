@@ -163,36 +163,6 @@ static void reads_challenges(void **state)
 	assert_int_equal(challenge_parse("Bearer realm=\"x", &c, &e), -EBADMSG);
 }
 
-static void finds_credentials(void **state)
-{
-	static const char text[] =
-		"{\"auths\":{\"https://index.docker.io/v1/"
-		"\":{\"auth\":\"dTpwOncw\"},\"localhost:5000\":{\"auth\":\"YTpi\"},\"bad\":{\"auth\":\"*\"}}}";
-	char dir[] = "/tmp/caisson-test-XXXXXX";
-	struct err e = ERR_INIT;
-	char *found;
-
-	(void)state;
-	assert_non_null(mkdtemp(dir));
-	_cleanup_free_ char *file = path_join(dir, "config.json");
-	assert_int_equal(file_replace(AT_FDCWD, file, text, strlen(text), 0600), 0);
-	unsetenv("HOME");
-	unsetenv("XDG_RUNTIME_DIR");
-	unsetenv("REGISTRY_AUTH_FILE");
-	setenv("DOCKER_CONFIG", dir, 1);
-	assert_int_equal(auth_credentials("docker.io", &found, &e), 0);
-	assert_string_equal(found, "u:p:w0");
-	free(found);
-	assert_int_equal(auth_credentials("localhost:5000", &found, &e), 0);
-	_cleanup_free_ char *basic = auth_basic(found);
-	assert_string_equal(basic, "Basic YTpi");
-	free(found);
-	assert_int_equal(auth_credentials("localhost:5001", &found, &e), 0);
-	assert_null(found);
-	assert_int_equal(auth_credentials("bad", &found, &e), -EINVAL);
-	assert_int_equal(rm_rf(AT_FDCWD, dir), 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -201,7 +171,6 @@ int main(void)
 		cmocka_unit_test(chooses_the_platform),
 		cmocka_unit_test(checks_the_configuration),
 		cmocka_unit_test(reads_challenges),
-		cmocka_unit_test(finds_credentials),
 	};
 
 	return cmocka_run_group_tests_name("manifest", tests, NULL, NULL);

@@ -144,7 +144,7 @@ static void test_challenge_header(void **state)
 static void test_basic(void **state)
 {
 	(void)state;
-	_cleanup_free_ char *s = auth_basic("Aladdin:open sesame");
+	_cleanup_free_ char *s = auth_basic("Aladdin", "open sesame");
 	assert_string_equal(s, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
 }
 
