@@ -131,7 +131,8 @@ static struct sum sum_images(const json_t *usage)
 		if (json_int(image, "Containers", 0) <= 0)
 			continue;
 		s.active++;
-		s.reclaimable -= json_int(image, "Size", 0) - json_int(image, "SharedSize", 0);
+		s.reclaimable -=
+			json_int(image, "Size", 0) - json_int(image, "SharedSize", 0) + json_int(image, "BlobsSize", 0);
 	}
 	return s;
 }

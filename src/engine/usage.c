@@ -68,7 +68,7 @@ static int add_containers(struct engine *g, json_t *o, json_t *used, struct err 
 	return 0;
 }
 
-/* How many images have each layer, and the bytes of all layers. */
+/* How many images have each layer, and the bytes of all layers, unpacked and as they came. */
 struct layers {
 	json_t *count;
 	int64_t size;
@@ -82,7 +82,7 @@ static int count_layers(void *data, const struct image_row *row, struct err *e)
 		const char *id = row->layers[i].diff_id;
 		int64_t n = json_int(l->count, id, 0);
 		if (!n)
-			l->size += row->layers[i].size;
+			l->size += row->layers[i].size + row->layers[i].blob_size;
 		if (json_set(l->count, id, json_integer(n + 1)) < 0)
 			return err_nomem(e);
 	}
@@ -96,6 +96,16 @@ static int64_t shared_size(const struct image_row *row, const struct layers *l)
 	for (size_t i = 0; i < row->n_layers; i++)
 		if (json_int(l->count, row->layers[i].diff_id, 0) > 1)
 			size += row->layers[i].size;
+	return size;
+}
+
+static int64_t own_blobs_size(const struct image_row *row, const struct layers *l)
+{
+	int64_t size = 0;
+
+	for (size_t i = 0; i < row->n_layers; i++)
+		if (json_int(l->count, row->layers[i].diff_id, 0) == 1)
+			size += row->layers[i].blob_size;
 	return size;
 }
 
@@ -116,8 +126,10 @@ static int add_images(struct engine *g, json_t *o, const json_t *used, struct er
 		struct err gone;
 		const char *id = json_str(image, "Id");
 		json_object_set_new(image, "Containers", json_integer(json_int(used, id, 0)));
-		if (images_by_id(g->db, id, &row, &gone) == 0)
+		if (images_by_id(g->db, id, &row, &gone) == 0) {
 			json_object_set_new(image, "SharedSize", json_integer(shared_size(&row, &l)));
+			json_object_set_new(image, "BlobsSize", json_integer(own_blobs_size(&row, &l)));
+		}
 		image_row_done(&row);
 	}
 	return json_set(o, "LayersSize", json_integer(l.size)) < 0 ? err_nomem(e) : 0;

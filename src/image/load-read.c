@@ -1,5 +1,4 @@
 /* The tar of an image archive: its regular files, each written to one that has a number for a name. */
-#include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +9,7 @@
 
 #include "base/fd.h"
 #include "image/load.h"
+#include "image/reader.h"
 
 enum { BLOCK = 128 * 1024 };
 
@@ -22,19 +22,6 @@ struct extract {
 	void *data;
 	char block[BLOCK];
 };
-
-static void free_reader(struct archive **a)
-{
-	archive_read_free(*a);
-}
-
-static int archive_fail(struct archive *a, struct err *e)
-{
-	const char *text = archive_error_string(a);
-	int code = archive_errno(a);
-
-	return err_set(e, code > 0 && code < 4096 ? code : EBADMSG, "%s", text ? text : "the archive is damaged");
-}
 
 /* What the header says first, so that an entry that is far too large costs nothing; then what comes. */
 static int count(struct extract *x, uint64_t more, struct err *e)
@@ -61,7 +48,7 @@ static int copy(struct extract *x, int to, struct digest *digest, struct member 
 		x->bytes += (uint64_t)n;
 		m->size += (uint64_t)n;
 	}
-	return n < 0 ? archive_fail(x->tar, e) : 0;
+	return n < 0 ? reader_fail(x->tar, e) : 0;
 }
 
 static int take_file(struct extract *x, struct archive_entry *entry, struct member *m, struct err *e)
@@ -120,24 +107,21 @@ static int take_all(struct extract *x, int fd, struct err *e)
 	struct archive_entry *entry;
 	int r;
 
-	archive_read_support_filter_gzip(x->tar);
-	archive_read_support_filter_zstd(x->tar);
-	archive_read_support_filter_bzip2(x->tar);
-	archive_read_support_filter_xz(x->tar);
+	reader_filters(x->tar);
 	archive_read_support_format_tar(x->tar);
 	if (archive_read_open_fd(x->tar, fd, BLOCK) != ARCHIVE_OK)
-		return archive_fail(x->tar, e);
+		return reader_fail(x->tar, e);
 	while ((r = archive_read_next_header(x->tar, &entry)) == ARCHIVE_OK || r == ARCHIVE_WARN) {
 		r = take_entry(x, entry, e);
 		if (r < 0)
 			return r;
 	}
-	return r == ARCHIVE_EOF ? 0 : archive_fail(x->tar, e);
+	return r == ARCHIVE_EOF ? 0 : reader_fail(x->tar, e);
 }
 
 int load_extract(int fd, int dir_fd, uint64_t max_bytes, load_member_fn *fn, void *data, struct err *e)
 {
-	_cleanup_(free_reader) struct archive *tar = archive_read_new();
+	_cleanup_reader_ struct archive *tar = archive_read_new();
 	_cleanup_free_ struct extract *x = calloc(1, sizeof(*x));
 
 	if (!tar || !x)

@@ -4,9 +4,9 @@
  *	file -> [decompress] -> raw bytes -> digest
  *	                                 \-> [tar] -> entries
  */
+#include "image/reader.h"
 #include "image/unpack.h"
 
-#include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
 #include <string.h>
@@ -29,27 +29,13 @@ struct stream {
 	char block[BLOCK];
 };
 
-static void free_reader(struct archive **a)
-{
-	if (*a)
-		archive_read_free(*a);
-}
-
-static int archive_fail(struct archive *a, struct err *e)
-{
-	const char *text = archive_error_string(a);
-	int code = archive_errno(a);
-
-	return err_set(e, code > 0 && code < 4096 ? code : EBADMSG, "%s", text ? text : "the archive is damaged");
-}
-
 /* The next bytes of the uncompressed stream; 0 at its end. */
 static ssize_t next_bytes(struct stream *s)
 {
 	ssize_t n = archive_read_data(s->raw, s->block, sizeof(s->block));
 
 	if (n < 0)
-		return archive_fail(s->raw, &s->err);
+		return reader_fail(s->raw, &s->err);
 	s->bytes += (uint64_t)n;
 	if (s->bytes > s->max_bytes)
 		return err_set(&s->err, EFBIG, "the layer is larger than the file system that it is for");
@@ -79,14 +65,11 @@ static int open_raw(struct stream *s, int fd, struct err *e)
 {
 	struct archive_entry *entry;
 
-	archive_read_support_filter_gzip(s->raw);
-	archive_read_support_filter_zstd(s->raw);
-	archive_read_support_filter_bzip2(s->raw);
-	archive_read_support_filter_xz(s->raw);
+	reader_filters(s->raw);
 	archive_read_support_format_raw(s->raw);
 	if (archive_read_open_fd(s->raw, fd, BLOCK) != ARCHIVE_OK ||
 		archive_read_next_header(s->raw, &entry) != ARCHIVE_OK)
-		return archive_fail(s->raw, e);
+		return reader_fail(s->raw, e);
 	return 0;
 }
 
@@ -101,7 +84,7 @@ static int read_entries(struct unpack *u, struct stream *s, struct err *e)
 			return code;
 	}
 	if (r != ARCHIVE_EOF)
-		return archive_fail(u->tar, e);
+		return reader_fail(u->tar, e);
 	/* the digest covers what stands behind the tar's end as well */
 	ssize_t n;
 	while ((n = next_bytes(s)) > 0)
@@ -121,7 +104,7 @@ static int unpack_stream(struct unpack *u, struct stream *s, int fd, struct unpa
 		return r;
 	archive_read_support_format_tar(u->tar);
 	if (archive_read_open(u->tar, s, NULL, read_tar, NULL) != ARCHIVE_OK)
-		return archive_fail(u->tar, e);
+		return reader_fail(u->tar, e);
 	r = read_entries(u, s, e);
 	if (r < 0)
 		return r;
@@ -135,8 +118,8 @@ int unpack_tar(int tar_fd, int dir_fd, int plain_fd, unpack_progress_fn *progres
 	struct unpack_result *ret, struct err *e)
 {
 	_cleanup_free_ struct stream *s = calloc(1, sizeof(*s));
-	_cleanup_(free_reader) struct archive *raw = archive_read_new();
-	_cleanup_(free_reader) struct archive *tar = archive_read_new();
+	_cleanup_reader_ struct archive *raw = archive_read_new();
+	_cleanup_reader_ struct archive *tar = archive_read_new();
 	struct unpack u = {.root = dir_fd, .tar = tar};
 	struct statvfs vfs;
 

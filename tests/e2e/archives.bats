@@ -192,8 +192,14 @@ sql() { python3 -c 'import sqlite3, sys; d = sqlite3.connect(sys.argv[1]); [prin
 		has "$output" "${id#sha256:}"
 		podman $store --events-backend none save -q -o "$d/podman.tar" "${id#sha256:}"
 		podman $store --events-backend none save -q --format oci-archive -o "$d/podman-oci.tar" "${id#sha256:}"
+		run -0 buildah $store pull -q --policy always "docker-archive:$d/two.tar:local/b:2"
+		is "$output" "${id#sha256:}"
 		buildah $store push -q "${id#sha256:}" "oci-archive:$d/buildah.tar:local/buildah:1"
 	}
+	# one of several platforms: ours
+	skopeo --insecure-policy copy -q --all --src-tls-verify=false "docker://$IMAGES/platforms:latest" "oci-archive:$d/platforms.tar:local/platforms:1"
+	loaded "$d/platforms.tar" 'Loaded image: local/platforms:1'
+	is "$(caisson image inspect --format '{{.Architecture}}' local/platforms:1)" amd64
 	skopeo --insecure-policy copy -q "oci-archive:$d/one.tar:docker.io/local/b:1" "docker-archive:$d/skopeo.tar:local/skopeo:1"
 	skopeo --insecure-policy copy -q "docker-archive:$d/two.tar:local/b:2" "oci-archive:$d/skopeo-oci.tar:local/skopeo:2"
 	loaded "$d/podman.tar" "Loaded image ID: $id"

@@ -91,7 +91,7 @@ names() { # names FILTER...
 	head -c 5000 /dev/zero > "$CAISSON_ROOT/volumes/unused/_data/file"
 	run -0 --separate-stderr caisson system df
 	matches "${lines[0]}" '^TYPE +TOTAL +ACTIVE +SIZE +RECLAIMABLE$'
-	matches "${lines[1]}" '^Images +1 +1 +1\.[0-9]+MB +0B \(0%\)$'
+	matches "${lines[1]}" '^Images +1 +1 +3\.[0-9]+MB +0B \(0%\)$'
 	matches "${lines[2]}" '^Containers +4 +1 +0B +0B$'
 	matches "${lines[3]}" '^Local Volumes +2 +1 +5\.005kB +5kB \(99%\)$'
 	matches "${lines[4]}" '^Build Cache +0 +0 +0B +0B$'
