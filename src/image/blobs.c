@@ -44,6 +44,8 @@ static void work_done(struct work **pw)
 		struct blob *b = &w->blobs[i];
 		if (b->fetch && b->state == DOWNLOADING && !b->retry_ms)
 			curl_multi_remove_handle(w->multi, fetch_handle(b->fetch));
+		if (b->state == DOWNLOADING && b->fetch && fetch_may_go_on(b->fetch))
+			blob_place_leave(&b->job.blob);
 		fetch_free(b->fetch);
 		layer_job_done(&b->job);
 	}
@@ -104,14 +106,38 @@ static int set_up(struct work *w, struct db *d, const struct manifest *m, const 
 	return 0;
 }
 
+static int download_ended(struct work *w, struct blob *b, CURLcode result, struct err *e)
+{
+	unsigned delay;
+
+	curl_multi_remove_handle(w->multi, fetch_handle(b->fetch));
+	b->retry_ms = clock_mono_ms(); /* not in the multi handle now */
+	int r = registry_fetch_end(w->registry, b->fetch, result, &delay, e);
+	if (r < 0)
+		return fail(b, e);
+	if (r > 0) {
+		b->retry_ms = clock_mono_ms() + delay;
+		show(w, b, "Retrying", 0);
+		return 0;
+	}
+	fetch_free(steal_ptr(b->fetch));
+	b->state = DOWNLOADED;
+	show(w, b, "Download complete", 0);
+	return 0;
+}
+
 static int start_download(struct work *w, struct blob *b, struct err *e)
 {
-	int r = blob_place_open(w->blobs_fd, &b->job.blob, e);
+	int r = blob_place_resume(w->blobs_fd, b->what->digest, &b->job.blob, e);
 	if (r == 0)
 		r = registry_fetch(w->registry, b->what, b->job.blob.fd, &b->fetch, e);
 	if (r < 0)
 		return r;
 	b->state = DOWNLOADING;
+	if (fetch_is_whole(b->fetch)) {
+		curl_multi_add_handle(w->multi, fetch_handle(b->fetch));
+		return download_ended(w, b, CURLE_OK, e);
+	}
 	return curl_multi_add_handle(w->multi, fetch_handle(b->fetch)) == CURLM_OK ? 0 : err_nomem(e);
 }
 
@@ -144,26 +170,6 @@ static int start_some(struct work *w, struct err *e)
 		if (r < 0)
 			return fail(b, e);
 	}
-	return 0;
-}
-
-static int download_ended(struct work *w, struct blob *b, CURLcode result, struct err *e)
-{
-	unsigned delay;
-
-	curl_multi_remove_handle(w->multi, fetch_handle(b->fetch));
-	b->retry_ms = clock_mono_ms(); /* not in the multi handle now */
-	int r = registry_fetch_end(w->registry, b->fetch, result, &delay, e);
-	if (r < 0)
-		return fail(b, e);
-	if (r > 0) {
-		b->retry_ms = clock_mono_ms() + delay;
-		show(w, b, "Retrying", 0);
-		return 0;
-	}
-	fetch_free(steal_ptr(b->fetch));
-	b->state = DOWNLOADED;
-	show(w, b, "Download complete", 0);
 	return 0;
 }
 

@@ -28,9 +28,12 @@ void layer_place_done(struct layer_place *p); /* removes the directory unless it
 struct blob_place {
 	int dir; /* the blobs' directory; borrowed */
 	int fd;
-	char name[40];
+	char name[80];
 };
 int blob_place_open(int blobs_fd, struct blob_place *ret, struct err *e);
+/* For a download: what an earlier one of this digest has left is in it, unless somebody else is at it. It is not checked. */
+int blob_place_resume(int blobs_fd, const char *digest, struct blob_place *ret, struct err *e);
+void blob_place_leave(struct blob_place *p); /* for the next blob_place_resume; layers_sweep removes it after a day */
 /* A file that has another name, in another directory of the same file system; to be read. */
 int blob_place_link(int blobs_fd, int from_dir, const char *from, struct blob_place *ret, struct err *e);
 int blob_place_keep(struct blob_place *p, const char *digest, struct err *e);

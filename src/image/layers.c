@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/path.h"
@@ -15,6 +16,7 @@
 #include "store/images.h"
 
 static const char lock_name[] = ".lock";
+enum { PART_KEPT_S = 24 * 3600 };
 
 static int open_dir(struct db *d, const char *name, int *ret_fd, struct err *e)
 {
@@ -60,6 +62,22 @@ static int remove_others(int dirfd, char *const *keep, struct err *e)
 	return 0;
 }
 
+/* Downloads that broke off lately: the next pull goes on with them. */
+static int keep_parts(struct db *d, char ***keep, struct err *e)
+{
+	_cleanup_close_ int fd = openat(db_root_fd(d), "blobs", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_closedir_ DIR *dir = fd < 0 ? NULL : dir_open(fd, ".");
+	const struct dirent *de;
+	struct stat st;
+
+	while (dir && (de = readdir(dir)))
+		if (str_starts(de->d_name, PART_PREFIX) && fstatat(fd, de->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+			st.st_size && st.st_mtime > clock_real_ns() / 1000000000 - PART_KEPT_S &&
+			strv_push(keep, de->d_name) < 0)
+			return err_nomem(e);
+	return 0;
+}
+
 static int keep_erofs(void *data, const struct image_row *r, struct err *e)
 {
 	return strv_pushf(data, "%s.erofs", r->id + strlen("sha256:")) < 0 ? err_nomem(e) : 0;
@@ -85,6 +103,8 @@ static int sweep_locked(struct db *d, int layers, struct err *e)
 		r = layers_dirs(d, &dirs, e);
 	if (r == 0)
 		r = layers_blobs(d, &blobs, e);
+	if (r == 0)
+		r = keep_parts(d, &blobs, e);
 	if (r == 0)
 		r = images_each(d, keep_erofs, &erofs, e);
 	if (r == 0)

@@ -11,6 +11,8 @@
 
 struct db;
 
+#define PART_PREFIX "part-" /* in ROOT/blobs: a download that broke off, with the digest it is to have */
+
 /* Make the directory if it is not there. */
 int layers_open(struct db *d, int *ret_fd, struct err *e);
 int blobs_open(struct db *d, int *ret_fd, struct err *e);

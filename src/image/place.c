@@ -3,12 +3,14 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/path.h"
 #include "base/proc.h"
 #include "image/blobs.h"
+#include "image/layers.h"
 
-static int temporary_name(char ret[40], struct err *e)
+static int temporary_name(char *ret, struct err *e)
 {
 	char id[65];
 	int r = random_id(id);
@@ -71,6 +73,39 @@ int blob_place_open(int blobs_fd, struct blob_place *ret, struct err *e)
 		return err_errno(e, errno, "make a file for the layer");
 	*ret = p;
 	return 0;
+}
+
+/* Locked, and still of that name: who had it before may have put it in place, or removed it. */
+static bool is_ours(int blobs_fd, const char *name, int fd)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	struct stat mine, named;
+
+	return fcntl(fd, F_OFD_SETLK, &lock) == 0 && fstat(fd, &mine) == 0 &&
+		fstatat(blobs_fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && mine.st_ino == named.st_ino;
+}
+
+int blob_place_resume(int blobs_fd, const char *digest, struct blob_place *ret, struct err *e)
+{
+	struct blob_place p = {.dir = blobs_fd};
+
+	snprintf(p.name, sizeof(p.name), PART_PREFIX "%.64s", digest + strlen("sha256:"));
+	p.fd = openat(blobs_fd, p.name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (p.fd < 0)
+		return err_errno(e, errno, "make a file for the layer");
+	if (is_ours(blobs_fd, p.name, p.fd)) {
+		*ret = p;
+		return 0;
+	}
+	close(p.fd);
+	return blob_place_open(blobs_fd, ret, e);
+}
+
+void blob_place_leave(struct blob_place *p)
+{
+	if (str_starts(p->name, PART_PREFIX))
+		p->name[0] = 0;
+	blob_place_done(p);
 }
 
 int blob_place_link(int blobs_fd, int from_dir, const char *from, struct blob_place *ret, struct err *e)

@@ -52,6 +52,11 @@ bool fetch_is_whole(const struct fetch *f)
 	return f->bytes == (uint64_t)f->what.size;
 }
 
+bool fetch_may_go_on(const struct fetch *f)
+{
+	return f->bytes && !f->err.code; /* it is longer than it may be, or the disk is full */
+}
+
 void fetch_free(struct fetch *f)
 {
 	if (!f)

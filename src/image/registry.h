@@ -42,4 +42,6 @@ CURL *fetch_handle(struct fetch *f);
 uint64_t fetch_bytes(const struct fetch *f); /* that are in the file */
 bool fetch_is_whole(const struct fetch *f);
 int registry_fetch_end(struct registry *r, struct fetch *f, CURLcode result, unsigned *ret_delay_ms, struct err *e);
+/* Whether what is in the file is good to go on from another time. */
+bool fetch_may_go_on(const struct fetch *f);
 void fetch_free(struct fetch *f);

@@ -22,7 +22,7 @@ key, PEM). LOGFILE gets a line for each request of a blob, with its Range. Every
     tags           the tags latest, one and two, on two pages
     resume         ends early until it is asked for the rest, and sends that
     norange, wrongrange, garbled    the same, but the rest is all of it; is another part; is other bytes
-    refused        ends early once, then 503 until FILE.go is there (LOGFILE.go), then the rest
+    refused        ends early, then 403 until LOGFILE.go is there, then the rest
     busy           429 with Retry-After: 1, then fine  busy-long       429 with Retry-After: 3600
     down           503 always                          forbidden       403
     stall          half of the layer, then nothing     nested          4 MB of nested manifest
@@ -166,7 +166,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if user.startswith(b'keeper:'):
                 return self.answer(200, json.dumps({'token': TOKEN, 'refresh_token': 'identity'} if 'offline_token=true' in self.path else {'token': TOKEN}).encode())
             if user != b'user:secret':
-                return self.refuse(401, 'UNAUTHORIZED', 'incorrect username or password')
+                return self.refuse(401, 'UNAUTHORIZED', 'incorrect username or password' if user else 'authentication required')
             return self.answer(200, json.dumps({'token': TOKEN}).encode())
         if path == ['v2']:
             host = self.headers.get('Host').split(':')[0]
@@ -244,7 +244,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             return None
         if name == 'refused' and not os.path.exists(LOG + '.go'):
-            return self.answer(503)
+            return self.refuse(403, 'DENIED', 'not now')
         if name == 'norange':
             return self.answer(200, body)
         rest = bytes(len(body) - first) if name == 'garbled' else body[first:]

@@ -192,6 +192,35 @@ platform_of() { caisson image inspect --format '{{.Os}}/{{.Architecture}}' "$1";
 	works garbled
 }
 
+@test "the next pull goes on where this one ended, but not from what is damaged" {
+	local part
+	fails refused 'not now'
+	part=$(find "$CAISSON_ROOT/blobs" -name 'part-*' -size +100k)
+	[ -n "$part" ]
+	touch "$E2E_DIR/fake-log.go"
+	: > "$E2E_DIR/fake-log"
+	works refused
+	matches "$(cat "$E2E_DIR/fake-log")" "Range: bytes=$(($(grep -o 'blob of [0-9]*' "$E2E_DIR/fake-log" | sort -k 3n | tail -n 1 | cut -d ' ' -f 3) / 2))-"
+	[ ! -e "$part" ]
+	rm "$E2E_DIR/fake-log.go"
+	fails refused 'not now'
+	printf x | dd of="$part" bs=1 seek=1000 conv=notrunc 2> /dev/null
+	touch "$E2E_DIR/fake-log.go"
+	run caisson pull -q "$FAKE/refused"
+	matches "$(cat "$E2E_DIR/fake-log")" 'Range: None.*Range: None' # from the start again
+	rm -f "$part"
+	works refused
+	# a whole one needs no transfer; one that is too old goes
+	caisson pull -q "$FAKE/good" > /dev/null
+	cp "$(find "$CAISSON_ROOT/blobs" -type f -size -2 | grep -v part- | head -n 1)" "$E2E_DIR/blob"
+	caisson rmi "$FAKE/good" > /dev/null
+	touch -d '2 days ago' "$E2E_DIR/blob"
+	cp -p "$E2E_DIR/blob" "$CAISSON_ROOT/blobs/part-$(sha256sum "$E2E_DIR/blob" | cut -d ' ' -f 1)"
+	caisson pull -q "$FAKE/plain" > /dev/null
+	caisson rmi "$FAKE/plain" > /dev/null
+	is "$(find "$CAISSON_ROOT/blobs" -name "part-$(sha256sum "$E2E_DIR/blob" | cut -d ' ' -f 1)")" ''
+}
+
 @test "nothing is left behind" {
 	remove_all
 	assert_nothing_left
