@@ -258,6 +258,12 @@ int engine_info(struct engine *g, json_t **ret, struct err *e);
 int engine_version(struct engine *g, json_t **ret, struct err *e);
 /* [{"Mode": "process"|"hyperv", "What": "...", "Ok": true|false, "Detail": "...", "Remedy": "..."}]; *ret_ok: both modes can run. */
 int engine_doctor(struct engine *g, json_t **ret, bool *ret_ok, struct err *e);
+/*
+ * Makes a new database in place of a damaged one: {"Containers", "Images", "Volumes", "Networks": how many, "LeftOut": how many rows could not be read,
+ * "Kept": the directory with the damaged one}; null if nothing is wrong with it and force is not set. notice gets a line for what is wrong.
+ */
+int engine_database_rebuild(
+	struct engine *g, bool force, json_t **ret, engine_notice_fn *notice, void *data, struct err *e);
 int engine_kernel_update(struct engine *g, engine_notice_fn *notice, void *data, struct err *e);
 int engine_kernel_list(struct engine *g, json_t **ret, struct err *e);
 

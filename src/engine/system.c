@@ -193,6 +193,17 @@ static void doctor_process(struct engine *g, struct doctor *d)
 		      : "the seccomp profile or caisson-init is missing: make install");
 }
 
+static void doctor_database(struct engine *g, struct doctor *d)
+{
+	struct err e = ERR_INIT;
+	struct db *db;
+	int r = engine_db(g, &db, &e);
+
+	if (r == 0)
+		r = db_check(db, &e);
+	add_line(d, "state", "database", r == 0, true, r == 0 ? "whole, and the mirror says the same" : e.msg);
+}
+
 static void on_blocker(void *data, const char *text)
 {
 	add_line(data, "network", "other rules", false, false, text);
@@ -250,12 +261,30 @@ int engine_doctor(struct engine *g, json_t **ret, bool *ret_ok, struct err *e)
 	if (!d.lines)
 		return err_nomem(e);
 	doctor_process(g, &d);
+	doctor_database(g, &d);
 	doctor_network(&d);
 	if (!hyperv_doctor(&g->host, on_hyperv_need, &d))
 		d.ok = false;
 	*ret = d.lines;
 	*ret_ok = d.ok;
 	return 0;
+}
+
+int engine_database_rebuild(
+	struct engine *g, bool force, json_t **ret, engine_notice_fn *notice, void *data, struct err *e)
+{
+	struct db_rebuilt done;
+
+	engine_close_db(g);
+	int r = db_rebuild(g->root_fd, g->root, force, &done, notice, data, e);
+	if (r < 0)
+		return r;
+	*ret = !r ? json_null()
+		  : json_pack("{s:I, s:I, s:I, s:I, s:I, s:s}", "Containers", (json_int_t)done.containers, "Images",
+			    (json_int_t)done.images, "Volumes", (json_int_t)done.volumes, "Networks",
+			    (json_int_t)done.networks, "LeftOut", (json_int_t)done.left_out, "Kept", done.kept);
+	db_rebuilt_done(&done);
+	return *ret ? 0 : err_nomem(e);
 }
 
 int engine_kernel_update(struct engine *g, engine_notice_fn *notice, void *data, struct err *e)

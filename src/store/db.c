@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "base/str.h"
 #include "store/containers.h"
+#include "store/db-private.h"
 #include "store/images.h"
 #include "store/networks.h"
 #include "store/volumes.h"
@@ -27,13 +28,6 @@ enum {
 
 #define RESERVE_FILE "db.reserve"
 
-struct db {
-	sqlite3 *sql;
-	int root_fd, depth;
-	bool failed; /* an inner transaction was rolled back */
-	char *root;
-};
-
 struct stmt {
 	struct db *db;
 	sqlite3_stmt *s;
@@ -44,7 +38,9 @@ static const char *const version_1[] = {images_schema, containers_schema, volume
 static const char *const version_2[] = {networks_schema, NULL};
 static const char *const version_3[] = {images_blobs_schema, NULL};
 static const char *const version_4[] = {containers_restarts_schema, NULL};
-static const char *const *const migrations[] = {version_1, version_2, version_3, version_4};
+/* the mirror, which every migration sees to */
+static const char *const version_5[] = {NULL};
+static const char *const *const migrations[] = {version_1, version_2, version_3, version_4, version_5};
 enum { VERSION = sizeof(migrations) / sizeof(migrations[0]) };
 
 static int sql_errno(int code)
@@ -71,7 +67,7 @@ static int sql_errno(int code)
 	}
 }
 
-static int fail(const struct db *d, struct err *e)
+int db_fail(const struct db *d, struct err *e)
 {
 	int code = sql_errno(sqlite3_extended_errcode(d->sql));
 	struct statvfs v;
@@ -79,13 +75,14 @@ static int fail(const struct db *d, struct err *e)
 	if (code == EIO && fstatvfs(d->root_fd, &v) == 0 && !v.f_bavail)
 		return err_set(e, ENOSPC, "database %s/db.sqlite: %s", d->root, strerror(ENOSPC));
 	if (code == EUCLEAN)
-		return err_set(e, code, "database %s/db.sqlite is damaged: %s", d->root, sqlite3_errmsg(d->sql));
+		return err_set(
+			e, code, "database %s/%s is damaged: %s: " DB_REMEDY, d->root, d->file, sqlite3_errmsg(d->sql));
 	return err_set(e, code, "database %s/db.sqlite: %s", d->root, sqlite3_errmsg(d->sql));
 }
 
-static int run(const struct db *d, const char *sql, struct err *e)
+int db_run(const struct db *d, const char *sql, struct err *e)
 {
-	return sqlite3_exec(d->sql, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail(d, e);
+	return sqlite3_exec(d->sql, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : db_fail(d, e);
 }
 
 static int get_version(struct db *d, struct err *e)
@@ -112,25 +109,31 @@ static int migrate_from(struct db *d, int version, struct err *e)
 
 	for (; version < VERSION; version++)
 		for (const char *const *text = migrations[version]; *text; text++) {
-			int r = run(d, *text, e);
+			int r = db_run(d, *text, e);
 			if (r < 0)
 				return r;
 		}
+	int r = mirror_begin(d, e);
+	if (r < 0)
+		return r;
 	snprintf(pragma, sizeof(pragma), "PRAGMA user_version = %d", VERSION);
-	return run(d, pragma, e);
+	return db_run(d, pragma, e);
 }
 
 /* Changing the journal's mode does not wait for other users as transactions do: the lock file makes them wait. */
 static int migrate(struct db *d, struct err *e)
 {
-	_cleanup_close_ int lock = fd_lock_file(d->root_fd, "db.lock", true, true);
+	_cleanup_close_ int lock = d->building ? -1 : fd_lock_file(d->root_fd, DB_LOCK, true, true);
 
-	if (lock < 0)
-		return err_errno(e, lock, "lock %s/db.lock", d->root);
+	if (lock < 0 && !d->building)
+		return err_errno(e, lock, "lock %s/" DB_LOCK, d->root);
 	int version = get_version(d, e);
 	if (version < 0 || version == VERSION)
 		return version < 0 ? version : 0;
-	int r = run(d, "PRAGMA journal_mode = WAL", e);
+	if (!version && !d->building && !mirror_is_empty(d->root_fd))
+		return err_set(e, EUCLEAN, "database %s/%s is empty, and %s/mirror is not: " DB_REMEDY, d->root,
+			d->file, d->root);
+	int r = db_run(d, "PRAGMA journal_mode = WAL", e);
 	if (r < 0)
 		return r;
 	r = db_begin(d, e);
@@ -160,7 +163,7 @@ static int configure(struct db *d, struct err *e)
 	sqlite3_db_config(d->sql, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	sqlite3_db_config(d->sql, SQLITE_DBCONFIG_ENABLE_FKEY, 1, NULL);
 	sqlite3_wal_hook(d->sql, cut_wal, NULL);
-	return run(d, "PRAGMA synchronous = NORMAL", e);
+	return db_run(d, "PRAGMA synchronous = NORMAL", e);
 }
 
 /*
@@ -184,22 +187,26 @@ static void keep_reserve(int root_fd)
 	}
 }
 
-int db_open(int root_fd, const char *root, struct db **ret, struct err *e)
+int db_open_file(int root_fd, const char *root, const char *file, bool building, struct db **ret, struct err *e)
 {
 	_cleanup_db_ struct db *d = calloc(1, sizeof(*d));
-	_cleanup_free_ char *path = str_fmt("%s/db.sqlite", root);
+	_cleanup_free_ char *path = str_fmt("%s/%s", root, file);
 
 	if (!d || !path)
 		return err_nomem(e);
 	keep_reserve(root_fd);
 	d->root_fd = root_fd;
+	d->file = file;
+	d->building = building;
 	d->root = strdup(root);
 	if (!d->root)
 		return err_nomem(e);
 	if (sqlite3_open_v2(path, &d->sql, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) !=
 		SQLITE_OK)
-		return d->sql ? fail(d, e) : err_nomem(e);
+		return d->sql ? db_fail(d, e) : err_nomem(e);
 	int r = configure(d, e);
+	if (r == 0)
+		r = mirror_open(d, e);
 	if (r < 0)
 		return r;
 	r = get_version(d, e);
@@ -211,10 +218,16 @@ int db_open(int root_fd, const char *root, struct db **ret, struct err *e)
 	return 0;
 }
 
+int db_open(int root_fd, const char *root, struct db **ret, struct err *e)
+{
+	return db_open_file(root_fd, root, DB_FILE, false, ret, e);
+}
+
 void db_close(struct db *d)
 {
 	if (!d)
 		return;
+	mirror_forget(d);
 	sqlite3_close_v2(d->sql);
 	free(d->root);
 	free(d);
@@ -233,7 +246,7 @@ int db_root_fd(const struct db *d)
 int db_begin(struct db *d, struct err *e)
 {
 	if (!d->depth) {
-		int r = run(d, "BEGIN IMMEDIATE", e);
+		int r = db_run(d, "BEGIN IMMEDIATE", e);
 		if (r < 0)
 			return r;
 		d->failed = false;
@@ -252,20 +265,26 @@ int db_commit(struct db *d, struct err *e)
 		db_rollback(d);
 		return err_set(e, ECANCELED, "database %s/db.sqlite: a part of the change failed", d->root);
 	}
-	int r = run(d, "COMMIT", e);
+	int r = mirror_flush(d, e);
+	if (r == 0)
+		r = db_run(d, "COMMIT", e);
 	if (r < 0) {
-		db_rollback(d);
-		return r;
+		struct err none;
+		sqlite3_exec(d->sql, "ROLLBACK", NULL, NULL, NULL);
+		mirror_flush(d, &none); /* the files as they were */
 	}
+	mirror_forget(d);
 	d->depth = 0;
-	return 0;
+	return r;
 }
 
 void db_rollback(struct db *d)
 {
 	d->failed = true;
-	if (--d->depth == 0)
-		sqlite3_exec(d->sql, "ROLLBACK", NULL, NULL, NULL);
+	if (--d->depth)
+		return;
+	sqlite3_exec(d->sql, "ROLLBACK", NULL, NULL, NULL);
+	mirror_forget(d);
 }
 
 int db_end(struct db *d, int r, struct err *e)
@@ -301,7 +320,7 @@ static int prepare(struct db *d, struct stmt **ret, struct err *e, const char *s
 		return err_nomem(e);
 	s->db = d;
 	if (sqlite3_prepare_v2(d->sql, sql, -1, &s->s, NULL) != SQLITE_OK || bind(s, types, ap) != SQLITE_OK)
-		return fail(d, e);
+		return db_fail(d, e);
 	*ret = steal_ptr(s);
 	return 0;
 }
@@ -316,25 +335,35 @@ int db_query(struct db *d, struct stmt **ret, struct err *e, const char *sql, co
 	return r;
 }
 
-int db_exec(struct db *d, struct err *e, const char *sql, const char *types, ...)
+static int exec(struct db *d, struct err *e, const char *sql, const char *types, va_list ap)
 {
 	_cleanup_stmt_ struct stmt *s = NULL;
-	va_list ap;
-
-	va_start(ap, types);
 	int r = prepare(d, &s, e, sql, types, ap);
-	va_end(ap);
+
+	if (r == 0)
+		r = stmt_step(s, e);
+	return r < 0 ? r : sqlite3_changes(d->sql);
+}
+
+int db_exec(struct db *d, struct err *e, const char *sql, const char *types, ...)
+{
+	va_list ap;
+	bool alone = !d->depth; /* then in a transaction, as the mirror is written before its commit */
+	int r = alone ? db_begin(d, e) : 0;
+
 	if (r < 0)
 		return r;
-	r = stmt_step(s, e);
-	return r < 0 ? r : sqlite3_changes(d->sql);
+	va_start(ap, types);
+	r = exec(d, e, sql, types, ap);
+	va_end(ap);
+	return alone ? db_end(d, r, e) : r;
 }
 
 int stmt_step(struct stmt *s, struct err *e)
 {
 	int r = sqlite3_step(s->s);
 
-	return r == SQLITE_ROW ? 1 : r == SQLITE_DONE ? 0 : fail(s->db, e);
+	return r == SQLITE_ROW ? 1 : r == SQLITE_DONE ? 0 : db_fail(s->db, e);
 }
 
 int64_t stmt_int(struct stmt *s, int column)

@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/cleanup.h"
@@ -22,6 +24,27 @@ static inline void cleanup_db(struct db **d)
 	db_close(*d);
 }
 #define _cleanup_db_ _cleanup_(cleanup_db)
+
+/* What is to be done about a damaged database; part of every error (-EUCLEAN) that says there is one. */
+#define DB_REMEDY "'caisson system rebuild' makes a new one of the mirror and keeps the damaged file"
+
+/* Reads all of it, and compares it with the mirror. -EUCLEAN: something is wrong. */
+int db_check(struct db *d, struct err *e);
+
+struct db_rebuilt {
+	char *kept;     /* the directory with the damaged files */
+	char **surplus; /* files of the mirror that are kept there, too, as nothing became of them */
+	size_t containers, images, volumes, networks;
+	size_t left_out; /* files of the mirror that were no good: one notice each */
+};
+void db_rebuilt_done(struct db_rebuilt *r);
+typedef void db_notice_fn(void *data, const char *text);
+/*
+ * Makes a new database of ROOT/mirror, where every row is a file too, and puts it in the place of the damaged one, which is kept in ROOT/damaged.
+ * 1: done; 0: nothing is wrong with the one there is, and force is not set.
+ */
+int db_rebuild(int root_fd, const char *root, bool force, struct db_rebuilt *ret, db_notice_fn *notice, void *data,
+	struct err *e);
 
 const char *db_root(const struct db *d);
 int db_root_fd(const struct db *d);

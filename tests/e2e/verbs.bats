@@ -82,7 +82,7 @@ stands() { # stands CONTAINER: it does not
 	run -1 --separate-stderr caisson pause box
 	is "$stderr" "caisson: Container $id is not running"
 	run -1 --separate-stderr caisson unpause box
-	is "$stderr" "caisson: Container $id is not running"
+	is "$stderr" "caisson: Container $id is not paused"
 	run -1 --separate-stderr caisson pause
 	has "$stderr" 'requires at least 1 argument'
 }
