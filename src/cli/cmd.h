@@ -94,6 +94,7 @@ extern const struct command cmd_template_ls;
 extern const struct command cmd_template_rm;
 extern const struct command cmd_top;
 extern const struct command cmd_unpause;
+extern const struct command cmd_update;
 extern const struct command cmd_version;
 extern const struct command cmd_volume_create;
 extern const struct command cmd_volume_inspect;

@@ -248,26 +248,31 @@ static void request_pause(struct client *k, struct wire *w)
 	answer(k, container_pause(k->container, wire_u32(w), &e), &e);
 }
 
-static void request_update(struct client *k, struct wire *w)
-{
-	struct err e = ERR_INIT;
-	struct plan plan = {0};
-	size_t n;
-	const char *p = wire_bytes(w, &n);
-
-	int r = w->bad ? err_set(&e, EBADMSG, "damaged request") : plan_decode(&plan, p, n, &e);
-	if (r == 0)
-		r = isolate_update(k->container->isolate, &plan, &e);
-	plan_done(&plan);
-	answer(k, r, &e);
-}
-
 static void on_changed(void *data, const struct err *e)
 {
 	struct client *k = pending_done(data, e);
 
 	if (k)
 		answer(k, 0, NULL);
+}
+
+static void request_update(struct client *k, struct wire *w)
+{
+	struct pending *pending = pending_new(k);
+	struct err e = ERR_INIT;
+	struct plan plan = {0};
+	size_t n;
+	const char *p = wire_bytes(w, &n);
+
+	k->role = CLIENT_ASKER;
+	int r = !pending ? err_nomem(&e)
+		: w->bad ? err_set(&e, EBADMSG, "damaged request")
+			 : plan_decode(&plan, p, n, &e);
+	if (r == 0)
+		r = isolate_update(k->container->isolate, &plan, on_changed, pending, &e);
+	plan_done(&plan);
+	if (r < 0)
+		pending_failed(k, pending, r, &e);
 }
 
 typedef int change_fn(

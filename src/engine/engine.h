@@ -89,6 +89,8 @@ int engine_wait(struct engine *g, const char *ref, int *ret_status, struct err *
 int engine_remove(struct engine *g, const char *ref, bool force, bool volumes, struct err *e);
 /* on: all its processes stand still, in hyperv mode its machine; else they go on. */
 int engine_pause(struct engine *g, const char *ref, bool on, struct err *e);
+/* change: keys of HostConfig, of which those of limits and RestartPolicy; 0 and "" leave a value as it is. Applied at once if it runs; all or nothing. */
+int engine_update(struct engine *g, const char *ref, const json_t *change, json_t **ret_warnings, struct err *e);
 int engine_rename(struct engine *g, const char *ref, const char *name, struct err *e);
 /* Titles and rows of `ps` inside: {"Titles": [...], "Processes": [[...]]}. */
 int engine_top(struct engine *g, const char *ref, json_t **ret, struct err *e);

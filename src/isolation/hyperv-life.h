@@ -31,7 +31,9 @@ struct hyperv {
 	uint64_t ping_cpu_ms; /* QEMU's CPU time at the last PING */
 	struct vm_rest rest;  /* while the agent starts the workload */
 	bool paused, killed;
-	char reason[200]; /* why we ended the VM; empty: we did not */
+	bool pinned;       /* to some of the host's CPUs */
+	struct buf update; /* limits for the agent that came while it was paused */
+	char reason[200];  /* why we ended the VM; empty: we did not */
 };
 
 int hyperv_open_file(const char *path, int flags, const char *what, int *ret, struct err *e);
@@ -50,7 +52,7 @@ int hyperv_pause(struct isolate *i, bool on, struct err *e);
 int hyperv_stats(struct isolate *i, isolate_stats_fn *fn, void *data, struct err *e);
 int hyperv_ps(struct isolate *i, isolate_ps_fn *fn, void *data, struct err *e);
 int hyperv_look(struct isolate *i, isolate_look_fn *fn, void *data, struct err *e);
-int hyperv_update(struct isolate *i, const struct plan *p, struct err *e);
+int hyperv_update(struct isolate *i, const struct plan *p, isolate_done_fn *fn, void *data, struct err *e);
 int hyperv_connect(struct isolate *i, const struct plan_interface *f, isolate_done_fn *fn, void *data, struct err *e);
 int hyperv_disconnect(
 	struct isolate *i, const struct plan_interface *f, isolate_done_fn *fn, void *data, struct err *e);

@@ -1,6 +1,7 @@
 /* What is asked of a VM that runs: execs, signals, figures, cards, limits. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -37,6 +38,15 @@ int hyperv_resize(struct isolate *i, int proc, unsigned rows, unsigned cols, str
 	return r < 0 ? err_errno(e, r, "resize the terminal of process %d", proc) : 0;
 }
 
+static void on_late_update(void *data, struct wire *w, const struct err *e)
+{
+	struct hyperv *h = data;
+
+	(void)w;
+	if (e)
+		isolate_report_notice(h->isolate, "update the limits in the VM: %s", e->msg);
+}
+
 /* By QEMU rather than the guest's freezer: a paused VM then costs no time at all, whatever its kernel does by itself. */
 int hyperv_pause(struct isolate *i, bool on, struct err *e)
 {
@@ -46,9 +56,12 @@ int hyperv_pause(struct isolate *i, bool on, struct err *e)
 	if (r < 0)
 		return err_errno(e, r, "%s the VM", on ? "pause" : "unpause");
 	h->paused = on;
-	if (!on)
-		peer_tell_time(h->vm.peer);
-	return 0;
+	if (on)
+		return 0;
+	peer_tell_time(h->vm.peer);
+	_cleanup_buf_ struct buf update = h->update;
+	h->update = (struct buf){0};
+	return update.len ? peer_request(h->vm.peer, AGENT_UPDATE, update.data, update.len, on_late_update, h, e) : 0;
 }
 
 struct asked {
@@ -56,6 +69,7 @@ struct asked {
 	isolate_stats_fn *stats;
 	isolate_ps_fn *ps;
 	isolate_look_fn *look;
+	isolate_done_fn *done;
 	void *data;
 };
 
@@ -151,27 +165,85 @@ int hyperv_look(struct isolate *i, isolate_look_fn *fn, void *data, struct err *
 
 static void on_updated(void *data, struct wire *w, const struct err *e)
 {
-	struct hyperv *h = data;
+	struct asked *a = data;
 
 	(void)w;
-	if (e)
-		isolate_report_notice(h->isolate, "update the limits in the VM: %s", e->msg);
+	a->done(a->data, e);
+	free(a);
 }
 
-int hyperv_update(struct isolate *i, const struct plan *p, struct err *e)
+/* A VM is as large as it was made. */
+static int fits_vm(const struct hyperv *h, const struct plan *p, struct err *e)
+{
+	const struct vm_config *c = &h->parts.config;
+	static const char remedy[] = "stop the container, update it, and start it again";
+
+	if (p->memory && vm_memory_mib(p->memory) > c->memory_mib)
+		return err_set(e, EINVAL,
+			"a memory limit of %llu MiB needs a virtual machine of %llu MiB, and it has %llu MiB: %s",
+			(unsigned long long)(p->memory >> 20), (unsigned long long)vm_memory_mib(p->memory),
+			(unsigned long long)c->memory_mib, remedy);
+	if (p->nanocpus && vm_cpus(p->nanocpus, UINT_MAX) > c->cpus)
+		return err_set(e, EINVAL, "%.9g CPUs need a virtual machine of %u, and it has %u: %s",
+			(double)p->nanocpus / 1e9, vm_cpus(p->nanocpus, UINT_MAX), c->cpus, remedy);
+	return 0;
+}
+
+/* The host's processes of the VM. Once they were pinned, all CPUs are a list as well. */
+static int pin(struct hyperv *h, const struct plan *p, struct err *e)
+{
+	const pid_t pids[] = {0, h->vm.qemu, h->vm.virtiofsd};
+	char all[4096] = "0";
+	const char *list = p->cpuset_cpus;
+	int r = 0;
+
+	if (str_empty(list) && !h->pinned)
+		return 0;
+	if (str_empty(list)) {
+		file_read_line(AT_FDCWD, "/sys/devices/system/cpu/online", all, sizeof(all));
+		list = all;
+	}
+	for (size_t i = 0; r == 0 && i < sizeof(pids) / sizeof(*pids); i++)
+		if (!i || pids[i] > 0)
+			r = cpuset_pin(pids[i], list, e);
+	h->pinned = r == 0;
+	return r;
+}
+
+int hyperv_update(struct isolate *i, const struct plan *p, isolate_done_fn *fn, void *data, struct err *e)
 {
 	struct hyperv *h = i->backend;
 	_cleanup_buf_ struct buf encoded = {0}, b = {0};
 	struct guest_plan g;
+	int r = fits_vm(h, p, e);
 
-	if (p->memory && vm_memory_mib(p->memory) > h->parts.config.memory_mib)
-		return err_set(e, EINVAL, "the VM of container %s has %llu MiB: a higher memory limit needs a restart",
-			i->plan->name, (unsigned long long)h->parts.config.memory_mib);
-	int r = guest_plan_make(p, h->parts.config.cpus, &g, e);
+	if (r == 0)
+		r = guest_plan_check(p, e);
+	if (r == 0)
+		r = pin(h, p, e);
+	if (r < 0)
+		return r;
+	r = guest_plan_make(p, h->parts.config.cpus, &g, e);
 	if (r == 0 && (plan_encode(&g.plan, &encoded) < 0 || wire_add_bytes(&b, encoded.data, encoded.len) < 0))
 		r = err_nomem(e);
 	guest_plan_done(&g);
-	return r < 0 ? r : peer_request(h->vm.peer, AGENT_UPDATE, b.data, b.len, on_updated, h, e);
+	if (r < 0)
+		return r;
+	if (h->paused) {
+		buf_done(&h->update);
+		h->update = b;
+		b = (struct buf){0};
+		fn(data, NULL);
+		return 0;
+	}
+	struct asked *a = malloc(sizeof(*a));
+	if (!a)
+		return err_nomem(e);
+	*a = (struct asked){.hyperv = h, .done = fn, .data = data};
+	r = peer_request(h->vm.peer, AGENT_UPDATE, b.data, b.len, on_updated, a, e);
+	if (r < 0)
+		free(a);
+	return r;
 }
 
 int hyperv_connect(struct isolate *i, const struct plan_interface *f, isolate_done_fn *fn, void *data, struct err *e)

@@ -437,6 +437,7 @@ static int hyperv_start(struct isolate *i, struct err *e)
 	int r = kernel_find(i->host, &h->kernel, e);
 	if (r == 0 && !str_empty(i->plan->cpuset_cpus))
 		r = cpuset_pin(0, i->plan->cpuset_cpus, e);
+	h->pinned = !str_empty(i->plan->cpuset_cpus);
 	if (r == 0)
 		r = qemu_find(i->host, qemu, sizeof(qemu), e);
 	if (r == 0)
@@ -524,6 +525,7 @@ static void hyperv_destroy(struct isolate *i)
 
 	if (!h)
 		return;
+	buf_done(&h->update);
 	source_remove(&h->tick);
 	if (h->vm.qemu > 0 && h->phase == PHASE_END && !h->killed && !*h->reason)
 		wait_for_shutdown(h);

@@ -28,7 +28,7 @@ struct isolation_ops {
 	int (*resize)(struct isolate *i, int proc, unsigned rows, unsigned cols, struct err *e);
 	int (*kill)(struct isolate *i, struct err *e);
 	int (*pause)(struct isolate *i, bool on, struct err *e);
-	int (*update)(struct isolate *i, const struct plan *p, struct err *e);
+	int (*update)(struct isolate *i, const struct plan *p, isolate_done_fn *fn, void *data, struct err *e);
 	int (*stats)(struct isolate *i, isolate_stats_fn *fn, void *data, struct err *e);
 	int (*ps)(struct isolate *i, isolate_ps_fn *fn, void *data, struct err *e);
 	int (*connect)(

@@ -121,11 +121,11 @@ int isolate_pause(struct isolate *i, bool on, struct err *e)
 	return r < 0 ? r : i->ops->pause(i, on, e);
 }
 
-int isolate_update(struct isolate *i, const struct plan *p, struct err *e)
+int isolate_update(struct isolate *i, const struct plan *p, isolate_done_fn *fn, void *data, struct err *e)
 {
 	int r = check_running(i, e);
 
-	return r < 0 ? r : i->ops->update(i, p, e);
+	return r < 0 ? r : i->ops->update(i, p, fn, data, e);
 }
 
 int isolate_stats(struct isolate *i, isolate_stats_fn *fn, void *data, struct err *e)

@@ -100,7 +100,6 @@ int isolate_resize(struct isolate *i, int proc, unsigned rows, unsigned cols, st
 /* The VM or the cgroup is killed at once; on_exited follows if the workload was running. */
 int isolate_kill(struct isolate *i, struct err *e);
 int isolate_pause(struct isolate *i, bool on, struct err *e);
-int isolate_update(struct isolate *i, const struct plan *p, struct err *e);
 
 struct isolate_stats {
 	uint64_t memory, memory_limit, cpu_ns, pids; /* of the workload */
@@ -115,8 +114,12 @@ int isolate_stats(struct isolate *i, isolate_stats_fn *fn, void *data, struct er
 typedef void isolate_ps_fn(void *data, char *const *lines, const struct err *e);
 int isolate_ps(struct isolate *i, isolate_ps_fn *fn, void *data, struct err *e);
 
-/* Adds an interface to the running container, or removes it. Same calling as stats: fn tells when it is done; *f is needed only during the call. */
+/* Applies the limits of this plan in place of those it has. Same calling as stats: fn tells how it went; *p is needed only during the call. A paused VM
+ * gets them when it goes on. After a failure some of them may be in force. */
 typedef void isolate_done_fn(void *data, const struct err *e);
+int isolate_update(struct isolate *i, const struct plan *p, isolate_done_fn *fn, void *data, struct err *e);
+
+/* Adds an interface to the running container, or removes it. Same calling as stats: fn tells when it is done; *f is needed only during the call. */
 int isolate_connect(struct isolate *i, const struct plan_interface *f, isolate_done_fn *fn, void *data, struct err *e);
 int isolate_disconnect(
 	struct isolate *i, const struct plan_interface *f, isolate_done_fn *fn, void *data, struct err *e);

@@ -283,11 +283,14 @@ static int process_pause(struct isolate *i, bool on, struct err *e)
 	return sandbox_freeze(&p->sandbox, on, e);
 }
 
-static int process_update(struct isolate *i, const struct plan *plan, struct err *e)
+static int process_update(struct isolate *i, const struct plan *plan, isolate_done_fn *fn, void *data, struct err *e)
 {
 	struct process *p = i->backend;
+	int r = sandbox_update(&p->sandbox, plan, e);
 
-	return sandbox_update(&p->sandbox, plan, e);
+	if (r == 0)
+		fn(data, NULL);
+	return r;
 }
 
 static int process_stats(struct isolate *i, isolate_stats_fn *fn, void *data, struct err *e)

@@ -22,7 +22,8 @@ enum {
 	PROCS_MAX = 8 << 20,
 	KILL_MS = 10000,
 	REMOVE_MS = 5000,
-	DEPTH_MAX = 32
+	DEPTH_MAX = 32,
+	MOVE_TRIES = 100,
 };
 
 static void nap(void)
@@ -382,6 +383,47 @@ int cgroup_pids(const struct cgroup *c, pid_t **ret, size_t *ret_len)
 	*ret = l.pid;
 	*ret_len = l.len;
 	return 0;
+}
+
+/* Until there is none that was forked meanwhile by one that was still to be moved. */
+static int move_procs(const struct cgroup *c, size_t i, struct err *e)
+{
+	for (int tries = 0; tries < MOVE_TRIES; tries++) {
+		_cleanup_free_ pid_t *pids = NULL;
+		struct pid_list there = {0};
+		char text[16];
+		size_t n;
+		int r = cgroup_pids(c, &pids, &n);
+		for (size_t k = 0; r == 0 && k < n; k++) {
+			snprintf(text, sizeof(text), "%d", pids[k]);
+			r = file_write(c->dir[i].fd, "cgroup.procs", text);
+			r = r == -ESRCH ? 0 : r;
+		}
+		if (r == 0)
+			r = add_procs(c->dir[i].fd, &there);
+		free(there.pid);
+		if (r < 0)
+			return err_errno(e, r, "move processes to cgroup %s/%s", c->dir[i].name, c->path);
+		if (there.len >= n)
+			return 0;
+	}
+	return err_set(e, EAGAIN, "move processes to cgroup %s/%s: there are ever more", c->dir[i].name, c->path);
+}
+
+int cgroup_extend(struct cgroup *c, const struct plan *p, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && !c->v2 && i < c->len; i++) {
+		if (c->dir[i].fd >= 0 || !cgroup_v1_wanted(c->dir[i].name, p))
+			continue;
+		r = make_dir(c, i, e);
+		if (r == 0)
+			r = cgroup_v1_prepare(c, e);
+		if (r == 0)
+			r = move_procs(c, i, e);
+	}
+	return r;
 }
 
 int cgroup_freeze(const struct cgroup *c, bool on, struct err *e)

@@ -52,6 +52,8 @@ int cgroup_check(const struct plan *p, struct err *e);
 /* Makes the container's cgroups, with limits and device rules. On failure nothing is left. */
 int cgroup_create(const struct plan *p, struct cgroup *ret, struct err *e);
 int cgroup_open(const char *path, struct cgroup *ret, struct err *e);
+/* v1: makes those of its cgroups that only this plan needs, and moves its processes there. */
+int cgroup_extend(struct cgroup *c, const struct plan *p, struct err *e);
 /* Moves the calling process, which must have one thread, into it; v2: clone3(CLONE_INTO_CGROUP) with
  * dir[0].fd did it. */
 int cgroup_join_v1(const struct cgroup *c, struct err *e);

@@ -94,6 +94,8 @@ int sandbox_update(const struct sandbox *s, const struct plan *p, struct err *e)
 
 	if (r == 0)
 		r = cgroup_open(s->cgroup, &cg, e);
+	if (r == 0)
+		r = cgroup_extend(&cg, p, e);
 	return r < 0 ? r : cgroup_limit(&cg, p, true, e);
 }
 

@@ -137,6 +137,11 @@ int containers_rename(struct db *d, const char *id, const char *name, struct err
 	return r < 0 ? r : r ? 0 : err_set(e, ENOENT, "No such container: %s", id);
 }
 
+int containers_set_record(struct db *d, const char *id, const char *old, const char *record, struct err *e)
+{
+	return db_exec(d, e, "UPDATE containers SET record = ? WHERE id = ? AND record = ?", "sss", record, id, old);
+}
+
 int containers_set_state(struct db *d, const struct container_row *r, struct err *e)
 {
 	int k = db_exec(d, e,

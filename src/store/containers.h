@@ -42,6 +42,8 @@ int containers_insert(struct db *d, const struct container_row *r,
 /* By full id, name, or unique id prefix, in this order. -ENOENT, -ENOTUNIQ. */
 int containers_find(struct db *d, const char *ref, struct container_row *ret, struct err *e);
 int containers_rename(struct db *d, const char *id, const char *name, struct err *e);
+/* Only if the record is still `old`: 1, else 0. */
+int containers_set_record(struct db *d, const char *id, const char *old, const char *record, struct err *e);
 int containers_set_state(
 	struct db *d, const struct container_row *r, struct err *e); /* status ... by_hand of the row with this id */
 int containers_delete(struct db *d, const char *id, struct err *e);  /* 1: it was there, 0: not */

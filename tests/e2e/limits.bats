@@ -101,6 +101,65 @@ memory_limit='cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2> /dev/null || ca
 	has "$stderr" 'stat /dev/none: No such file'
 }
 
+# What the cgroup of the container box says, in the words of its version.
+seen() {
+	caisson exec box sh -c 'cd /sys/fs/cgroup; for f in memory/memory.limit_in_bytes memory.max cpu/cpu.cfs_quota_us cpu.max pids/pids.max pids.max; do
+		[ ! -f $f ] || echo $(cat $f); done' | tr '\n' ' ' | sed 's/ 100000 / /; s/ $//'
+}
+
+seen_is() { [ "$(seen)" = "$1" ]; }
+
+@test "update: at once, when paused, and for later starts" {
+	local before
+	caisson run -d --name box --network none -m 64m "$IMAGE" sleep 1000 > /dev/null
+	is "$(field box .HostConfig.MemorySwap)" 134217728
+	run -0 caisson update -m 100m --cpus 0.9 --pids-limit 33 box
+	is "$output" box
+	is "$(seen)" '104857600 90000 33'
+	is "$(caisson inspect -f '{{with .HostConfig}}{{.Memory}} {{.NanoCpus}} {{.PidsLimit}}{{end}}' box)" '104857600 900000000 33'
+	# all or nothing: what is refused changes neither the container nor what is known of it
+	before=$(caisson inspect -f '{{json .HostConfig}}' box)
+	run -1 --separate-stderr caisson update --pids-limit 5 -m 300m box
+	has "$stderr" "Cannot update container $(id_of box): Memory limit should be smaller than already set memoryswap limit"
+	run -1 --separate-stderr caisson update --pids-limit 5 --cpu-quota 5000 box
+	has "$stderr" 'CPU Quota cannot be updated as NanoCPUs has already been set'
+	run -1 --separate-stderr caisson update --pids-limit 5 --cpus 1000 box
+	has "$stderr" 'range of CPUs'
+	run -1 --separate-stderr caisson update box
+	is "$stderr" 'caisson: you must provide one or more flags when using this command'
+	run -1 --separate-stderr caisson update --pids-limit 44 nosuch box
+	is "$stderr" 'caisson: No such container: nosuch'
+	is "$output" box
+	caisson update --pids-limit 33 box > /dev/null
+	if [ "$MODE" = hyperv ]; then
+		run -1 --separate-stderr caisson update --pids-limit 5 -m 4g --memory-swap -1 box
+		has "$stderr" 'a memory limit of 4096 MiB needs a virtual machine of 8192 MiB, and it has 256 MiB: stop the container'
+	else
+		# less than it uses, and may not swap: the kernel refuses
+		caisson exec -d box sh -c 'dd if=/dev/zero of=/dev/shm/f bs=1M count=40; sleep 1000'
+		eventually 10 caisson exec box sh -c '[ $(stat -c %s /dev/shm/f) = 41943040 ]'
+		if [ -d /sys/fs/cgroup/memory ]; then
+			run -1 --separate-stderr caisson update --pids-limit 5 -m 8m box
+			has "$stderr" 'memory.limit_in_bytes'
+		fi
+	fi
+	is "$(seen)" '104857600 90000 33'
+	is "$(caisson inspect -f '{{json .HostConfig}}' box)" "$before"
+	caisson pause box > /dev/null
+	caisson update --pids-limit -1 --cpus 0.8 --memory-reservation 50m box > /dev/null
+	caisson unpause box > /dev/null
+	eventually 10 seen_is '104857600 80000 max'
+	caisson stop -t 0 box > /dev/null
+	caisson update -m 600m --memory-swap 700m --restart on-failure:3 box > /dev/null
+	caisson start box > /dev/null
+	is "$(seen)" '629145600 80000 max'
+	caisson update --cpuset-cpus 0 box > /dev/null
+	is "$(caisson exec box nproc)" 1
+	[ "$MODE" = process ] || is "$(sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' "/proc/$(field box .State.Pid)/status")" 0
+	is "$(field box .HostConfig.RestartPolicy.MaximumRetryCount)" 3
+	caisson rm -f box > /dev/null
+}
+
 @test "bad values are errors that name them" {
 	local option
 	for option in -m=abc -m=1k --cpus=x --cpus=-1 --pids-limit=x --memory-swap=1m --shm-size=-1 --ulimit=nofile --ulimit=x=1 --oom-score-adj=5000 \
