@@ -22,18 +22,10 @@ struct listing {
 	struct load_images *images;
 };
 
-static void image_reset(struct load_image *i)
-{
-	strv_free(i->names);
-	buf_done(&i->config_text);
-	buf_done(&i->manifest);
-	*i = (struct load_image){0};
-}
-
 void load_images_done(struct load_images *a)
 {
 	for (size_t i = 0; i < a->n; i++)
-		image_reset(&a->list[i]);
+		strv_free(a->list[i].names);
 	free(a->list);
 	*a = (struct load_images){0};
 }
@@ -56,17 +48,16 @@ static struct load_image *add_image(struct listing *l, struct err *e)
 	return &a->list[a->n++];
 }
 
-static int read_member(const struct listing *l, const struct member *m, size_t max, struct buf *ret, struct err *e)
+int load_text(int dir_fd, const struct member *m, size_t max, struct buf *ret, struct err *e)
 {
 	char name[16];
 
 	if (m->size > max)
 		return err_set(e, EFBIG, "%s has %llu bytes, more than %zu", m->name, (unsigned long long)m->size, max);
 	snprintf(name, sizeof(name), "%u", m->number);
-	int r = file_read(l->dir, name, max, ret);
+	int r = file_read(dir_fd, name, max, ret);
 	if (r < 0)
 		return err_errno(e, r, "%s", m->name);
-	/* what is a text has no NUL in it */
 	return ret->len && strlen(ret->data) == ret->len ? 0 : err_set(e, EBADMSG, "%s is no text", m->name);
 }
 
@@ -75,7 +66,7 @@ static json_t *read_json(const struct listing *l, const char *name, struct err *
 	_cleanup_buf_ struct buf text = {0};
 	const struct member *m;
 
-	if (members_find(l->members, name, &m, e) < 0 || read_member(l, m, MANIFEST_MAX, &text, e) < 0)
+	if (members_find(l->members, name, &m, e) < 0 || load_text(l->dir, m, MANIFEST_MAX, &text, e) < 0)
 		return NULL;
 	return json_parse(text.data, text.len, name, e);
 }
@@ -112,8 +103,6 @@ static int docker_image(struct listing *l, const json_t *j, struct err *e)
 	json_t *x;
 
 	int r = i ? find_named(l, json_object_get(j, "Config"), "Config", &i->config, e) : -e->code;
-	if (r == 0)
-		r = read_member(l, i->config, CONFIG_MAX, &i->config_text, e);
 	if (r == 0 && json_array_size(layers) > LAYERS_MAX)
 		r = err_set(e, EFBIG, "manifest.json: %zu layers, more than %d", json_array_size(layers), LAYERS_MAX);
 	json_array_foreach(layers, k, x) {
@@ -164,18 +153,16 @@ static int find_blob(const struct listing *l, const struct descriptor *d, const 
 }
 
 /* The manifest that a descriptor leads to, through an index to that of this machine. */
-static int find_manifest(const struct listing *l, struct descriptor what, struct buf *text, struct manifest *ret,
-	char ret_digest[DIGEST_SIZE], struct err *e)
+static int find_manifest(const struct listing *l, struct descriptor what, const struct member **ret_member,
+	struct manifest *ret, struct err *e)
 {
 	for (int depth = 0; depth < 2; depth++) {
-		const struct member *m;
-		int r = find_blob(l, &what, &m, e);
-		buf_done(text);
+		_cleanup_buf_ struct buf text = {0};
+		int r = find_blob(l, &what, ret_member, e);
 		if (r == 0)
-			r = read_member(l, m, MANIFEST_MAX, text, e);
-		memcpy(ret_digest, what.digest, DIGEST_SIZE);
+			r = load_text(l->dir, *ret_member, MANIFEST_MAX, &text, e);
 		if (r == 0)
-			r = manifest_parse(text->data, text->len, "", &l->platform, ret, &what, e);
+			r = manifest_parse(text.data, text.len, "", &l->platform, ret, &what, e);
 		if (r <= 0)
 			return r;
 	}
@@ -205,11 +192,9 @@ static int oci_image(struct listing *l, const json_t *j, struct err *e)
 
 	int r = !i ? -e->code : m ? descriptor_parse(j, "index.json", NULL, &what, e) : err_nomem(e);
 	if (r == 0)
-		r = find_manifest(l, what, &i->manifest, m, i->manifest_digest, e);
+		r = find_manifest(l, what, &i->manifest, m, e);
 	if (r == 0)
 		r = find_blob(l, &m->config, &i->config, e);
-	if (r == 0)
-		r = read_member(l, i->config, CONFIG_MAX, &i->config_text, e);
 	for (size_t k = 0; r == 0 && k < m->n_layers; k++)
 		r = find_blob(l, &m->layers[k], &i->layers[i->n_layers++], e);
 	if (r == 0) {
@@ -278,12 +263,10 @@ static void add_manifests(struct listing *l)
 		for (size_t i = 0; i < docker->n; i++)
 			for (size_t k = 0; k < oci.n; k++) {
 				struct load_image *a = &docker->list[i], *b = &oci.list[k];
-				if (a->manifest.len || !b->manifest.len || !same_content(a, b))
+				if (a->manifest || !same_content(a, b))
 					continue;
 				a->manifest = b->manifest;
 				a->media_type = b->media_type;
-				memcpy(a->manifest_digest, b->manifest_digest, DIGEST_SIZE);
-				b->manifest = (struct buf){0};
 			}
 	load_images_done(&oci);
 	l->images = docker;

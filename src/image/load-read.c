@@ -24,9 +24,11 @@ struct extract {
 };
 
 /* What the header says first, so that an entry that is far too large costs nothing; then what comes. */
-static int count(struct extract *x, uint64_t more, struct err *e)
+static int count(struct extract *x, int64_t more, struct err *e)
 {
-	if (more > x->max_bytes - x->bytes)
+	if (more < 0)
+		return err_set(e, EBADMSG, "an invalid size");
+	if ((uint64_t)more > x->max_bytes - x->bytes)
 		return err_set(e, ENOSPC, "the archive's files need more than the %llu bytes that are free",
 			(unsigned long long)x->max_bytes);
 	return 0;
@@ -37,7 +39,7 @@ static int copy(struct extract *x, int to, struct digest *digest, struct member 
 	ssize_t n;
 
 	while ((n = archive_read_data(x->tar, x->block, sizeof(x->block))) > 0) {
-		int r = count(x, (uint64_t)n, e);
+		int r = count(x, n, e);
 		if (r < 0)
 			return r;
 		r = fd_write_all(to, x->block, (size_t)n);
@@ -51,15 +53,11 @@ static int copy(struct extract *x, int to, struct digest *digest, struct member 
 	return n < 0 ? reader_fail(x->tar, e) : 0;
 }
 
-static int take_file(struct extract *x, struct archive_entry *entry, struct member *m, struct err *e)
+static int take_file(struct extract *x, struct member *m, struct err *e)
 {
-	int64_t size = archive_entry_size(entry);
 	struct digest *digest = NULL;
 	char name[16];
 
-	int r = size < 0 ? err_set(e, EBADMSG, "an invalid size") : count(x, (uint64_t)size, e);
-	if (r < 0)
-		return r;
 	m->number = x->n_files++;
 	snprintf(name, sizeof(name), "%u", m->number);
 	_cleanup_close_ int fd = openat(x->dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -67,7 +65,7 @@ static int take_file(struct extract *x, struct archive_entry *entry, struct memb
 		return err_errno(e, errno, "make a file");
 	if (digest_new(&digest) < 0)
 		return err_nomem(e);
-	r = copy(x, fd, digest, m, e);
+	int r = copy(x, fd, digest, m, e);
 	if (r < 0)
 		digest_free(digest);
 	else if (digest_end(digest, m->digest) < 0)
@@ -88,14 +86,18 @@ static int take_entry(struct extract *x, struct archive_entry *entry, struct err
 		return r;
 	if (++x->n_entries > MEMBERS_MAX)
 		return err_set(e, E2BIG, "the archive has more than %d entries", MEMBERS_MAX);
+	r = count(x, archive_entry_size(entry), e);
+	if (r < 0)
+		return err_wrap(e, "%.100s", m.name);
 	if (link) {
+		x->bytes += (uint64_t)archive_entry_size(entry); /* it may have content, which is read over */
 		m.kind = MEMBER_HARDLINK;
 		r = member_name(NULL, link, m.target, e);
 	} else if (archive_entry_filetype(entry) == AE_IFLNK) {
 		m.kind = MEMBER_SYMLINK;
 		r = member_name(m.name, symlink ? symlink : "", m.target, e);
 	} else if (archive_entry_filetype(entry) == AE_IFREG) {
-		r = take_file(x, entry, &m, e);
+		r = take_file(x, &m, e);
 	} else {
 		return 0; /* directories say nothing, and nothing else belongs here */
 	}

@@ -79,18 +79,21 @@ static int get_layers(struct load *l, const struct load_image *i, const struct i
 	return r;
 }
 
-static int record(
-	struct load *l, const struct load_image *i, struct image_layer *layers, char ret_id[DIGEST_SIZE], struct err *e)
+static int record(struct load *l, const struct load_image *i, const struct buf *config, struct image_layer *layers,
+	char ret_id[DIGEST_SIZE], struct err *e)
 {
-	struct image_row row = {.config = i->config_text.data,
-		.manifest = i->manifest.len ? i->manifest.data : (char *)"",
-		.manifest_digest = (char *)i->manifest_digest,
-		.media_type = i->media_type ? (char *)i->media_type : (char *)"",
+	_cleanup_buf_ struct buf manifest = {0};
+	int r = i->manifest ? load_text(l->files.fd, i->manifest, MANIFEST_MAX, &manifest, e) : 0;
+	struct image_row row = {.config = config->data,
+		.manifest = i->manifest ? manifest.data : (char *)"",
+		.manifest_digest = i->manifest ? (char *)i->manifest->digest : (char *)"",
+		.media_type = i->manifest ? (char *)i->media_type : (char *)"",
 		.layers = layers,
 		.n_layers = i->n_layers,
 		.tags = i->names};
-	int r = image_record(l->db, &row, e);
 
+	if (r == 0)
+		r = image_record(l->db, &row, e);
 	memcpy(ret_id, row.id, DIGEST_SIZE);
 	return r < 0 ? r : 0;
 }
@@ -127,10 +130,13 @@ static int tell_names(struct load *l, const struct load_image *i, const char *id
 
 static int load_one(struct load *l, const struct load_image *i, struct image_config *c, struct err *e)
 {
+	_cleanup_buf_ struct buf config = {0};
 	struct image_layer layers[LAYERS_MAX];
 	char id[DIGEST_SIZE];
 
-	int r = image_config_parse(i->config_text.data, i->config_text.len, i->n_layers, c, e);
+	int r = load_text(l->files.fd, i->config, CONFIG_MAX, &config, e);
+	if (r == 0)
+		r = image_config_parse(config.data, config.len, i->n_layers, c, e);
 	if (r == 0 && !i->n_layers)
 		r = err_set(e, EBADMSG, "an image without layers");
 	if (r == 0)
@@ -139,7 +145,7 @@ static int load_one(struct load *l, const struct load_image *i, struct image_con
 		return err_wrap(e, "%s", i->names ? i->names[0] : i->config->name);
 	r = tell_names(l, i, i->config->digest, true, e);
 	if (r == 0)
-		r = record(l, i, layers, id, e);
+		r = record(l, i, &config, layers, id, e);
 	return r < 0 ? r : tell_names(l, i, id, false, e);
 }
 

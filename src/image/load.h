@@ -50,16 +50,16 @@ int load_open(int fd, int dir_fd, struct members *ret, struct err *e);
 /* load-list.c: what images the archive has. */
 struct load_image {
 	const struct member *config, *layers[LAYERS_MAX];
+	const struct member *manifest; /* NULL in an archive that is docker's only */
+	const char *media_type;        /* of the manifest */
 	size_t n_layers;
 	char **names; /* canonical, with tags */
-	struct buf config_text;
-	struct buf manifest; /* empty for docker's archives */
-	const char *media_type;
-	char manifest_digest[DIGEST_SIZE];
 };
 struct load_images {
 	struct load_image *list;
 	size_t n;
 };
 int load_list(const struct members *m, int dir_fd, struct load_images *ret, struct err *e);
+/* A text of at most max bytes, without a NUL. Appends. */
+int load_text(int dir_fd, const struct member *m, size_t max, struct buf *ret, struct err *e);
 void load_images_done(struct load_images *a);

@@ -180,6 +180,19 @@ static int put_name(struct db *d, const char *id, const char *name, bool is_dige
 	return r < 0 ? r : 0;
 }
 
+/* One that was loaded or imported without a manifest takes that of a registry. */
+static int put_manifest(struct db *d, const struct image_row *r, struct err *e)
+{
+	int code = !*r->manifest
+		? 0
+		: db_exec(d, e,
+			  "UPDATE image SET manifest = ?, manifest_digest = ?, media_type = ? WHERE id = ? AND "
+			  "manifest = ''",
+			  "ssss", r->manifest, r->manifest_digest, r->media_type, r->id);
+
+	return code < 0 ? code : 0;
+}
+
 static int put_all(struct db *d, const struct image_row *r, struct err *e)
 {
 	int is_new = db_exec(d, e,
@@ -187,6 +200,8 @@ static int put_all(struct db *d, const struct image_row *r, struct err *e)
 		"sssssiii", r->id, r->config, r->manifest, r->manifest_digest, r->media_type, r->created_ns,
 		r->tagged_ns, r->size);
 
+	if (is_new == 0 && put_manifest(d, r, e) < 0)
+		return -e->code;
 	for (size_t i = 0; is_new > 0 && i < r->n_layers; i++)
 		if (db_exec(d, e, "INSERT INTO image_layer (image, position, diff_id) VALUES (?, ?, ?)", "sis", r->id,
 			    (int64_t)i, r->layers[i].diff_id) < 0)

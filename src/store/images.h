@@ -49,7 +49,8 @@ int images_by_id(struct db *d, const char *id, struct image_row *ret, struct err
 int images_each(
 	struct db *d, int (*fn)(void *data, const struct image_row *r, struct err *e), void *data, struct err *e);
 
-/* Inserts the image unless it is there, with its layers, and makes its tags and digests lead to it (a tag moves). 1: the image is new, 0: it existed. */
+/* Inserts the image unless it is there, with its layers (one without a manifest takes that), and makes its tags and digests lead to it (a tag moves).
+ * 1: the image is new, 0: it existed. */
 int images_put(struct db *d, const struct image_row *r, struct err *e);
 /* Makes a canonical name with a tag lead to the image. */
 int images_tag(struct db *d, const char *id, const char *name, struct err *e);

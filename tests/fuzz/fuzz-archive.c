@@ -41,8 +41,8 @@ static void check_images(const struct load_images *images)
 {
 	for (size_t i = 0; i < images->n; i++) {
 		const struct load_image *x = &images->list[i];
-		if (!x->config || x->n_layers > LAYERS_MAX || !x->config_text.len ||
-			(x->manifest.len && !digest_valid(x->manifest_digest)))
+		if (!x->config || x->config->kind != MEMBER_FILE || x->n_layers > LAYERS_MAX ||
+			(x->manifest && (x->manifest->kind != MEMBER_FILE || !x->media_type)))
 			abort();
 		for (size_t k = 0; k < x->n_layers; k++)
 			if (!x->layers[k] || x->layers[k]->kind != MEMBER_FILE || !digest_valid(x->layers[k]->digest))

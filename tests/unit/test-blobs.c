@@ -268,6 +268,13 @@ static void test_own_manifest(void **state)
 	row.media_type = (char *)made.media_type;
 	assert_int_equal(image_manifest(&row, MANIFEST_ANY, &own, &e), 0);
 	assert_string_equal(own.text.data, text);
+	/* one that was recorded without takes it */
+	row.manifest_digest = own.digest;
+	assert_int_equal(image_record(f->db, &row, &e), 0);
+	_cleanup_image_ struct image i = {0};
+	assert_int_equal(image_find(f->db, row.id, &i, &e), 0);
+	assert_string_equal(i.row.manifest, text);
+	assert_string_equal(i.row.manifest_digest, own.digest);
 	l = add(f, ARCHIVE_FILTER_NONE, NULL);
 	assert_int_equal(image_manifest(&row, MANIFEST_OCI, &other, &e), 0);
 	assert_null(strstr(other.text.data, "gzip"));

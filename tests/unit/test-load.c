@@ -121,7 +121,10 @@ static void test_docker(void **state)
 			fail_msg("%s", e.msg);
 		assert_int_equal(images.n, 2);
 		struct load_image *i = images.list;
-		assert_string_equal(i->config_text.data, CONFIG);
+		_cleanup_buf_ struct buf config = {0};
+		assert_int_equal(load_text(f->files, i->config, CONFIG_MAX, &config, &e), 0);
+		assert_string_equal(config.data, CONFIG);
+		assert_int_equal(load_text(f->files, i->config, 3, &config, &e), -EFBIG);
 		assert_string_equal(i->names[0], "docker.io/a/b:1");
 		assert_string_equal(i->names[1], "localhost:5000/c:2");
 		assert_null(i->names[2]);
@@ -286,6 +289,9 @@ static void test_limit(void **state)
 	assert_int_equal(n, 1);
 	assert_non_null(strstr(e.msg, "b: the archive's files need more than the 10 bytes that are free"));
 	assert_true(fstatat(f->files, "1", &st, 0) < 0);
+	lseek(fd, 0, SEEK_SET);
+	e = ERR_INIT;
+	assert_int_equal(load_extract(fd, f->files, 4, ignore, &n, &e), -ENOSPC);
 }
 
 static void test_many(void **state)
