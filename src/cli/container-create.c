@@ -9,8 +9,26 @@
 
 enum { LINES_MAX = 1024 * 1024 };
 
+static int check_text(const char *path, const struct buf *b, struct err *e)
+{
+	const char *end = b->data + b->len;
+	size_t line = 1;
+
+	for (const char *s = b->data; s && s < end; line++) {
+		const char *nl = memchr(s, '\n', (size_t)(end - s));
+		size_t n = (size_t)((nl ? nl : end) - s);
+		json_t *text = memchr(s, 0, n) ? NULL : json_stringn(s, n);
+		if (!text)
+			return err_set(e, EINVAL, "file %s contains invalid utf8 bytes at line %zu", path, line);
+		json_decref(text);
+		s += n + 1;
+	}
+	return 0;
+}
+
 static int read_lines(const char *path, char ***ret, struct err *e)
 {
+	static const char mark[] = "\xef\xbb\xbf"; /* some editors begin a file with it */
 	_cleanup_buf_ struct buf b = {0};
 	int r = file_read(AT_FDCWD, path, LINES_MAX, &b);
 
@@ -18,7 +36,11 @@ static int read_lines(const char *path, char ***ret, struct err *e)
 		_cleanup_free_ char *why = str_fmt("%s", strerror(-r));
 		return err_set(e, -r, "open %s: %s", path, why ? str_lower(why) : "");
 	}
-	*ret = strv_split(b.data ? b.data : "", "\r\n");
+	r = check_text(path, &b, e);
+	if (r < 0)
+		return r;
+	const char *text = b.data ? b.data : "";
+	*ret = strv_split(str_starts(text, mark) ? text + strlen(mark) : text, "\r\n");
 	return 0;
 }
 
@@ -102,6 +124,8 @@ static int label_files_apply(struct opts *o, struct err *e)
 		int r = read_lines(json_string_value(path), &lines, e);
 		strv_foreach(line, lines) {
 			const char *s = content_of(line);
+			if (r == 0 && s)
+				r = check_variable(json_string_value(path), s, e);
 			if (r == 0 && s && add_file_label(labels, s) < 0)
 				r = err_nomem(e);
 		}

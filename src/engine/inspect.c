@@ -47,18 +47,29 @@ json_t *container_state_json(const struct found *f)
 		"Error", json_from_str(up ? "" : f->row.error), "StartedAt", started, "FinishedAt", finished);
 }
 
-/* What docker's Mounts array has, without what only the engine keeps there. */
+/* What docker's Mounts array has: nothing that only the engine keeps there, and of tmpfs only those of --mount. */
 static json_t *public_mounts(const json_t *record)
 {
-	json_t *mounts = json_deep_copy(json_object_get(record, "Mounts")), *m;
+	static const char *const fields[] = {
+		"Type", "Name", "Source", "Destination", "Driver", "Mode", "RW", "Propagation", NULL};
+	json_t *mounts = json_array(), *m;
 	size_t i;
 
-	json_array_foreach(mounts, i, m) {
-		json_object_del(m, "CopyUp");
-		json_object_del(m, "Anonymous");
-		json_object_del(m, "NonRecursive");
+	json_array_foreach(json_object_get(record, "Mounts"), i, m) {
+		bool tmpfs = !strcmp(json_str(m, "Type"), "tmpfs");
+		json_t *shown = json_object();
+		if (tmpfs && json_object_get(json_path(record, "HostConfig.Tmpfs"), json_str(m, "Destination"))) {
+			json_decref(shown);
+			continue;
+		}
+		for (size_t k = 0; fields[k]; k++)
+			if (json_object_get(m, fields[k]))
+				json_object_set(shown, fields[k], json_object_get(m, fields[k]));
+		if (tmpfs)
+			json_object_set_new(shown, "Mode", json_string(""));
+		json_array_append_new(mounts, shown);
 	}
-	return mounts ? mounts : json_array();
+	return mounts;
 }
 
 static json_t *graph_driver(struct engine *g, const struct found *f)

@@ -19,7 +19,7 @@ struct mount_spec {
 	const char *type; /* bind, volume, tmpfs */
 	char *source;     /* bind: path; volume: name or NULL for an anonymous one */
 	char *target;
-	char *options; /* tmpfs: as docker has them, "size=64m,exec" */
+	char *options; /* as docker has them: tmpfs "size=64m,exec", else those behind -v, or "z" for a named volume */
 	const char *propagation;
 	json_t *labels, *driver_options; /* volume: of one that is made for it; borrowed */
 	bool readonly, nocopy, nonrecursive, create_source;
@@ -144,7 +144,9 @@ static int parse_bind(const char *text, json_t *mounts, struct err *e)
 		if (apply_bind_option(&s, opt, &seen) < 0)
 			return err_set(e, EINVAL, "invalid mode: %s", parts[2]);
 	}
-	if (!s.target || (n > 1 && !s.source))
+	if (n > 1)
+		s.options = strdup(n == 3 ? parts[2] : *s.type == 'v' ? "z" : "");
+	if (!s.target || (n > 1 && (!s.source || !s.options)))
 		return err_nomem(e);
 	return add_spec(mounts, &s, e);
 }
@@ -255,6 +257,7 @@ static int parse_mount(const json_t *m, json_t *mounts, struct err *e)
 		s.source = strdup(source);
 	}
 	s.target = strdup(target);
+	s.options = *s.type == 'v' ? strdup("z") : NULL;
 	if (*target != '/' || !strcmp(target, "/")) {
 		add_spec(mounts, &s, e);
 		return err_wrap(e, "invalid mount config for type \"%s\"", type);

@@ -7,6 +7,10 @@ setup() {
 	mkdir -p "$dir"
 }
 
+teardown() {
+	umount -R -l "$dir/shared" 2> /dev/null || true
+}
+
 refused() { # refused TEXT OPTION...: run fails as docker's does, with this text
 	local text=$1
 	shift
@@ -20,9 +24,9 @@ refused() { # refused TEXT OPTION...: run fails as docker's does, with this text
 	TAKEN=ours caisson run -d --name many --env-file "$dir/env" -e C=option --label-file "$dir/labels" -l over=option --annotation note=text \
 		--group-add extra --group-add 777 --user app --add-host fixed:192.0.2.7 --add-host me:host-gateway --add-host six:2001:db8::7 \
 		--mount type=tmpfs,target=/t,tmpfs-size=2m,tmpfs-mode=1750 --mount "type=bind,src=$dir,dst=/b,readonly,bind-propagation=private" \
-		--mount type=volume,source=labelled,target=/v,volume-label=kind=test --stop-signal USR1 --stop-timeout 7 \
+		--mount type=volume,source=labelled,target=/v,volume-label=kind=test --stop-signal USR1 --stop-timeout 1 \
 		--expose 7000-7002/udp --expose 80 -P --disable-content-trust --volume-driver local --cidfile "$dir/cid" --cgroupns private \
-		"$IMAGE" sh -c 'trap "exit 9" USR1; while :; do sleep 0.1; done' > "$dir/id"
+		"$IMAGE" sh -c 'trap "" USR1; while :; do sleep 0.1; done' > "$dir/id"
 	is "$(cat "$dir/cid")" "$(cat "$dir/id")"
 	run -0 caisson exec many sh -c 'echo "$A|$B|$C|$TAKEN|${NOT_TAKEN-unset}"; id -G; grep -E "fixed|me$|six" /etc/hosts; stat -c %a /t; df -k /t | tail -n 1 | tr -s " " | cut -d " " -f 2
 		touch /b/x 2>&1; grep -c " /b .*shared" /proc/self/mountinfo; true'
@@ -32,7 +36,7 @@ refused() { # refused TEXT OPTION...: run fails as docker's does, with this text
 	is "$(printf '%s|' "${lines[@]:5}")" '1750|2048|touch: /b/x: Read-only file system|0|'
 	is "$(field many '.Config.Labels.one}}|{{.Config.Labels.two}}|{{.Config.Labels.over')" '1||option'
 	is "$(field many '.HostConfig.Annotations.note}} {{.Config.StopSignal}} {{.Config.StopTimeout}} {{.HostConfig.GroupAdd}} {{.HostConfig.PublishAllPorts')" \
-		'text USR1 7 [extra 777] true'
+		'text USR1 1 [extra 777] true'
 	is "$(field many '.HostConfig.ContainerIDFile}}|{{.HostConfig.PidMode}}|{{.HostConfig.IpcMode}}|{{.HostConfig.CgroupnsMode}}|{{.HostConfig.ShmSize')" \
 		"$dir/cid||private|private|67108864"
 	is "$(field many 'range .Mounts}}{{.Type}}:{{.Destination}}:{{.RW}}:{{.Propagation}} {{end')" 'tmpfs:/t:true: bind:/b:false:private volume:/v:true: '
@@ -43,13 +47,35 @@ refused() { # refused TEXT OPTION...: run fails as docker's does, with this text
 	printf 'D=file\n' > "$dir/env"
 	run -0 caisson exec --env-file "$dir/env" -e E=option -w /t -u 0:777 many sh -c 'echo "$D $E $PWD $(id -u):$(id -g)"'
 	is "$output" 'file option /t 0:777'
-	caisson stop many
-	is "$(field many .State.ExitCode)" 9
+	# the signal is ignored, and the time is not the usual ten seconds
+	timeout 9 "$CAISSON" stop many
+	is "$(field many .State.ExitCode)" 137
+	caisson run -d --name signal --stop-signal USR1 --stop-timeout -1 "$IMAGE" sh -c 'trap "exit 9" USR1; while :; do sleep 0.1; done' > /dev/null
+	caisson stop signal
+	is "$(field signal .State.ExitCode)" 9
+	caisson rm signal
 	caisson rm -v many
 	caisson volume rm labelled
 }
 
 listing='cd "$0"; find . -type d -exec stat -c "%n %F %u:%g %a %Y" {} +; find . ! -type d -exec stat -c "%n %F %u:%g %a %s %Y %h" {} +; find . -type l -exec readlink {} \;'
+
+@test "inspect has every field of docker's HostConfig" {
+	local key keys
+	caisson create --name fields -v "$dir:/r:ro" -v named:/n -v /anonymous --tmpfs /left-out --mount type=tmpfs,target=/t,tmpfs-size=1m "$IMAGE" true > /dev/null
+	keys=$(caisson inspect --format '{{range $key, $value := .HostConfig}}{{$key}} {{end}}' fields)
+	for key in Binds ContainerIDFile LogConfig NetworkMode PortBindings RestartPolicy AutoRemove VolumeDriver VolumesFrom CapAdd CapDrop CgroupnsMode Dns \
+		DnsOptions DnsSearch ExtraHosts GroupAdd IpcMode Cgroup Links OomScoreAdj PidMode Privileged PublishAllPorts ReadonlyRootfs SecurityOpt \
+		UTSMode UsernsMode ShmSize Runtime ConsoleSize Isolation CpuShares Memory NanoCpus CgroupParent BlkioWeight BlkioWeightDevice \
+		BlkioDeviceReadBps BlkioDeviceWriteBps BlkioDeviceReadIOps BlkioDeviceWriteIOps CpuPeriod CpuQuota CpuRealtimePeriod CpuRealtimeRuntime \
+		CpusetCpus CpusetMems Devices DeviceCgroupRules DeviceRequests MemoryReservation MemorySwap MemorySwappiness OomKillDisable PidsLimit \
+		Ulimits CpuCount CpuPercent IOMaximumIOps IOMaximumBandwidth MaskedPaths ReadonlyPaths; do
+		[[ " $keys " == *" $key "* ]] || fail "no $key"
+	done
+	is "$(field fields 'range .Mounts}}{{.Destination}}:{{.Mode}}:{{.RW}} {{end')" '/r:ro:false /n:z:true /t::true /anonymous::true '
+	caisson rm -v fields > /dev/null
+	caisson volume rm named > /dev/null
+}
 
 @test "an empty volume is filled from the image: owners, modes, times, links" {
 	run -0 --separate-stderr caisson run --rm "$IMAGES/layers" sh -c "$listing" /a
@@ -63,6 +89,11 @@ listing='cd "$0"; find . -type d -exec stat -c "%n %F %u:%g %a %Y" {} +; find . 
 		sh -c 'ls /a/one; cat /a/kept/file; ls /b /bin2; stat -c "%u:%g %a" /home/app'
 	is "$output" $'own\n/b:\n\n/bin2:\n1000:1000 755'
 	has "$stderr" '/a/one'
+	caisson create --name from -v filled:/a -v "$dir:/b" --tmpfs /t "$IMAGE" true > /dev/null
+	run -0 --separate-stderr caisson run --rm --volumes-from from:ro -v no:/b "$IMAGE" sh -c 'cat /a/kept/file; touch /a/x 2> /dev/null || echo ro; touch /b/x && echo rw; ls -d /t 2> /dev/null; true'
+	is "$output" $'own\nro\nrw'
+	[ ! -e "$dir/x" ]
+	caisson rm from
 	caisson volume rm filled no none anonymous
 }
 
@@ -145,22 +176,40 @@ listing='cd "$0"; find . -type d -exec stat -c "%n %F %u:%g %a %Y" {} +; find . 
 	caisson rm own
 }
 
-@test "what needs a kernel or a disk of its own is refused in process mode; devices, volumes of another container" {
+@test "what needs a kernel or a disk of its own is refused in process mode; devices" {
 	skip_in hyperv "it has them, and no devices of the host"
 	refused '--kernel is for --isolation=hyperv' --kernel /boot/vmlinuz
 	refused '--storage-opt is for --isolation=hyperv' --storage-opt size=1g
 	refused 'abc is not an absolute path' --device abc
 	refused 'not a device node' --device /etc/passwd
 	refused 'must be below /dev' --device /dev/null:/opt/null
-	caisson run -d --name from -v kept:/a -v "$dir:/b" --tmpfs /t "$IMAGE" sleep 1000 > /dev/null
-	caisson exec from touch /a/theirs
 	mkdir "$dir/nodes"
 	mknod "$dir/nodes/tun" c 10 200
-	run -1 --separate-stderr caisson run --rm --volumes-from from:ro --device "$dir/nodes:/dev/more:r" --device /dev/zero:/dev/nil "$IMAGE" \
-		sh -c 'ls /a; ls /t 2> /dev/null; touch /a/x 2> /dev/null || echo ro; head -c 3 /dev/nil | wc -c; stat -c %t:%T /dev/more/tun; (: > /dev/more/tun) 2>&1; (: < /dev/more/tun) 2>&1 | grep permitted'
-	is "$(tr '\n' ' ' <<< "$output")" "theirs ro 3 a:c8 sh: can't create /dev/more/tun: Operation not permitted "
-	caisson rm -f from
-	caisson volume rm kept
+	run -1 --separate-stderr caisson run --rm --device "$dir/nodes:/dev/more:r" --device /dev/zero:/dev/nil "$IMAGE" \
+		sh -c 'head -c 3 /dev/nil | wc -c; stat -c %t:%T /dev/more/tun; (: > /dev/more/tun) 2>&1; (: < /dev/more/tun) 2>&1 | grep permitted'
+	is "$(tr '\n' ' ' <<< "$output")" "3 a:c8 sh: can't create /dev/more/tun: Operation not permitted "
+}
+
+@test "propagation of mounts, the host's name and control groups" {
+	skip_in hyperv "refused there"
+	mkdir -p "$dir/shared/later" "$dir/shared/own"
+	mount --bind "$dir/shared" "$dir/shared"
+	mount --make-shared "$dir/shared"
+	caisson run -d --name mounts --privileged -v "$dir/shared:/private" -v "$dir/shared:/slave:rslave" --mount "type=bind,source=$dir/shared,target=/peer,bind-propagation=rshared" \
+		--uts host --cgroupns host "$IMAGE" sleep 1000 > /dev/null
+	mount -t tmpfs tmpfs "$dir/shared/later"
+	touch "$dir/shared/later/seen"
+	run -0 caisson exec mounts sh -c 'ls /private/later /slave/later /peer/later; mount -t tmpfs tmpfs /peer/own; hostname; cat /proc/self/cgroup'
+	is "$(printf '%s ' "${lines[@]:0:6}")" "/peer/later: seen /private/later: /slave/later: seen $(hostname) "
+	has "$output" "/$(id_of mounts)"
+	mountpoint -q "$dir/shared/own"
+	umount "$dir/shared/own" "$dir/shared/later"
+	# without the mounts below it
+	mount -t tmpfs tmpfs "$dir/shared/later"
+	touch "$dir/shared/later/seen"
+	run -0 --separate-stderr caisson run --rm --mount "type=bind,source=$dir/shared,target=/a,bind-nonrecursive" -v "$dir/shared:/b" "$IMAGE" ls /a/later /b/later
+	is "$(printf '%s ' "${lines[@]}")" '/a/later: /b/later: seen '
+	caisson rm -f mounts
 }
 
 @test "--cidfile, --pull" {
@@ -190,6 +239,9 @@ listing='cd "$0"; find . -type d -exec stat -c "%n %F %u:%g %a %Y" {} +; find . 
 	status_is keys running
 	run -125 --separate-stderr caisson run --rm --detach-keys ctrl-5 "$IMAGE" true
 	has "$stderr" 'invalid detach keys (ctrl-5)'
+	echo '{' > "$dir/config.json"
+	run -0 --separate-stderr caisson exec keys true
+	has "$stderr" 'WARNING: Error loading config file'
 	caisson rm -f keys
 	"$CAISSON" run --sig-proxy=false --name deaf "$IMAGE" sh -c 'trap "exit 8" TERM; echo up; while :; do sleep 0.1; done' > "$dir/out" 3>&- &
 	eventually 10 grep -q up "$dir/out"
@@ -206,6 +258,9 @@ listing='cd "$0"; find . -type d -exec stat -c "%n %F %u:%g %a %Y" {} +; find . 
 	refused "no variable name on line '=1'" --env-file "$dir/noname"
 	refused "open $dir/nosuch: no such file or directory" --env-file "$dir/nosuch"
 	refused "open $dir/nosuch: no such file or directory" --label-file "$dir/nosuch"
+	printf 'A=1\n\377=2\n' > "$dir/bytes"
+	refused "file $dir/bytes contains invalid utf8 bytes at line 2" --env-file "$dir/bytes"
+	refused "variable 'A B' contains whitespaces" --label-file "$dir/space"
 	refused 'bad format for add-host: "foo"' --add-host foo
 	refused 'invalid IP address in add-host: "bar"' --add-host foo:bar
 	refused 'invalid range format for --expose: 10-5' --expose 10-5
