@@ -1,5 +1,6 @@
-/* caisson kernel ls, kernel update: the kernels of utility VMs. */
+/* caisson kernel ls, update, use: the kernels of utility VMs. */
 #include <errno.h>
+#include <string.h>
 
 #include "cli/cmd.h"
 #include "cli/format.h"
@@ -54,4 +55,21 @@ const struct command cmd_kernel_update = {
 	.synopsis = "",
 	.summary = "Fetch and unpack the distribution's newest guest kernel",
 	.run = update,
+};
+
+static int use(struct cli *c, struct opts *o, struct err *e)
+{
+	struct engine *g = cli_engine(c, e);
+	const char *which = o->args[0];
+
+	return g ? engine_kernel_use(g, strcmp(which, "auto") != 0 ? which : NULL, e) : -e->code;
+}
+
+const struct command cmd_kernel_use = {
+	.name = "use",
+	.synopsis = "KERNEL|auto",
+	.summary = "Choose the guest kernel that virtual machines boot",
+	.min_args = 1,
+	.max_args = 1,
+	.run = use,
 };

@@ -60,6 +60,7 @@ extern const struct command cmd_info;
 extern const struct command cmd_inspect;
 extern const struct command cmd_kernel_ls;
 extern const struct command cmd_kernel_update;
+extern const struct command cmd_kernel_use;
 extern const struct command cmd_kill;
 extern const struct command cmd_load;
 extern const struct command cmd_login;

@@ -94,6 +94,7 @@ const struct command_group command_groups[] = {
 		{
 			{"ls", &cmd_kernel_ls},
 			{"update", &cmd_kernel_update},
+			{"use", &cmd_kernel_use},
 		}},
 	{"network", "Manage networks",
 		{

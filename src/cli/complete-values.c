@@ -112,8 +112,13 @@ static void add_kernels(struct completing *c)
 	struct engine *g = engine(c);
 	struct err none;
 
+	if (strchr("./~", *c->word) && *c->word) {
+		c->end = COMPLETE_FILES;
+		return;
+	}
 	if (g && engine_kernel_list(g, &list, &none) == 0)
 		add_members(c, list, "Version", "Origin");
+	complete_add(c, "auto", "The newest, or one that was built here");
 }
 
 static void add_templates(struct completing *c)
@@ -333,7 +338,7 @@ static const struct values option_values[] = {
 	{"input", NULL, add_files},
 	{"ipc", "host none private shareable container:", NULL},
 	{"isolation", "default hyperv process vm", NULL},
-	{"kernel", NULL, add_kernels},
+	{"kernel", NULL, add_files},
 	{"label-file", NULL, add_files},
 	{"log-driver", "json-file none", NULL},
 	{"mount", "type=bind type=tmpfs type=volume", NULL},

@@ -267,6 +267,8 @@ int engine_doctor(struct engine *g, json_t **ret, bool *ret_ok, struct err *e);
 int engine_database_rebuild(
 	struct engine *g, bool force, json_t **ret, engine_notice_fn *notice, void *data, struct err *e);
 int engine_kernel_update(struct engine *g, engine_notice_fn *notice, void *data, struct err *e);
+/* The kernel that VMs boot from now on: a version of the list, or a file with a slash in its name; NULL: the list's first again. */
+int engine_kernel_use(struct engine *g, const char *which, struct err *e);
 int engine_kernel_list(struct engine *g, json_t **ret, struct err *e);
 
 /* ---- templates of utility VMs (engine/templates.c) ---- */

@@ -292,6 +292,13 @@ int engine_kernel_update(struct engine *g, engine_notice_fn *notice, void *data,
 	return kernel_update(&g->host, notice, data, e);
 }
 
+int engine_kernel_use(struct engine *g, const char *which, struct err *e)
+{
+	if (which && g->kernel)
+		return err_set(e, EBUSY, "the configuration's 'kernel = %s' goes before it", g->kernel);
+	return kernel_use(&g->host, which, e);
+}
+
 int engine_kernel_list(struct engine *g, json_t **ret, struct err *e)
 {
 	_cleanup_strv_ char **versions = NULL;
@@ -307,6 +314,9 @@ int engine_kernel_list(struct engine *g, json_t **ret, struct err *e)
 		json_array_append_new(*ret,
 			json_pack("{s:s, s:s, s:b}", "Version", s, "Origin",
 				kernel_is_built(s) ? "built here" : "distribution", "Used",
-				any && !strcmp(used.version, s)));
+				any && !used.own && !strcmp(used.version, s)));
+	if (any && used.own)
+		json_array_append_new(
+			*ret, json_pack("{s:s, s:s, s:b}", "Version", used.path, "Origin", used.origin, "Used", 1));
 	return 0;
 }

@@ -37,11 +37,11 @@ static void look_kernel(struct doctor *d, const struct isolation_host *h)
 	snprintf(text, sizeof(text), "%.100s, %s", k.version, k.origin);
 	tell(d, "guest kernel", true, true, text);
 	bool built = kernel_is_built(k.version);
-	if (h->kernel || kernel_candidate(built, newest, sizeof(newest), &e) < 0 || !strcmp(newest, k.version))
+	if (k.own || kernel_candidate(built, newest, sizeof(newest), &e) < 0 || strverscmp(newest, k.version) <= 0)
 		return;
 	snprintf(text, sizeof(text),
 		built ? "%.100s was built, and apt's source would give %.100s: run 'make kernel'"
-		      : "%.100s is installed from apt's list as %.100s: run 'caisson kernel update'",
+		      : "%.100s is in use, and apt has %.100s: run 'caisson kernel update'",
 		k.version, newest);
 	tell(d, "guest kernel is current", false, false, text);
 }

@@ -120,7 +120,7 @@ char *initrd_path(const struct isolation_host *h, const struct kernel *k, struct
 {
 	_cleanup_free_ char *agent = path_join(h->libexec_dir, "caisson-agent");
 	_cleanup_free_ char *init = path_join(h->libexec_dir, "caisson-init");
-	_cleanup_free_ char *dir = h->kernel ? path_join(h->state_dir, "cache") : strdup(k->dir);
+	_cleanup_free_ char *dir = k->own ? path_join(h->state_dir, "cache") : strdup(k->dir);
 	uint64_t hash = HASH_INIT + FORMAT;
 	char *name = NULL;
 

@@ -17,6 +17,7 @@
 #include "base/proc.h"
 #include "isolation/hyperv-private.h"
 
+#define USE_FILE       "kernel.use"
 #define KERNEL_PACKAGE "linux-image-cloud-amd64"
 #define KERNEL_PREFIX  "linux-image-"
 #define SOURCE_PACKAGE "linux-source"
@@ -114,31 +115,107 @@ static int check_image(const char *path, struct err *e)
 }
 
 /* A kernel of the user's: its modules, if it has any, are in the folder "modules" beside it; its initramfs is kept with the others. */
-static int find_own(const struct isolation_host *h, struct kernel *ret, struct err *e)
+static int find_own(const char *path, const char *origin, struct kernel *ret, struct err *e)
 {
-	_cleanup_free_ char *dir = strndup(h->kernel, (size_t)(path_base(h->kernel) - h->kernel));
+	_cleanup_free_ char *dir = strndup(path, (size_t)(path_base(path) - path));
 
 	if (!dir)
 		return err_nomem(e);
-	int r = check_image(h->kernel, e);
-	return r < 0 ? r : fill(ret, *dir ? dir : ".", h->kernel, path_base(h->kernel), "set in the configuration", e);
+	int r = check_image(path, e);
+	ret->own = true;
+	return r < 0 ? r : fill(ret, *dir ? dir : ".", path, path_base(path), origin, e);
+}
+
+static int find_version(const struct isolation_host *h, const char *version, struct kernel *ret, struct err *e)
+{
+	_cleanup_free_ char *dir = str_fmt("%s/kernel/%s", h->state_dir, version);
+	_cleanup_free_ char *image = dir ? path_join(dir, "vmlinuz") : NULL;
+	const char *origin = kernel_is_built(version) ? "built here by 'make kernel'" : "the distribution's";
+
+	return image ? fill(ret, dir, image, version, origin, e) : err_nomem(e);
+}
+
+/* ---- the choice ---- */
+
+/* *ret is the caller's; NULL: there is none. */
+static int read_choice(const struct isolation_host *h, char **ret, struct err *e)
+{
+	_cleanup_free_ char *path = path_join(h->state_dir, USE_FILE);
+	char line[2048] = "";
+
+	*ret = NULL;
+	if (!path)
+		return err_nomem(e);
+	int r = file_read_line(AT_FDCWD, path, line, sizeof(line));
+	if (r < 0 && r != -ENOENT)
+		return err_errno(e, r, "read %s", path);
+	if (r < 0 || !*line)
+		return 0;
+	*ret = strdup(line);
+	return *ret ? 0 : err_nomem(e);
+}
+
+static int find_chosen(
+	const struct isolation_host *h, const char *choice, char *const *versions, struct kernel *ret, struct err *e)
+{
+	if (strchr(choice, '/'))
+		return find_own(choice, "chosen by 'caisson kernel use'", ret, e);
+	if (strv_has(versions, choice))
+		return find_version(h, choice, ret, e);
+	return err_set(e, ENOENT,
+		"the guest kernel %s, which 'caisson kernel use' chose, has gone: choose another, or 'auto'", choice);
+}
+
+int kernel_use(const struct isolation_host *h, const char *which, struct err *e)
+{
+	_cleanup_free_ char *path = path_join(h->state_dir, USE_FILE), *full = NULL;
+	_cleanup_strv_ char **versions = NULL;
+	int r;
+
+	if (!path)
+		return err_nomem(e);
+	if (!which)
+		return unlink(path) < 0 && errno != ENOENT ? err_errno(e, errno, "remove %s", path) : 0;
+	if (strchr(which, '/')) {
+		full = realpath(which, NULL);
+		if (!full)
+			return err_errno(e, errno, "guest kernel %s", which);
+		r = check_image(full, e);
+	} else {
+		r = kernel_list(h, &versions);
+		if (r < 0 && r != -ENOENT)
+			return err_errno(e, r, "read %s/kernel", h->state_dir);
+		r = strv_has(versions, which)
+			? 0
+			: err_set(e, ENOENT,
+				  "no guest kernel %s: 'caisson kernel ls' lists them, and a file "
+				  "is named with its path",
+				  which);
+	}
+	if (r < 0)
+		return r;
+	const char *text = full ? full : which;
+	r = file_replace(AT_FDCWD, path, text, strlen(text), 0644);
+	return r < 0 ? err_errno(e, r, "write %s", path) : 0;
 }
 
 int kernel_find(const struct isolation_host *h, struct kernel *ret, struct err *e)
 {
 	_cleanup_strv_ char **v = NULL;
+	_cleanup_free_ char *choice = NULL;
 
+	*ret = (struct kernel){0};
 	if (h->kernel)
-		return find_own(h, ret, e);
+		return find_own(h->kernel, "set in the configuration", ret, e);
 	int r = kernel_list(h, &v);
 	if (r < 0)
 		return err_errno(e, r, "read %s/kernel", h->state_dir);
-	if (!v)
-		return err_set(e, ENOENT, "%s", no_kernel);
-	_cleanup_free_ char *dir = str_fmt("%s/kernel/%s", h->state_dir, v[0]);
-	_cleanup_free_ char *image = dir ? path_join(dir, "vmlinuz") : NULL;
-	const char *origin = kernel_is_built(v[0]) ? "built here by 'make kernel'" : "the distribution's";
-	return image ? fill(ret, dir, image, v[0], origin, e) : err_nomem(e);
+	r = read_choice(h, &choice, e);
+	if (r < 0)
+		return r;
+	if (choice)
+		return find_chosen(h, choice, v, ret, e);
+	return v ? find_version(h, v[0], ret, e) : err_set(e, ENOENT, "%s", no_kernel);
 }
 
 /* ---- fetching ---- */

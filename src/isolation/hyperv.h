@@ -4,6 +4,7 @@
  * Everything is below host->state_dir:
  *   kernel/VERSION/{vmlinuz,modules/,initrd-HASH.img}   guest kernels, unpacked from the distribution's packages, never installed
  *   kernel/VERSION-caisson/...                           one that `make kernel` built, VERSION being that of the source's package
+ *   kernel.use                                           which of them `caisson kernel use` has chosen: a version, or the path of a file
  *   cache/disk-SIZE.ext4                                 empty file systems, copied for each container
  *   vmm-root/HASH/                                       the read-only root that QEMU runs in
  *   cache/accel.HASH                                     whether KVM boots a guest here, with one kernel
@@ -26,12 +27,15 @@ struct kernel {
 	const char *origin; /* in words, static */
 	char path[2048];    /* of the kernel's image */
 	char dir[2048];     /* where its modules/ and initrd-*.img are */
+	bool own;           /* a file of the user's, beside which nothing is written */
 };
 
-/* host->kernel, or the first of kernel_list. -ENOENT: "no guest kernel: run 'caisson kernel update'". */
+/* host->kernel, or what kernel_use has chosen, or the first of kernel_list. -ENOENT: "no guest kernel: run 'caisson kernel update'". */
 int kernel_find(const struct isolation_host *h, struct kernel *ret, struct err *e);
 /* The versions there are: what was built here before what was unpacked, the newest first; *ret is the caller's. */
 int kernel_list(const struct isolation_host *h, char ***ret);
+/* From now on the kernel of this version, or in this file if it has a slash, is the usual one; NULL: the first of kernel_list again. */
+int kernel_use(const struct isolation_host *h, const char *which, struct err *e);
 bool kernel_is_built(const char *version); /* by `make kernel` */
 /* Fetches the distribution's newest cloud kernel with apt-get and unpacks it. 0 also if it is there already. */
 int kernel_update(const struct isolation_host *h, hyperv_notice_fn *notice, void *data, struct err *e);
