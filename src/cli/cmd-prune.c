@@ -1,6 +1,6 @@
 /*
- * caisson container, image, network and volume prune: they ask, remove what nobody uses, list it, and say how much room that made. Each is a row of the table
- * below and an options table.
+ * caisson container, image, network, volume and system prune: they ask, remove what nobody uses, list it, and say how much room that made. Each is a row
+ * of the table below and an options table.
  */
 #include <errno.h>
 #include <string.h>
@@ -81,6 +81,27 @@ static int prune_one(struct engine *g, const struct prune *p, const json_t *filt
 		putchar('\n');
 	*reclaimed += json_int(report, "SpaceReclaimed", 0);
 	return 0;
+}
+
+/* In front of the question: what goes, and by which filters. */
+static int describe(const struct opts *o, struct buf *b)
+{
+	const char *key;
+	json_t *values, *v;
+	size_t i;
+
+	buf_adds(b,
+		"WARNING! This will remove:\n  - all stopped containers\n"
+		"  - all networks not used by at least one container\n");
+	if (opts_flag(o, "volumes"))
+		buf_adds(b, "  - all anonymous volumes not used by at least one container\n");
+	buf_addf(b, "  - %s\n", opts_flag(o, "all") ? ALL_IMAGES : images.warning);
+	if (opts_given(o, "filter"))
+		buf_adds(b, "\n  Items to be pruned will be filtered with:\n");
+	json_object_foreach(opts_get(o, "filter"), key, values)
+		json_array_foreach(values, i, v)
+			buf_addf(b, "  - %s=%s\n", key, json_string_value(v));
+	return buf_adds(b, "\nAre you sure you want to continue?");
 }
 
 static void print_reclaimed(int64_t bytes)
@@ -199,4 +220,50 @@ const struct command cmd_volume_prune = {
 	.summary = "Remove the anonymous volumes that no container has",
 	.options = {volume_options},
 	.run = prune_volumes,
+};
+
+static const struct opt system_options[] = {
+	{"all", 'a', &opt_bool, NULL, "Remove all images that no container has, not only those without a name"},
+	{"filter", 0, &opt_filter, NULL, "Remove only those that match: label=VALUE, label!=VALUE or until=TIME"},
+	{"force", 'f', &opt_bool, NULL, "Do not ask"},
+	{"volumes", 0, &opt_bool, NULL, "Remove anonymous volumes, too"},
+	{0},
+};
+
+static int prune_system(struct cli *c, struct opts *o, struct err *e)
+{
+	static const struct prune *const order[] = {&containers, &networks, &volumes, &images};
+	_cleanup_buf_ struct buf question = {0};
+	int64_t reclaimed = 0;
+	int r = describe(o, &question);
+
+	if (r < 0)
+		return err_nomem(e);
+	if (opts_flag(o, "volumes") && json_object_get(opts_get(o, "filter"), "until"))
+		return err_set(e, EINVAL, "the \"until\" filter is not supported with \"--volumes\"");
+	if (!opts_flag(o, "force") && !cli_confirm(question.data))
+		return 0;
+	struct engine *g = cli_engine(c, e);
+	if (!g)
+		return -e->code;
+	for (size_t i = 0; r == 0 && i < sizeof(order) / sizeof(*order); i++) {
+		_cleanup_json_ json_t *filters = NULL;
+		if (order[i] == &volumes && !opts_flag(o, "volumes"))
+			continue;
+		/* --all is of images */
+		r = order[i] == &images ? filters_of(order[i], o, &filters, e) : 0;
+		if (r == 0)
+			r = prune_one(g, order[i], filters ? filters : opts_get(o, "filter"), &reclaimed, e);
+	}
+	if (r == 0)
+		print_reclaimed(reclaimed);
+	return r;
+}
+
+const struct command cmd_system_prune = {
+	.name = "prune",
+	.synopsis = "[OPTIONS]",
+	.summary = "Remove what nobody uses",
+	.options = {system_options},
+	.run = prune_system,
 };

@@ -88,6 +88,7 @@ extern const struct command cmd_start;
 extern const struct command cmd_stats;
 extern const struct command cmd_stop;
 extern const struct command cmd_system_df;
+extern const struct command cmd_system_prune;
 extern const struct command cmd_system_rebuild;
 extern const struct command cmd_tag;
 extern const struct command cmd_template_build;

@@ -114,6 +114,7 @@ const struct command_group command_groups[] = {
 			{"df", &cmd_system_df},
 			{"doctor", &cmd_doctor},
 			{"info", &cmd_info},
+			{"prune", &cmd_system_prune},
 			{"rebuild", &cmd_system_rebuild},
 		}},
 	{"template", "Manage the virtual machines that others are cloned from",

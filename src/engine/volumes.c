@@ -15,9 +15,20 @@
 
 #define REMOVED ".removed-" /* and a number: no name of a volume begins so */
 
+/* In a transaction, as a removal takes the directory away in one; it may have taken the row meanwhile. */
+static int make_directory(struct engine *g, struct db *db, const struct volume_row *row, struct err *e)
+{
+	_cleanup_free_ char *path = str_fmt("volumes/%s/_data", row->name);
+	int r = volumes_insert(db, row, e);
+
+	if (r < 0 || !path)
+		return r < 0 ? r : err_nomem(e);
+	r = mkdir_p(g->root_fd, path, 0755);
+	return r < 0 ? err_errno(e, r, "create volume %s", row->name) : 0;
+}
+
 int volume_ensure(struct engine *g, const char *name, bool anonymous, const json_t *labels, struct err *e)
 {
-	char path[300];
 	struct db *db;
 	_cleanup_free_ char *text = json_dumps(labels ? labels : json_null(), JSON_COMPACT | JSON_ENCODE_ANY);
 	struct volume_row row = {
@@ -31,13 +42,16 @@ int volume_ensure(struct engine *g, const char *name, bool anonymous, const json
 	/* the row first: a directory that no row names would never go */
 	int r = engine_db(g, &db, e);
 	int added = r < 0 ? r : volumes_insert(db, &row, e);
-	if (added < 0)
-		return added;
-	snprintf(path, sizeof(path), "volumes/%s/_data", name);
-	r = mkdir_p(g->root_fd, path, 0755);
-	if (r < 0 && added)
-		volumes_delete(db, name, e);
-	return r < 0 ? err_errno(e, r, "create volume %s", name) : added;
+	if (added >= 0)
+		r = db_begin(db, e);
+	if (added < 0 || r < 0)
+		return added < 0 ? added : r;
+	r = db_end(db, make_directory(g, db, &row, e), e);
+	if (r < 0 && added) {
+		struct err none;
+		volumes_delete(db, name, &none);
+	}
+	return r < 0 ? r : added;
 }
 
 /* What the user gave; and that it was made for a container, as docker tells it. */

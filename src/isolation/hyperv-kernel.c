@@ -75,6 +75,7 @@ static int fill(
 	struct kernel *k, const char *dir, const char *image, const char *version, const char *origin, struct err *e)
 {
 	k->origin = origin;
+	k->own = false;
 	if (snprintf(k->dir, sizeof(k->dir), "%s", dir) >= (int)sizeof(k->dir) ||
 		snprintf(k->path, sizeof(k->path), "%s", image) >= (int)sizeof(k->path) ||
 		snprintf(k->version, sizeof(k->version), "%s", version) >= (int)sizeof(k->version))
@@ -122,8 +123,11 @@ static int find_own(const char *path, const char *origin, struct kernel *ret, st
 	if (!dir)
 		return err_nomem(e);
 	int r = check_image(path, e);
-	ret->own = true;
-	return r < 0 ? r : fill(ret, *dir ? dir : ".", path, path_base(path), origin, e);
+	if (r == 0)
+		r = fill(ret, *dir ? dir : ".", path, path_base(path), origin, e);
+	if (r == 0)
+		ret->own = true;
+	return r;
 }
 
 static int find_version(const struct isolation_host *h, const char *version, struct kernel *ret, struct err *e)
@@ -204,7 +208,6 @@ int kernel_find(const struct isolation_host *h, struct kernel *ret, struct err *
 	_cleanup_strv_ char **v = NULL;
 	_cleanup_free_ char *choice = NULL;
 
-	*ret = (struct kernel){0};
 	if (h->kernel)
 		return find_own(h->kernel, "set in the configuration", ret, e);
 	int r = kernel_list(h, &v);

@@ -2,6 +2,7 @@
 load lib
 
 teardown() {
+	touch "$E2E_DIR/stop"
 	remove_all
 	caisson volume prune -af > /dev/null
 	assert_nothing_left
@@ -89,6 +90,7 @@ teardown() {
 
 @test "a prune beside creations takes no volume away from a container" {
 	local i
+	rm -f "$E2E_DIR/stop"
 	( while [ ! -e "$E2E_DIR/stop" ]; do caisson volume prune -af > /dev/null || exit 1; done ) &
 	local pid=$!
 	for i in 1 2 3 4 5 6 7 8; do
@@ -100,6 +102,38 @@ teardown() {
 	for i in $(caisson volume ls -q); do
 		[ -d "$CAISSON_ROOT/volumes/$i/_data" ] || fail "$i has no directory"
 	done
+}
+
+@test "system prune: what goes is named beforehand, and nothing else goes" {
+	caisson network create net1 > /dev/null
+	caisson network create unused > /dev/null
+	caisson run -d --name up -v kept:/kept --network net1 "$IMAGE" sleep 1000 > /dev/null
+	caisson create --name made "$IMAGE" > /dev/null
+	caisson volume create named > /dev/null
+	local anonymous made
+	anonymous=$(caisson volume create)
+	made=$(id_of made)
+	run -0 --separate-stderr caisson system prune <<< n
+	is "$output" $'WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n  - all dangling images\n\nAre you sure you want to continue? [y/N] '
+	run -0 --separate-stderr caisson system prune -a --volumes --filter label=x --filter 'label!=y=z' <<< y
+	has "$output" $'  - all anonymous volumes not used by at least one container\n  - all images without at least one container associated to them\n\n  Items to be pruned will be filtered with:\n  - label=x\n  - label!=y=z\n'
+	has "$output" 'Total reclaimed space: 0B'
+	hasnt "$output" Deleted
+	run -1 --separate-stderr caisson system prune -f --volumes --filter until=1h
+	has "$stderr" 'the "until" filter is not supported with "--volumes"'
+	run -0 --separate-stderr caisson system prune -f --filter until=1h
+	is "$output" 'Total reclaimed space: 0B'
+	caisson tag "$IMAGE" other:1
+	run -0 --separate-stderr caisson system prune -f --volumes
+	is "$output" $'Deleted Containers:\n'"$made"$'\n\nDeleted Networks:\nunused\n\nDeleted Volumes:\n'"$anonymous"$'\n\nTotal reclaimed space: 0B'
+	is "$(caisson volume ls -q)" $'kept\nnamed'
+	is "$(caisson ps -aq --format '{{.Names}}')" up
+	caisson rm -f up > /dev/null
+	run -0 --separate-stderr caisson system prune -af
+	has "$output" $'Deleted Networks:\nnet1\n'
+	matches "$output" $'Deleted Images:\n.*untagged: other:1\n.*deleted: sha256:[0-9a-f]{64}\n.*Total reclaimed space: [1-9]'
+	is "$(caisson images -q)" ''
+	caisson pull -q "$IMAGE" > /dev/null
 }
 
 @test "container prune: what does not run, filters, the room they took" {

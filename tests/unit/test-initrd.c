@@ -39,7 +39,7 @@ static void test_initrds(void **state)
 {
 	enum { DAY = 24 * 60 * 60 };
 	char dir[] = "/tmp/caisson-initrd.XXXXXX";
-	struct kernel k = {.version = "x"};
+	struct kernel k = {.version = "x", .own = true};
 	struct err e = ERR_INIT;
 
 	(void)state;
