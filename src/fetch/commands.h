@@ -19,5 +19,6 @@ struct options {
 
 /* They return the exit status, or -errno. login and logout have no use for the database. */
 int run_pull(struct db *d, const struct options *o, struct err *e);
+int run_push(struct db *d, const struct options *o, struct err *e);
 int run_login(struct db *d, const struct options *o, struct err *e);
 int run_logout(struct db *d, const struct options *o, struct err *e);

@@ -8,6 +8,7 @@
  *	caisson-fetch --root DIR save [--output FILE] IMAGE...
  *	caisson-fetch --root DIR erofs IMAGE
  *	caisson-fetch --root DIR tar|untar NAME        records of files (proto/files.h) to an archive, and back; an error goes to descriptor 3 as it is
+ *	caisson-fetch --root DIR push [--quiet] [--all-tags] REF
  *	caisson-fetch --root DIR login [SERVER]    {"Username", "Password"} on stdin; {}: those that are kept, status 3 if there are none
  *	caisson-fetch --root DIR logout [SERVER]
  *
@@ -130,14 +131,15 @@ static const struct {
 	{"erofs", 1, 1, run_erofs},
 	{"tar", 1, 1, run_tar_write, true},
 	{"untar", 1, 1, run_tar_read, true},
+	{"push", 1, 1, run_push},
 	{"login", 0, 1, run_login, true},
 	{"logout", 0, 1, run_logout, true},
 };
 
 static int usage(struct err *e)
 {
-	return err_set(
-		e, EINVAL, "usage: caisson-fetch --root DIR pull|import|load|save|erofs|tar|untar|login|logout ...");
+	return err_set(e, EINVAL,
+		"usage: caisson-fetch --root DIR pull|import|load|save|erofs|tar|untar|push|login|logout ...");
 }
 
 static int parse(int argc, char *argv[], struct options *o, struct err *e)

@@ -37,6 +37,18 @@ int run_pull(struct db *d, const struct options *o, struct err *e)
 	return r;
 }
 
+int run_push(struct db *d, const struct options *o, struct err *e)
+{
+	_cleanup_free_ char *name = NULL;
+	struct http_options http = http_options_of(o);
+	struct push_options options = {.http = &http, .all_tags = o->all_tags, .out = o->quiet ? NULL : stdout};
+	int r = image_push(d, o->args[0], &options, &name, e);
+
+	if (r == 0 && o->quiet)
+		puts(name);
+	return r;
+}
+
 enum { STATUS_NONE_KEPT = 3, LOGIN_MAX = 65536 };
 
 /* From stdin, else those that are kept. */

@@ -22,6 +22,14 @@ struct pull_options {
 int image_pull(struct db *d, const char *ref, const struct pull_options *o, char ret_id[DIGEST_SIZE], char **ret_name,
 	struct err *e);
 
+struct push_options {
+	const struct http_options *http;
+	bool all_tags; /* of the repository that the reference names without a tag */
+	FILE *out;     /* docker's lines; NULL: none */
+};
+/* *ret_name as for image_pull. The image has the digest that it got there among its names then. */
+int image_push(struct db *d, const char *ref, const struct push_options *o, char **ret_name, struct err *e);
+
 /* A root file system's tar, compressed or not, becomes an image of one layer. changes: Dockerfile instructions; ref: NULL for none. */
 int image_import(struct db *d, int tar_fd, const char *ref, char *const *changes, const char *message,
 	char ret_id[DIGEST_SIZE], struct err *e);

@@ -290,6 +290,14 @@ int http_fail(CURLcode code, const char *detail, const struct request *q, struct
 		q->url, text ? text : "timeout", remedy ? remedy : "");
 }
 
+void http_collect(CURL *c, struct response *ret)
+{
+	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
+	curl_easy_setopt(c, CURLOPT_WRITEDATA, ret);
+	curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
+	curl_easy_setopt(c, CURLOPT_HEADERDATA, ret);
+}
+
 static CURLcode perform(CURL *c, const struct request *q, struct http_watch *watch, struct response *ret)
 {
 	watch->since_ms = 0;
@@ -308,10 +316,7 @@ int http_do(CURL *c, const struct request *q, struct response *ret, struct err *
 	struct curl_slist *headers = http_prepare(c, q, &watch);
 	CURLcode code;
 
-	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
-	curl_easy_setopt(c, CURLOPT_WRITEDATA, ret);
-	curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
-	curl_easy_setopt(c, CURLOPT_HEADERDATA, ret);
+	http_collect(c, ret);
 	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, detail);
 	for (unsigned failures = 1;; failures++) {
 		code = perform(c, q, &watch, ret);

@@ -58,6 +58,8 @@ struct http_watch {
 struct curl_slist *http_prepare(CURL *c, const struct request *q, struct http_watch *watch);
 /* Whether this is what became of a transfer because nothing came. */
 bool http_is_stall(CURLcode code);
+/* The answer goes into *ret, whose max is set. */
+void http_collect(CURL *c, struct response *ret);
 /* One request, repeated when the failure looks passing. 0 whatever the status is. */
 int http_do(CURL *c, const struct request *q, struct response *ret, struct err *e);
 

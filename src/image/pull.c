@@ -220,7 +220,7 @@ int image_pull(struct db *d, const char *ref, const struct pull_options *o, char
 	_cleanup_free_ char *familiar = name ? reference_familiar(name) : NULL;
 	if (!familiar)
 		return err_nomem(e);
-	r = registry_open(&p.ref, o->http, REGISTRY_PULL, &p.registry, e);
+	r = registry_open(&p.ref, o->http, REGISTRY_PULL, NULL, &p.registry, e);
 	if (r == 0)
 		r = o->all_tags ? pull_all(&p, e) : pull_one(&p, e);
 	if (r < 0)

@@ -87,7 +87,7 @@ int registry_new(const struct reference *ref, const struct http_options *options
 }
 
 int registry_open(const struct reference *ref, const struct http_options *options, const char *actions,
-	struct registry **ret, struct err *e)
+	const char *mount_from, struct registry **ret, struct err *e)
 {
 	struct registry *r;
 	int code = registry_new(ref, options, &r, e);
@@ -95,8 +95,10 @@ int registry_open(const struct reference *ref, const struct http_options *option
 	if (code < 0)
 		return code;
 	r->actions = actions;
+	r->mount_scope = mount_from ? str_fmt("repository:%s:pull", mount_from) : NULL;
 	/* most images need none: that there are none is told when they would have been needed */
-	if (credentials_find(ref->domain, &r->credentials, &r->no_credentials) == -ENOMEM)
+	if ((mount_from && !r->mount_scope) ||
+		credentials_find(ref->domain, &r->credentials, &r->no_credentials) == -ENOMEM)
 		code = err_nomem(e);
 	if (code == 0)
 		code = registry_connect(r, e);

@@ -12,11 +12,12 @@
 struct credentials;
 struct registry;
 
-/* options are borrowed for as long as the registry is open. actions: REGISTRY_PULL or REGISTRY_PUSH. */
+/* options are borrowed for as long as the registry is open. actions: REGISTRY_PULL or REGISTRY_PUSH; mount_from: the path of a repository there whose blobs
+ * are to be mounted, or NULL. */
 #define REGISTRY_PULL "pull"
 #define REGISTRY_PUSH "pull,push"
 int registry_open(const struct reference *ref, const struct http_options *options, const char *actions,
-	struct registry **ret, struct err *e);
+	const char *mount_from, struct registry **ret, struct err *e);
 void registry_free(struct registry *r);
 /* Whether the registry of a domain takes these. *ret_identity (the caller frees) is an identity token to keep in place of the password, or NULL.
  * -EACCES: it does not. */
@@ -45,3 +46,13 @@ int registry_fetch_end(struct registry *r, struct fetch *f, CURLcode result, uns
 /* Whether what is in the file is good to go on from another time. */
 bool fetch_may_go_on(const struct fetch *f);
 void fetch_free(struct fetch *f);
+
+/* registry-push.c. 1: it is there, or is now, 0: it is not. */
+int registry_has_blob(struct registry *r, const char *digest, struct err *e);
+int registry_mount(struct registry *r, const char *digest, const char *from, struct err *e);
+/* The file's first d->size bytes; the registry checks the digest. sent (may be NULL) is told how many have been sent. */
+typedef void registry_sent_fn(void *data, uint64_t bytes);
+int registry_upload(
+	struct registry *r, const struct descriptor *d, int fd, registry_sent_fn *sent, void *data, struct err *e);
+int registry_put_manifest(
+	struct registry *r, const char *tag, const char *text, size_t n, const char *media_type, struct err *e);

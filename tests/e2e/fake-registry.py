@@ -27,10 +27,17 @@ key, PEM). LOGFILE gets a line for each request of a blob, with its Range. Every
     down           503 always                          forbidden       403
     stall          half of the layer, then nothing     nested          4 MB of nested manifest
 
+What is pushed can be pulled again:
+
+    pushed         as it should be                     pushed-bearer   with a token that was asked for to push
+    pushed-small   takes at most 5 MB at once (413)  pushed-flaky    ends the connection in the middle, once
+    pushed-denied  403                                 pushed-full     500 for all blobs
+    pushed-far     blobs are uploaded to another port, which must not get an Authorization header (LOGFILE)
+
 As 127.0.0.2 it wants a token for /v2/, too, as 127.0.0.3 a password, and as 127.0.0.4 it lets one wait for 2 s. The token service gives the user
 `keeper`, with any password, the identity token `identity`, and takes that in place of a password.
 """
-import base64, gzip, hashlib, http.server, io, json, os, random, re, ssl, subprocess, sys, tarfile, threading, time
+import base64, gzip, hashlib, http.server, io, json, os, random, re, socket, ssl, subprocess, sys, tarfile, threading, time
 
 OCI = 'application/vnd.oci.image.manifest.v1+json'
 LAYER = 'application/vnd.oci.image.layer.v1.tar'
@@ -125,6 +132,11 @@ IMAGES, COUNTS, TOKEN = {}, {}, 'let-me-in'
 LOG = sys.argv[2] if len(sys.argv) > 2 else '/dev/null'
 
 
+class Pushed:
+    def __init__(self):
+        self.blobs, self.manifests, self.uploads = {}, {}, {}
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
 
@@ -137,7 +149,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header(k, v)
         self.send_header('Content-Length', str(len(body)))
         self.end_headers()
-        self.wfile.write(body[:len(body) - cut] if cut else body)
+        if self.command != 'HEAD':
+            self.wfile.write(body[:len(body) - cut] if cut else body)
         if cut:
             self.close_connection = True
 
@@ -147,13 +160,64 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def denied(self, name):
         auth = self.headers.get('Authorization', '')
         host = '%s://%s' % ('https' if isinstance(self.connection, ssl.SSLSocket) else 'http', self.headers.get('Host'))
+        if name == 'pushed-bearer' and auth != 'Bearer to-push' and (self.command not in ('GET', 'HEAD') or auth != 'Bearer ' + TOKEN):
+            return 'Bearer realm="%s/token",service="fake",scope="repository:%s:pull,push"' % (host, name)
         if name in ('bearer', 'redirect') and auth != 'Bearer ' + TOKEN:
             return 'Bearer realm="%s/token",service="fake",scope="repository:%s:pull"' % (host, name)
         if name == 'basic' and auth != 'Basic ' + base64.b64encode(b'user:secret').decode():
             return 'Basic realm="fake"'
         return None
 
+    def do_HEAD(self):
+        self.do_GET()
+
+    def do_PUT(self):
+        """POST /v2/NAME/blobs/uploads/, PATCH and PUT /upload/NAME/ID, PUT /v2/NAME/manifests/TAG"""
+        path, _, query = self.path.partition('?')
+        parts = path.strip('/').split('/')
+        name, size = parts[1], int(self.headers.get('Content-Length') or 0)
+        image = IMAGES.setdefault(name, Pushed())
+        if parts[0] == 'upload':
+            with open(LOG, 'a') as f:
+                f.write('%s to %s: %d bytes, Authorization: %s\n' % (self.command, name, size, (self.headers.get('Authorization') or 'None').split(' ')[0]))
+            if name == 'pushed-flaky' and size > 1000 and not COUNTS.get(name):
+                COUNTS[name] = 1
+                self.rfile.read(size // 2)
+                self.close_connection = True
+                return self.connection.shutdown(socket.SHUT_RDWR)
+        body = self.rfile.read(size)
+        challenge = self.denied(name)
+        if challenge and name != 'pushed-far':
+            return self.refuse(401, 'UNAUTHORIZED', 'authentication required', [('WWW-Authenticate', challenge)])
+        if name == 'pushed-denied':
+            return self.refuse(403, 'DENIED', 'requested access to the resource is denied')
+        if parts[-2] == 'manifests':
+            image.manifests[parts[-1]] = image.manifests[sha(body)] = (body, self.headers.get('Content-Type'))
+            return self.answer(201)
+        if self.command == 'POST':
+            image.uploads[str(len(image.uploads))] = b''
+            place = '/upload/%s/%d?state=x' % (name, len(image.uploads) - 1)
+            return self.answer(202, headers=[('Location', 'http://127.0.0.1:%d%s' % (OTHER.server_address[1], place) if name == 'pushed-far' else place)])
+        if name == 'pushed-full':
+            return self.answer(500)
+        if name == 'pushed-small' and size > 5000000:
+            return self.answer(413)
+        if self.command == 'PATCH' and self.headers.get('Content-Range') != '%d-%d' % (len(image.uploads[parts[2]]), len(image.uploads[parts[2]]) + size - 1):
+            return self.answer(416)
+        image.uploads[parts[2]] += body
+        if self.command == 'PATCH':
+            return self.answer(202, headers=[('Location', self.path)])
+        digest = query.split('digest=')[1].replace('%3A', ':')
+        if sha(image.uploads[parts[2]]) != digest:
+            return self.refuse(400, 'DIGEST_INVALID', 'provided digest did not match uploaded content')
+        image.blobs[digest] = image.uploads[parts[2]]
+        self.answer(201)
+
+    do_PATCH = do_PUT
+
     def do_POST(self):
+        if self.path.startswith('/v2/'):
+            return self.do_PUT()
         form = self.rfile.read(int(self.headers.get('Content-Length') or 0)).decode()
         if self.path != '/token' or 'refresh_token=identity' not in form or 'grant_type=refresh_token' not in form:
             return self.refuse(401, 'UNAUTHORIZED', 'authentication required')
@@ -167,7 +231,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return self.answer(200, json.dumps({'token': TOKEN, 'refresh_token': 'identity'} if 'offline_token=true' in self.path else {'token': TOKEN}).encode())
             if user != b'user:secret':
                 return self.refuse(401, 'UNAUTHORIZED', 'incorrect username or password' if user else 'authentication required')
-            return self.answer(200, json.dumps({'token': TOKEN}).encode())
+            return self.answer(200, json.dumps({'token': 'to-push' if 'pushed-bearer%3Apull%2Cpush' in self.path else TOKEN}).encode())
         if path == ['v2']:
             host = self.headers.get('Host').split(':')[0]
             time.sleep(2 if host == '127.0.0.4' else 0)
@@ -193,6 +257,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         challenge = self.denied(name)
         if challenge:
             return self.refuse(401, 'UNAUTHORIZED', 'authentication required', [('WWW-Authenticate', challenge)])
+        if name.startswith('pushed'):
+            image = IMAGES.setdefault(name, Pushed())
+            if ref not in (image.manifests if kind == 'manifests' else image.blobs):
+                return self.refuse(404, 'MANIFEST_UNKNOWN' if kind == 'manifests' else 'BLOB_UNKNOWN', 'unknown')
+            return self.manifest(image, ref) if kind == 'manifests' else self.answer(200, image.blobs[ref])
         image = IMAGES.setdefault(name, Image(name))
         if kind == 'tags':
             return self.tags(name)
