@@ -193,6 +193,17 @@ char **strv_split(const char *s, const char *separators)
 	}
 }
 
+static int compare(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+void strv_sort(char **v)
+{
+	if (v)
+		qsort(v, strv_len(v), sizeof(*v), compare);
+}
+
 bool strv_has(char *const *v, const char *s)
 {
 	strv_foreach(t, v) {

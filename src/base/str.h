@@ -36,6 +36,7 @@ int strv_pushf(char ***v, const char *fmt, ...) __attribute__((format(printf, 2,
 int strv_push_all(char ***v, char *const *from);
 char **strv_dup(char *const *v);                          /* NULL for empty or out of memory */
 char **strv_split(const char *s, const char *separators); /* no empty parts */
+void strv_sort(char **v);                                 /* by bytes */
 bool strv_has(char *const *v, const char *s);
 void strv_free(char **v);
 static inline void cleanup_strv(char ***v)

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "cli/cmd.h"
+#include "cli/time-options.h"
 
 static const struct opt options[] = {
 	{"follow", 'f', &opt_bool, NULL, "Go on with what is written from now on"},
@@ -15,7 +16,7 @@ static const struct opt options[] = {
 	{0},
 };
 
-static int parse_time(const struct opts *o, const char *name, int64_t *ret, struct err *e)
+int opts_time(const struct opts *o, const char *name, int64_t *ret, struct err *e)
 {
 	const char *s = opts_str(o, name);
 
@@ -46,10 +47,10 @@ static int run(struct cli *c, struct opts *o, struct err *e)
 		.timestamps = opts_flag(o, "timestamps"),
 		.vm = opts_flag(o, "vm"),
 	};
-	int r = parse_time(o, "since", &l.since_ns, e);
+	int r = opts_time(o, "since", &l.since_ns, e);
 
 	if (r == 0)
-		r = parse_time(o, "until", &l.until_ns, e);
+		r = opts_time(o, "until", &l.until_ns, e);
 	if (r == 0)
 		r = parse_tail(o, &l.tail, e);
 	if (r < 0)

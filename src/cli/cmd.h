@@ -49,6 +49,7 @@ extern const struct command cmd_cp;
 extern const struct command cmd_create;
 extern const struct command cmd_diff;
 extern const struct command cmd_doctor;
+extern const struct command cmd_events;
 extern const struct command cmd_exec;
 extern const struct command cmd_export;
 extern const struct command cmd_history;

@@ -10,6 +10,7 @@ const struct command *const commands[] = {
 	&cmd_create,
 	&cmd_diff,
 	&cmd_doctor,
+	&cmd_events,
 	&cmd_exec,
 	&cmd_export,
 	&cmd_history,
@@ -115,6 +116,7 @@ const struct command_group command_groups[] = {
 		{
 			{"df", &cmd_system_df},
 			{"doctor", &cmd_doctor},
+			{"events", &cmd_events},
 			{"info", &cmd_info},
 			{"prune", &cmd_system_prune},
 			{"rebuild", &cmd_system_rebuild},

@@ -11,6 +11,7 @@
 
 struct container;
 struct relay;
+struct exec;
 
 enum client_role {
 	CLIENT_IDLE,      /* no request yet, or one that was answered */
@@ -43,6 +44,7 @@ struct client {
 };
 
 struct container {
+	struct exec *execs;
 	const struct container_run *run;
 	struct loop *loop;
 	struct isolate *isolate;
@@ -58,6 +60,7 @@ struct container {
 	struct state state;
 	uint64_t started_ms; /* on the monotonic clock */
 	bool by_hand;        /* somebody asked for the end */
+	bool stopped;        /* a request to stop or restart it came */
 	bool restart;        /* somebody asked for another start, which is not there yet */
 	bool killed;         /* its workload was sent SIGKILL */
 	bool ended;          /* the main process has ended */
@@ -85,6 +88,13 @@ void request_handle(struct client *k, const struct frame *f); /* one frame of a 
 void requests_exec_started(struct container *c, int proc, struct isolate_io *io, const struct err *e);
 void requests_exited(struct container *c, int proc, int status); /* tells those who wait for that process */
 
+/* ---- execs.c ---- */
+/* Starts a process in the container: its number, or -errno. */
+int exec_begin(struct container *c, const struct plan_process *p, struct err *e);
+void exec_started(struct container *c, int proc, struct isolate_io *io, const struct err *e);
+void exec_ended(struct container *c, int proc, int status);
+void execs_free(struct container *c);
+
 /* ---- stdio.c ---- */
 enum { RELAY_BACKLOG_MAX = 256 * 1024 }; /* a client with more unsent output stops the process's output */
 int relay_new(
@@ -108,6 +118,7 @@ void ports_close(struct container *c); /* also those that were never opened */
 
 /* ---- container.c ---- */
 void container_relay_ended(struct container *c, int proc);
+void container_event(struct container *c, const char *action, const char *const *attributes);
 /* A signal was asked for. Whether it is done with that: it has ended, and was to be started again. */
 bool container_signalled(struct container *c, int sig);
 void container_restart(struct container *c, int sig, uint32_t seconds);

@@ -28,6 +28,19 @@ enum {
 	DURABLE_MS = 50, /* a container that ends sooner is never recorded as running */
 };
 
+void container_event(struct container *c, const char *action, const char *const *attributes)
+{
+	c->run->hooks.event(c->run->hooks.data, action, attributes);
+}
+
+static void event_kill(struct container *c, int sig)
+{
+	char number[12];
+
+	snprintf(number, sizeof(number), "%d", sig);
+	container_event(c, "kill", (const char *const[]){"signal", number, NULL});
+}
+
 /* Once told, steps are forgotten: those that follow are told later. */
 static void tell_timing(struct container *c)
 {
@@ -85,7 +98,7 @@ static void wait_again(struct container *c, uint64_t delay_ms)
 	c->state.status = c->exit.status;
 	c->state.restarts = c->restart ? 0 : c->state.restarts + 1;
 	state_write(c->run->run_dir, &c->state);
-	c->ended = c->killed = false;
+	c->ended = c->killed = c->stopped = false;
 	tell_timing(c);
 	requests_exited(c, ISOLATE_MAIN, c->exit.status);
 	c->again_timer = loop_add_timer(c->loop, delay_ms, on_again, c);
@@ -101,6 +114,7 @@ static void finish(struct container *c)
 		.error = c->exit.reason,
 		.started = !c->start_error.code,
 		.by_hand = c->by_hand,
+		.stopped = c->stopped,
 		.restart = c->restart,
 		.ran_ms = clock_mono_ms() - c->started_ms,
 		.err = &c->start_error,
@@ -110,6 +124,7 @@ static void finish(struct container *c)
 	source_remove(&c->stop_timer);
 	source_remove(&c->running_timer);
 	relays_free(c);
+	execs_free(c);
 	ports_close(c);
 	log_writer_free(steal_ptr(c->log));
 	isolate_free(steal_ptr(c->isolate));
@@ -205,7 +220,6 @@ static void on_started(void *data, struct isolate_io *io, const struct err *e)
 	}
 	record_running(c);
 	tell_timing(c);
-	c->restart = false;
 	for (struct client *k = c->clients; k; k = k->next) {
 		if (k->role == CLIENT_RESTARTER && !k->dead) {
 			client_send(k, MONITOR_OK, 0, NULL, 0);
@@ -217,11 +231,15 @@ static void on_started(void *data, struct isolate_io *io, const struct err *e)
 		client_send_u32(k, MONITOR_STARTED, ISOLATE_MAIN);
 		client_unblock(k);
 	}
+	container_event(c, "start", NULL);
+	if (c->restart)
+		container_event(c, "restart", NULL);
+	c->restart = false;
 }
 
 static void on_exec_started(void *data, int proc, struct isolate_io *io, const struct err *e)
 {
-	requests_exec_started(data, proc, io, e);
+	exec_started(data, proc, io, e);
 }
 
 static void main_exited(struct container *c, const struct isolate_exit *x)
@@ -247,7 +265,7 @@ static void on_exited(void *data, int proc, const struct isolate_exit *x)
 	}
 	if (r)
 		relay_drain(r);
-	requests_exited(c, proc, x->status);
+	exec_ended(c, proc, x->status);
 	relay_free(c, proc);
 	malloc_trim(0); /* what a busy exec's backlog took */
 }
@@ -313,6 +331,7 @@ int container_pause(struct container *c, bool on, struct err *e)
 		return r;
 	c->state.phase = on ? STATE_PAUSED : STATE_RUNNING;
 	state_write(c->run->run_dir, &c->state);
+	container_event(c, on ? "pause" : "unpause", NULL);
 	return 0;
 }
 
@@ -330,6 +349,8 @@ bool container_signalled(struct container *c, int sig)
 {
 	int own = c->run->plan->stop_signal;
 
+	if (!c->again_timer)
+		event_kill(c, sig);
 	return (sig == SIGKILL || !own || sig == own) && end_by_hand(c);
 }
 
@@ -344,6 +365,8 @@ static void kill_workload(struct container *c)
 	if (c->ended)
 		return;
 	go_on(c);
+	if (!c->killed)
+		event_kill(c, SIGKILL);
 	if (!c->killed && isolate_signal(c->isolate, ISOLATE_MAIN, SIGKILL, &e) == 0) {
 		c->killed = true;
 		kill_in(c, KILL_MS);
@@ -357,13 +380,16 @@ static void end_with(struct container *c, int sig, uint32_t seconds)
 {
 	struct err e = ERR_INIT;
 
+	c->stopped = true;
 	if (c->ended)
 		return;
 	go_on(c);
 	/* a container that is still starting has no process that could be asked */
 	if (seconds == 0 || isolate_signal(c->isolate, ISOLATE_MAIN, sig, &e) < 0)
 		kill_workload(c);
-	else if (seconds != UINT32_MAX)
+	else
+		event_kill(c, sig);
+	if (seconds && seconds != UINT32_MAX)
 		kill_in(c, (uint64_t)seconds * 1000);
 }
 

@@ -27,6 +27,7 @@ struct container_end {
 	const char *error; /* why it could not be started or why its VM died; else "" */
 	bool started;      /* false: it could not be started; err has the cause */
 	bool by_hand;      /* somebody asked for the end */
+	bool stopped;      /* by a request to stop or restart it */
 	bool restart;      /* ... and for another start */
 	uint64_t ran_ms;
 	const struct err *err;
@@ -42,6 +43,8 @@ struct container_hooks {
 	int64_t (*ended)(void *data, const struct container_end *end);
 	int (*again)(void *data, struct err *e);
 	void (*given_up)(void *data);
+	/* Something was done to it, in docker's words ("start", "kill", "exec_die"...); attributes: NULL, or key, value ... NULL. */
+	void (*event)(void *data, const char *action, const char *const *attributes);
 	/* As in isolate_events, with the `data` of these hooks. */
 	int (*attach)(
 		void *data, const struct plan_interface *f, pid_t pid, const char *parked, int *ret_tap, struct err *e);

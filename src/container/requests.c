@@ -63,7 +63,7 @@ static void request_exec(struct client *k, struct wire *w)
 			: k->container->state.phase == STATE_PAUSED && !k->files
 			? err_set(&e, EBUSY, "container %s is paused, unpause the container before exec",
 				  k->container->run->plan->name)
-			: isolate_exec(k->container->isolate, &process, &e);
+			: exec_begin(k->container, &process, &e);
 		if (r >= 0 && k->role == CLIENT_EXEC)
 			k->proc = r;
 	}
@@ -80,7 +80,7 @@ static void request_signal(struct client *k, struct wire *w)
 	int proc = (int)wire_u32(w), sig = (int)wire_u32(w);
 
 	if (proc == ISOLATE_MAIN && (container_signalled(k->container, sig) || k->container->again_timer))
-		answer(k, 0, NULL);
+		answer(k, 0, NULL); /* it does not run, and is not started again if that signal means so */
 	else
 		answer(k, isolate_signal(k->container->isolate, proc, sig, &e), &e);
 }

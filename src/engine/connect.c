@@ -129,6 +129,8 @@ int engine_network_connect(
 		r = connect_running(g, &f, &n, &s.row, e);
 		if (r < 0)
 			endpoints_delete(db, f.row.id, n.id, &undo);
+		else
+			event_network(g->root_fd, "connect", n.id, n.name, f.row.id);
 	}
 	endpoint_row_done(&s.row);
 	return r;
@@ -155,6 +157,8 @@ int engine_network_disconnect(struct engine *g, const char *ref, const char *con
 		r = disconnect_running(g, &f, &n, &s.row, e);
 	if (r == 0 || (force && s.found))
 		r = endpoints_delete(db, f.row.id, n.id, r == 0 ? e : &none) < 0 ? -EIO : 0;
+	if (r == 0)
+		event_network(g->root_fd, "disconnect", n.id, n.name, f.row.id);
 	endpoint_row_done(&s.row);
 	return r;
 }

@@ -62,9 +62,11 @@ int engine_attach(struct engine *g, const char *ref, uint32_t streams, int *ret_
 		r = monitor_call(&f, MONITOR_ATTACH, b.data, b.len, &sock, e);
 	if (r == 0)
 		r = monitor_answer(sock, &answer, &a, e);
-	if (r == 0)
-		*ret_client = steal_fd(&sock);
-	return r;
+	if (r < 0)
+		return r;
+	event_of(g, &f.row, f.record, "attach", NULL);
+	*ret_client = steal_fd(&sock);
+	return 0;
 }
 
 int engine_exec(struct engine *g, const char *ref, const json_t *body, unsigned rows, unsigned cols, int *ret_client,
@@ -298,9 +300,14 @@ int engine_rename(struct engine *g, const char *ref, const char *name, struct er
 		r = containers_rename(db, f.row.id, name, e);
 	if (r < 0)
 		return r;
-	free(f.row.name);
+	_cleanup_free_ char *old = steal_ptr(f.row.name);
 	f.row.name = strdup(name);
-	return f.row.name ? netup_rename(g, &f, e) : err_nomem(e);
+	if (!f.row.name)
+		return err_nomem(e);
+	event_of(g, &f.row, f.record, "rename", json_pack("{s:o}", "oldName", json_sprintf("/%s", old)));
+	if (f.running)
+		event_actor_keep(g, &f);
+	return netup_rename(g, &f, e);
 }
 
 int engine_top(struct engine *g, const char *ref, json_t **ret, struct err *e)

@@ -438,6 +438,8 @@ int engine_create(
 		return r;
 	}
 	intent_forget(g, &intent);
+	_cleanup_json_ json_t *actor = event_actor(json_str(record, "Name") + 1, record);
+	event_container(g->root_fd, id, actor, "create", NULL);
 	memcpy(ret_id, id, sizeof(id));
 	if (ret_warnings)
 		*ret_warnings = steal_ptr(c.warnings);

@@ -7,6 +7,7 @@
 #include "image/image.h"
 #include "store/containers.h"
 #include "store/db.h"
+#include "store/events.h"
 #include "store/networks.h"
 #include "store/volumes.h"
 
@@ -220,6 +221,16 @@ int container_filters_check(struct engine *g, const json_t *filters, struct err 
 bool container_matches(struct engine *g, const struct found *f, const json_t *filters);
 /* Adds the fields that docker shows also where nothing was asked for (inspect-defaults.c). */
 void inspect_complete(json_t *o);
+
+/* ---- events.c ---- */
+/* [[id, name]...] of the networks that a container is on; new reference. */
+json_t *event_networks(struct db *db, const char *id);
+void event_networks_write(struct engine *g, const char *action, const json_t *networks, const char *container);
+/* What the container's monitor says in its events; in the run directory. */
+void event_actor_keep(struct engine *g, const struct found *f);
+/* extra: stolen, may be NULL. */
+void event_of(
+	struct engine *g, const struct container_row *row, const json_t *record, const char *action, json_t *extra);
 
 /* ---- images.c ---- */
 struct image;

@@ -148,7 +148,27 @@ int engine_files_export(struct engine_files *f, int tar, struct err *e);
 typedef void engine_change_fn(void *data, char kind, const char *path); /* 'A', 'C', 'D' */
 int engine_files_diff(struct engine_files *f, engine_change_fn *fn, void *data, struct err *e);
 
+/* ---- events (engine/events.c); store/events.h writes them ---- */
+
+/* An event as docker's API has it (events.Message), with "isolation" beside the rest, borrowed. Not 0: no more; engine_events returns what is negative. */
+typedef int engine_event_fn(void *data, const json_t *message, struct err *e);
+struct engine_events {
+	int64_t since_ns, until_ns; /* 0: no bound; without both, only what comes */
+	/* {"type": [...], "event", "container", "image", "label", "network", "volume", "scope", "isolation"}; NULL: all */
+	const json_t *filters;
+	int reader; /* a descriptor that the events go to: when nobody reads it any more, it is over; -1: none */
+	engine_event_fn *fn;
+	void *data;
+};
+/* Calls fn for those that were, and goes on with those that come until until_ns. */
+int engine_events(struct engine *g, const struct engine_events *o, struct err *e);
+int engine_events_check(const json_t *filters, struct err *e);
+bool engine_event_matches(const json_t *message, const json_t *filters);
+
 /* ---- what the monitor calls (engine/monitor.c) ---- */
+
+/* An event of the container that it holds; attributes: NULL, or key, value ... NULL. "start" tells of its networks, too. */
+void engine_container_event(struct engine *g, const char *id, const char *action, const char *const *attributes);
 
 /* Records that the container runs / has ended; with AutoRemove the latter removes it. Idempotent. */
 int engine_container_running(struct engine *g, const char *id, pid_t pid, const char *accel, struct err *e);
@@ -157,6 +177,7 @@ struct engine_end {
 	bool started; /* false: it could not be started */
 	bool oom;
 	bool by_hand; /* somebody asked for the end */
+	bool stopped; /* by stop or restart */
 	bool restart; /* ... and for another start */
 	int status;   /* 0..255, 128+n */
 	const char *error;

@@ -135,32 +135,45 @@ static int in_use(void *data, const char *image_id, struct image_user *ret, stru
 
 int engine_image_tag(struct engine *g, const char *ref, const char *name, struct err *e)
 {
+	_cleanup_image_ struct image image = {0};
+	struct err none;
 	struct db *db;
 	int r = engine_db(g, &db, e);
 
-	return r < 0 ? r : image_tag(db, ref, name, e);
+	if (r == 0)
+		r = image_tag(db, ref, name, e);
+	if (r == 0 && image_find(db, name, &image, &none) == 0)
+		event_image(g->root_fd, "tag", image.id, name);
+	return r;
 }
 
 /* What was kept of them for faster starts. */
-static void forget(struct engine *g, const json_t *removed)
+static void forget(struct engine *g, const char *id, const json_t *removed)
 {
 	size_t i;
 	json_t *x;
 
-	json_array_foreach(removed, i, x)
-		if (json_str(x, "Deleted"))
-			template_forget_image(&g->host, json_str(x, "Deleted"));
+	json_array_foreach(removed, i, x) {
+		const char *deleted = json_str(x, "Deleted");
+		if (deleted)
+			template_forget_image(&g->host, deleted);
+		event_image(g->root_fd, deleted ? "delete" : "untag", deleted ? deleted : id, deleted ? deleted : id);
+	}
 }
 
 int engine_image_remove(struct engine *g, const char *ref, bool force, json_t **ret, struct err *e)
 {
+	_cleanup_image_ struct image image = {0};
+	struct err none;
 	struct db *db;
 	int r = engine_db(g, &db, e);
 
 	if (r == 0)
+		image_find(db, ref, &image, &none);
+	if (r == 0)
 		r = image_remove(db, ref, force, in_use, g, ret, NULL, e);
 	if (r == 0)
-		forget(g, *ret);
+		forget(g, image.id, *ret);
 	return r;
 }
 
@@ -186,7 +199,7 @@ static int prune_image(struct engine *g, const char *id, json_t *deleted, int64_
 		return 0;
 	if (r < 0)
 		return r;
-	forget(g, removed);
+	forget(g, id, removed);
 	*reclaimed += freed;
 	return json_array_extend(deleted, removed) < 0 ? err_nomem(e) : 0;
 }

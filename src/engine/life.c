@@ -369,8 +369,10 @@ int container_delete(
 		r = db_begin(db, e);
 	if (r == 0)
 		r = db_end(db, delete_rows(db, row->id, e), e);
-	if (r >= 0)
+	if (r >= 0) {
 		intent_undo(g, &intent);
+		event_of(g, row, record, "destroy", NULL);
+	}
 	return r < 0 ? r : 0;
 }
 

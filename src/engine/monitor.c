@@ -113,6 +113,22 @@ void engine_container_released(struct engine *g, const char *id)
 	engine_close_db(g);
 }
 
+/* That it has died, and what follows from it. Its networks are gone with its row: they are read before. */
+static void tell_end(struct engine *g, const struct container_row *row, const json_t *record, const json_t *networks,
+	const struct engine_end *end)
+{
+	if (!end->started)
+		return;
+	if (end->oom)
+		event_of(g, row, record, "oom", NULL);
+	event_of(g, row, record, "die",
+		json_pack("{s:o, s:o}", "exitCode", json_sprintf("%d", end->status), "execDuration",
+			json_sprintf("%lld", (long long)end->ran_ms / 1000)));
+	event_networks_write(g, "disconnect", networks, row->id);
+	if (end->stopped)
+		event_of(g, row, record, "stop", NULL);
+}
+
 int engine_container_ended(
 	struct engine *g, const char *id, const struct engine_end *end, int64_t *ret_delay_ms, struct err *e)
 {
@@ -124,7 +140,9 @@ int engine_container_ended(
 	int r = load(g, id, &db, &row, e);
 	if (r == 0) {
 		_cleanup_json_ json_t *record = json_loads(row.record, 0, NULL);
+		_cleanup_json_ json_t *networks = event_networks(db, id);
 		struct restart_policy policy = record_restart_policy(record);
+		tell_end(g, &row, record, networks, end);
 		if (end->restart) {
 			*end->restarts = (struct restarts){0};
 			*ret_delay_ms = end->started ? 0 : -1;
@@ -148,8 +166,10 @@ int engine_container_given_up(struct engine *g, const char *id, struct err *e)
 	int r = load(g, id, &db, &row, e);
 
 	if (r == 0) {
+		_cleanup_json_ json_t *record = json_loads(row.record, 0, NULL);
 		row.by_hand = true;
 		r = containers_set_state(db, &row, e);
+		event_of(g, &row, record, "stop", NULL);
 	}
 	run_dir_remove(g, id);
 	engine_close_db(g);

@@ -168,6 +168,7 @@ int engine_network_create(struct engine *g, const json_t *body, char ret_id[65],
 		return r;
 	}
 	memcpy(ret_id, n.id, sizeof(n.id));
+	event_network(g->root_fd, "create", n.id, n.name, NULL);
 	return 0;
 }
 
@@ -202,7 +203,10 @@ static int delete_network(struct engine *g, struct db *db, const struct network_
 			n->name, containers_find(db, who, &c, &none) == 0 ? c.name : who);
 	network_lower(g, n);
 	r = networks_delete(db, n->id, e);
-	return r < 0 ? r : 0;
+	if (r < 0)
+		return r;
+	event_network(g->root_fd, "destroy", n->id, n->name, NULL);
+	return 0;
 }
 
 static int remove_network(struct engine *g, struct network_row *n, struct err *e)

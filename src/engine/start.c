@@ -183,6 +183,8 @@ static int prepare(
 		r = netup_start(g, f, &s->plan, &s->ports, e);
 	if (s->plan.interfaces_len)
 		timing_end(g->timing, TIMING_NETWORK);
+	if (r == 0)
+		event_actor_keep(g, f);
 	return r;
 }
 
@@ -253,6 +255,8 @@ int engine_start(struct engine *g, const char *ref, const struct engine_start *o
 		return err_set(e, EBUSY, "cannot start a paused container, try unpause instead");
 	if (f.running)
 		return ret_client ? engine_attach(g, f.row.id, streams, ret_client, e) : 0;
+	if (ret_client)
+		event_of(g, &f.row, f.record, "attach", NULL);
 	r = start_held(g, &f, lock, opt, streams, false, &client, e);
 	if (r < 0) {
 		netup_stop(g, f.row.id);

@@ -51,6 +51,8 @@ int volume_ensure(struct engine *g, const char *name, bool anonymous, const json
 		struct err none;
 		volumes_delete(db, name, &none);
 	}
+	if (r == 0 && added)
+		event_volume(g->root_fd, "create", name);
 	return r < 0 ? r : added;
 }
 
@@ -285,10 +287,12 @@ static int remove_volume(struct engine *g, struct db *db, const char *name, stru
 	if (r < 0)
 		return r;
 	r = db_end(db, take_away(g, db, name, path, gone, e), e);
-	if (r == 0)
+	if (r == 0) {
 		remove_files(g);
-	else
+		event_volume(g->root_fd, "destroy", name);
+	} else {
 		renameat2(g->root_fd, gone, g->root_fd, path, RENAME_NOREPLACE);
+	}
 	return r;
 }
 

@@ -37,6 +37,7 @@
 #include "image/ref.h"
 #include "image/tar.h"
 #include "store/db.h"
+#include "store/events.h"
 
 enum { ERRORS = 3 };
 
@@ -52,6 +53,7 @@ static int run_import(struct db *d, const struct options *o, struct err *e)
 		o->message, id, e);
 	if (r < 0)
 		return err_wrap(e, "import %s", o->args[0]);
+	event_image(db_root_fd(d), "import", id, o->n_args > 1 ? o->args[1] : id);
 	printf("%s\n", id);
 	return 0;
 }
@@ -72,19 +74,30 @@ static int run_load(struct db *d, const struct options *o, struct err *e)
 	return r < 0 ? err_wrap(e, "load %s", standard_input ? "from standard input" : path) : 0;
 }
 
+static void tell_saved(struct db *d, const struct options *o)
+{
+	struct err none;
+
+	for (int i = 0; i < o->n_args; i++) {
+		_cleanup_image_ struct image image = {0};
+		if (image_find(d, o->args[i], &image, &none) == 0)
+			event_image(db_root_fd(d), "save", image.id, image.id);
+	}
+}
+
 static int run_save(struct db *d, const struct options *o, struct err *e)
 {
 	_cleanup_(outfile_done) struct outfile out = OUTFILE_INIT;
 
-	if (!o->output)
-		return image_save(d, o->args, STDOUT_FILENO, e) < 0 ? err_wrap(e, "save") : 0;
-	int r = outfile_open(o->output, &out, e);
-	if (r < 0)
+	if (o->output && outfile_open(o->output, &out, e) < 0)
 		return err_wrap(e, "failed to save image");
-	r = image_save(d, o->args, out.fd, e);
-	if (r == 0)
+	int r = image_save(d, o->args, o->output ? out.fd : STDOUT_FILENO, e);
+	if (r == 0 && o->output)
 		r = outfile_keep(&out, e);
-	return r < 0 ? err_wrap(e, "save %s", o->output) : 0;
+	if (r < 0)
+		return o->output ? err_wrap(e, "save %s", o->output) : err_wrap(e, "save");
+	tell_saved(d, o);
+	return 0;
 }
 
 static int run_erofs(struct db *d, const struct options *o, struct err *e)

@@ -11,6 +11,8 @@
 #include "image/http.h"
 #include "image/image.h"
 #include "image/login.h"
+#include "store/db.h"
+#include "store/events.h"
 
 static struct http_options http_options_of(const struct options *o)
 {
@@ -32,9 +34,11 @@ int run_pull(struct db *d, const struct options *o, struct err *e)
 		if (r == 0)
 			r = image_build_erofs(d, &image, e);
 	}
-	if (r == 0)
-		printf("%s\n", name);
-	return r;
+	if (r < 0)
+		return r;
+	event_image(db_root_fd(d), "pull", name, name);
+	printf("%s\n", name);
+	return 0;
 }
 
 int run_push(struct db *d, const struct options *o, struct err *e)

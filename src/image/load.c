@@ -14,6 +14,7 @@
 #include "image/layers.h"
 #include "image/ref.h"
 #include "store/db.h"
+#include "store/events.h"
 
 struct load {
 	struct db *db;
@@ -125,6 +126,8 @@ static int tell_names(struct load *l, const struct load_image *i, const char *id
 	}
 	if (!i->names && !moved)
 		fprintf(l->out, "Loaded image ID: %s\n", id);
+	if (!moved)
+		event_image(db_root_fd(l->db), "load", id, id);
 	return 0;
 }
 

@@ -93,6 +93,7 @@ static int64_t on_ended(void *data, const struct container_end *end)
 		.started = end->started,
 		.oom = end->oom,
 		.by_hand = end->by_hand,
+		.stopped = end->stopped,
 		.restart = end->restart,
 		.status = end->status,
 		.error = end->started ? end->error : end->err->msg,
@@ -111,6 +112,13 @@ static int64_t on_ended(void *data, const struct container_end *end)
 	if (engine_container_ended(m->engine, m->id, &record, &delay, &e) < 0)
 		log_trace("monitor", "record the end: %s", e.msg);
 	return delay;
+}
+
+static void on_event(void *data, const char *action, const char *const *attributes)
+{
+	struct monitor *m = data;
+
+	engine_container_event(m->engine, m->id, action, attributes);
 }
 
 static void on_given_up(void *data)
@@ -337,6 +345,7 @@ static int run(struct options *o, struct err *e)
 			.ended = on_ended,
 			.again = on_again,
 			.given_up = on_given_up,
+			.event = on_event,
 			.attach = on_attach,
 			.detach = on_detach,
 			.data = &m},
