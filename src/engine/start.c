@@ -268,6 +268,9 @@ int engine_start(struct engine *g, const char *ref, const struct engine_start *o
 	r = wait_started(g, client, opt, e);
 	if (r == -ECONNRESET)
 		return err_set(e, ECONNRESET, "container %s: its monitor died while starting it", f.row.name);
+	const char *kernel = json_str(json_object_get(f.record, "HostConfig"), "Kernel");
+	if (r < 0 && !str_empty(kernel) && str_starts(e->msg, "start the VM"))
+		err_wrap(e, "guest kernel %s", kernel);
 	if (r == 0 && ret_client)
 		*ret_client = steal_fd(&client);
 	return r;

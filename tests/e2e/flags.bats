@@ -111,6 +111,10 @@ listing='cd "$0"; find . -type d -exec stat -c "%n %F %u:%g %a %Y" {} +; find . 
 		for option in pid=host ipc=host ipc=shareable uts=host cgroupns=host userns=host pid=container:x ipc=container:x; do
 			refused "--$option is not possible with --isolation=hyperv: the container has its own kernel" "--$option"
 		done
+		caisson create --name vm "$IMAGE" true > /dev/null
+		refused 'that container has its own kernel' --isolation process --pid container:vm
+		refused 'that container has its own kernel' --isolation process --ipc container:vm
+		caisson rm vm
 		return
 	fi
 	refused 'conflicting options: hostname and the UTS mode' --uts=host --hostname x

@@ -254,6 +254,48 @@ static void test_exec(void **state)
 	plan_process_done(&p);
 }
 
+static void join(const struct sandbox *s, const char *name, char **ret, uint64_t *ret_id)
+{
+	struct stat st;
+
+	*ret = str_fmt("/proc/%d/ns/%s", s->pid, name);
+	assert_int_equal(stat(*ret, &st), 0);
+	*ret_id = st.st_ino;
+}
+
+/* In the PID and IPC namespaces of another one; /dev/shm comes along, if it still is one there. */
+static void test_join(void **state)
+{
+	struct box *b = need_root(state);
+	struct sandbox s = SANDBOX_INIT;
+
+	start(b, "echo here > /dev/shm/x; echo go; exec sleep 100", &s);
+	b->plan.id[0] = b->plan.id[0] == 'a' ? 'b' : 'a'; /* its cgroup is another */
+	join(&s, "pid", &b->plan.pidns, &b->plan.pidns_id);
+	join(&s, "ipc", &b->plan.ipcns, &b->plan.ipcns_id);
+	join(&s, "mnt", &b->plan.shmns, &b->plan.shmns_id);
+	expect(b, "cat /proc/1/comm /dev/shm/x; [ $$ = 1 ] || echo second; echo back > /dev/shm/y",
+		"sleep\nhere\nsecond\n");
+	assert_int_equal(exec_in(b, &s, &b->plan.process, "cat /dev/shm/y"), 0);
+	assert_string_equal(b->out, "back\n");
+	/* an inode number that has become another's */
+	b->plan.pidns_id++;
+	assert_true(run_plan(b) < 0);
+	assert_string_equal(b->err.msg, "the container whose PID namespace is to be joined has ended");
+	b->plan.pidns_id--;
+	b->plan.shmns_id++;
+	assert_true(run_plan(b) < 0);
+	assert_string_equal(b->err.msg, "the container whose mount namespace is to be joined has ended");
+	sandbox_done(&s);
+	b->plan.shmns_id--;
+	assert_true(run_plan(b) < 0);
+	b->plan.no_shm = true;
+	free(steal_ptr(b->plan.pidns));
+	free(steal_ptr(b->plan.ipcns));
+	free(steal_ptr(b->plan.shmns));
+	expect(b, "ls -d /dev/shm /dev/mqueue 2> /dev/null; true", "/dev/mqueue\n");
+}
+
 static void nap_ms(long ms)
 {
 	nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
@@ -402,6 +444,7 @@ int main(void)
 		box_test(test_init),
 		box_test(test_tty),
 		box_test(test_exec),
+		box_test(test_join),
 		box_test(test_control),
 		box_test(test_limits),
 		box_test(test_sweep),
