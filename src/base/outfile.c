@@ -26,10 +26,10 @@ static int check(const char *path, const char *dir, struct err *e)
 		return errno == ENOENT ? 0 : err_errno(e, errno, "invalid output path: %s", path);
 	if (S_ISREG(st.st_mode))
 		return 0;
-	return err_set(e, EINVAL, "invalid output path: \"%s\" must be a regular file: got a %s", path,
-		S_ISDIR(st.st_mode)                                  ? "directory"
-			: S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode) ? "device"
-								     : "socket or pipe");
+	if (S_ISDIR(st.st_mode))
+		return err_set(e, EISDIR, "invalid output path: \"%s\" is a directory", path);
+	return err_set(e, EINVAL, "invalid output path: \"%s\" must be a directory or a regular file: got %s", path,
+		S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode) ? "a device" : "an irregular file");
 }
 
 static int temporary_name(struct outfile *o, struct err *e)
@@ -84,21 +84,28 @@ int outfile_open(const char *path, struct outfile *ret, struct err *e)
 	return 0;
 }
 
-int outfile_keep(struct outfile *o, struct err *e)
+/* Where nothing has the name there is no moment with another one. */
+static int give_name(struct outfile *o, struct err *e)
 {
 	char path[32];
 
-	if (!o->temp[0]) {
-		int r = temporary_name(o, e);
-		if (r < 0)
-			return r;
-		snprintf(path, sizeof(path), "/proc/self/fd/%d", o->fd);
-		if (linkat(AT_FDCWD, path, o->dir, o->temp, AT_SYMLINK_FOLLOW) < 0) {
-			r = err_errno(e, errno, "%s", o->name);
-			o->temp[0] = 0;
-			return r;
-		}
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", o->fd);
+	if (linkat(AT_FDCWD, path, o->dir, o->name, AT_SYMLINK_FOLLOW) == 0)
+		return 1;
+	int r = errno == EEXIST ? temporary_name(o, e) : err_errno(e, errno, "%s", o->name);
+	if (r == 0 && linkat(AT_FDCWD, path, o->dir, o->temp, AT_SYMLINK_FOLLOW) < 0) {
+		r = err_errno(e, errno, "%s", o->name);
+		o->temp[0] = 0;
 	}
+	return r;
+}
+
+int outfile_keep(struct outfile *o, struct err *e)
+{
+	int r = o->temp[0] ? 0 : give_name(o, e);
+
+	if (r != 0)
+		return r < 0 ? r : 0;
 	if (renameat(o->dir, o->temp, o->dir, o->name) < 0)
 		return err_errno(e, errno, "%s", o->name);
 	o->temp[0] = 0;

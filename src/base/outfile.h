@@ -1,6 +1,6 @@
 /*
  * A file that a user names (-o FILE), as docker writes it: it appears as a whole or not at all. Until then it has no name where the file system can do that
- * (O_TMPFILE), so that a writer that is killed leaves nothing.
+ * (O_TMPFILE), so that a writer that is killed leaves nothing; only the replacement of another file takes a moment under a hidden name.
  */
 #pragma once
 

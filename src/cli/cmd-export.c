@@ -1,11 +1,9 @@
 /* caisson export */
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <unistd.h>
 
+#include "base/outfile.h"
 #include "cli/cmd.h"
-#include "cli/cp-path.h"
 
 static const struct opt options[] = {
 	{"output", 'o', &opt_string, NULL, "Write to a file, instead of STDOUT"},
@@ -24,25 +22,15 @@ static int export_to(struct cli *c, const char *container, int fd, struct err *e
 	return r;
 }
 
-/* The file is there when it is whole, or as it was before. */
 static int export_to_file(struct cli *c, const char *container, const char *path, struct err *e)
 {
-	_cleanup_free_ char *temporary = str_fmt("%s.tmp-%d", path, getpid());
-	int r = cp_check_output(path, e);
+	_cleanup_(outfile_done) struct outfile out = OUTFILE_INIT;
+	int r = outfile_open(path, &out, e);
 
 	if (r < 0)
 		return err_wrap(e, "failed to export container");
-	if (!temporary)
-		return err_nomem(e);
-	_cleanup_close_ int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return err_errno(e, errno, "open %s", temporary);
-	r = export_to(c, container, fd, e);
-	if (r == 0 && rename(temporary, path) < 0)
-		r = err_errno(e, errno, "write %s", path);
-	if (r < 0)
-		unlink(temporary);
-	return r;
+	r = export_to(c, container, out.fd, e);
+	return r == 0 ? outfile_keep(&out, e) : r;
 }
 
 static int run(struct cli *c, struct opts *o, struct err *e)
