@@ -30,15 +30,12 @@ static int answer_stats(struct agent *a, struct wire *w, struct buf *b, struct e
 	(void)w;
 	if (r < 0)
 		return err_errno(e, r, "read the container's cgroup");
-	r = wire_add_u64(b, s.memory);
-	if (r == 0)
-		r = wire_add_u64(b, s.memory_limit);
-	if (r == 0)
-		r = wire_add_u64(b, s.cpu_ns);
-	if (r == 0)
-		r = wire_add_u64(b, s.pids);
-	if (r == 0)
-		r = wire_add_u64(b, disk_used());
+	uint64_t received, sent;
+	sandbox_traffic(&a->sandbox, &received, &sent);
+	const uint64_t v[] = {
+		s.memory, s.memory_limit, s.cpu_ns, s.pids, disk_used(), received, sent, s.io_read, s.io_written};
+	for (size_t i = 0; r == 0 && i < sizeof(v) / sizeof(*v); i++)
+		r = wire_add_u64(b, v[i]);
 	return r < 0 ? err_nomem(e) : 0;
 }
 

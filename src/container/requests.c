@@ -198,7 +198,8 @@ static void on_stats(void *data, const struct isolate_stats *s, const struct err
 
 	if (!k)
 		return;
-	const uint64_t v[] = {s->memory, s->memory_limit, s->cpu_ns, s->pids, s->host_memory, s->host_cpu_ns, s->disk};
+	const uint64_t v[] = {s->memory, s->memory_limit, s->cpu_ns, s->pids, s->host_memory, s->host_cpu_ns, s->disk,
+		s->net_received, s->net_sent, s->io_read, s->io_written};
 	for (size_t i = 0; i < sizeof(v) / sizeof(*v); i++)
 		wire_add_u64(&b, v[i]);
 	client_send(k, MONITOR_STATS_LINE, 0, b.data, b.len);

@@ -336,27 +336,3 @@ int engine_top(struct engine *g, const char *ref, json_t **ret, struct err *e)
 		"CMD", "Processes", rows);
 	return *ret ? 0 : err_nomem(e);
 }
-
-int engine_stats(struct engine *g, const char *ref, json_t **ret, struct err *e)
-{
-	_cleanup_(found_done) struct found f = {.run_dir = -1};
-	static const char *const keys[] = {"Memory", "MemoryLimit", "CpuNs", "Pids", "HostMemory", "HostCpuNs", "Disk"};
-	_cleanup_close_ int sock = -1;
-	_cleanup_buf_ struct buf b = {0};
-	struct frame a;
-
-	int r = find_running(g, ref, &f, e);
-	if (r == 0)
-		r = monitor_call(&f, MONITOR_STATS, NULL, 0, &sock, e);
-	if (r == 0)
-		r = monitor_answer(sock, &b, &a, e);
-	if (r < 0)
-		return r;
-	struct wire w = {.p = a.payload, .left = a.len};
-	*ret = json_pack("{s:s, s:s}", "Id", f.row.id, "Name", f.row.name);
-	for (size_t i = 0; *ret && i < sizeof(keys) / sizeof(*keys); i++) {
-		uint64_t v = wire_u64(&w);
-		json_object_set_new(*ret, keys[i], v > INT64_MAX ? json_null() : json_integer((json_int_t)v));
-	}
-	return *ret ? 0 : err_nomem(e);
-}

@@ -94,6 +94,8 @@ int engine_update(struct engine *g, const char *ref, const json_t *change, json_
 int engine_rename(struct engine *g, const char *ref, const char *name, struct err *e);
 /* Titles and rows of `ps` inside: {"Titles": [...], "Processes": [[...]]}. */
 int engine_top(struct engine *g, const char *ref, json_t **ret, struct err *e);
+/* {"Id", "Name", "AtMs" (on the monotonic clock), "Memory", "MemoryLimit", "CpuNs", "Pids", "NetReceived", "NetSent", "BlockRead", "BlockWritten" of the
+ * workload, "HostMemory", "HostCpuNs" that it costs the host, "Disk"}; null: unknown. -ESRCH: it does not run. */
 int engine_stats(struct engine *g, const char *ref, json_t **ret, struct err *e);
 
 /* What can be seen of a running container from the host, measured now: {"Container", "Name", "Isolation", "Statements": [{"Key", "Title", "Result":

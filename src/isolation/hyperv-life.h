@@ -31,9 +31,10 @@ struct hyperv {
 	uint64_t ping_cpu_ms; /* QEMU's CPU time at the last PING */
 	struct vm_rest rest;  /* while the agent starts the workload */
 	bool paused, killed;
-	bool pinned;       /* to some of the host's CPUs */
-	struct buf update; /* limits for the agent that came while it was paused */
-	char reason[200];  /* why we ended the VM; empty: we did not */
+	struct isolate_stats stats; /* the agent's last answer */
+	bool pinned;                /* to some of the host's CPUs */
+	struct buf update;          /* limits for the agent that came while it was paused */
+	char reason[200];           /* why we ended the VM; empty: we did not */
 };
 
 int hyperv_open_file(const char *path, int flags, const char *what, int *ret, struct err *e);

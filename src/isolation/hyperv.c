@@ -430,6 +430,7 @@ static int hyperv_start(struct isolate *i, struct err *e)
 	i->backend = h;
 	h->isolate = i;
 	h->uid_lock = -1;
+	memset(&h->stats, 0xff, sizeof(h->stats)); /* all unknown */
 	h->vm = (struct vm){.qemu_fd = -1, .virtiofsd_fd = -1, .console_fd = -1, .output_fd = -1, .console.file = -1};
 	h->parts.config = (struct vm_config){
 		.kernel = -1, .initrd = -1, .image = -1, .disk = -1, .ram = -1, .scratch = -1, .share = -1};

@@ -101,10 +101,12 @@ int isolate_resize(struct isolate *i, int proc, unsigned rows, unsigned cols, st
 int isolate_kill(struct isolate *i, struct err *e);
 int isolate_pause(struct isolate *i, bool on, struct err *e);
 
+/* UINT64_MAX: unknown. */
 struct isolate_stats {
-	uint64_t memory, memory_limit, cpu_ns, pids; /* of the workload */
-	uint64_t host_memory, host_cpu_ns;           /* what it costs the host; of memory, what it alone has */
-	uint64_t disk;                               /* bytes used of a disk of its own; UINT64_MAX: it has none */
+	uint64_t memory, memory_limit, cpu_ns, pids;          /* of the workload */
+	uint64_t host_memory, host_cpu_ns;                    /* what it costs the host; of memory, what it alone has */
+	uint64_t net_received, net_sent, io_read, io_written; /* bytes, of the workload */
+	uint64_t disk; /* bytes used of a disk of its own; UINT64_MAX: it has none */
 };
 /* Asynchronous, as in hyperv the answer comes from the guest: fn is called once with the result or with e set. */
 typedef void isolate_stats_fn(void *data, const struct isolate_stats *s, const struct err *e);

@@ -301,7 +301,15 @@ static int process_stats(struct isolate *i, isolate_stats_fn *fn, void *data, st
 
 	if (r < 0)
 		return err_errno(e, r, "read the container's cgroup");
+	/* a network that is the host's or another container's is not this one's use */
+	uint64_t received = 0, sent = 0;
+	if (!i->plan->host_network && !i->plan->netns)
+		sandbox_traffic(&p->sandbox, &received, &sent);
 	struct isolate_stats st = {
+		.net_received = received,
+		.net_sent = sent,
+		.io_read = s.io_read,
+		.io_written = s.io_written,
 		.memory = s.memory,
 		.memory_limit = s.memory_limit,
 		.cpu_ns = s.cpu_ns,

@@ -33,11 +33,12 @@ enum monitor_op {
 
 	/* answers */
 	MONITOR_OK = 32,
-	MONITOR_FAILED = 33,     /* struct err as agent_err_encode writes it */
-	MONITOR_STARTED = 34,    /* u32 proc: the process runs */
-	MONITOR_EXITED = 35,     /* u32 status; the last frame of a connection */
-	MONITOR_PS_LINES = 36,   /* u32 count, str ... : isolate_ps's lines */
-	MONITOR_STATS_LINE = 37, /* u64 memory, limit, cpu ns, pids, host memory, host cpu ns, bytes used of the disk */
+	MONITOR_FAILED = 33,   /* struct err as agent_err_encode writes it */
+	MONITOR_STARTED = 34,  /* u32 proc: the process runs */
+	MONITOR_EXITED = 35,   /* u32 status; the last frame of a connection */
+	MONITOR_PS_LINES = 36, /* u32 count, str ... : isolate_ps's lines */
+	MONITOR_STATS_LINE =
+		37, /* u64 memory, limit, cpu ns, pids, host memory, host cpu ns, bytes used of the disk, received, sent, read, written */
 	MONITOR_NOTICE = 38,     /* str: a line for the user's stderr */
 	MONITOR_LOOK_BYTES = 39, /* what look_encode writes */
 	MONITOR_TIMING =

@@ -30,47 +30,6 @@ int sandbox_kill_all(const struct sandbox *s)
 	return r == -ENOENT ? 0 : r < 0 ? r : cgroup_kill(&cg);
 }
 
-static uint64_t figure(const struct cgroup *c, const char *controller, const char *v1, const char *v2)
-{
-	uint64_t n;
-
-	return cgroup_read_u64(c, controller, c->v2 ? v2 : v1, &n) < 0 ? UINT64_MAX : n;
-}
-
-static uint64_t keyed(const struct cgroup *c, const char *controller, const char *file, const char *key)
-{
-	uint64_t n;
-
-	return cgroup_read_key(c, controller, file, key, &n) < 0 ? UINT64_MAX : n;
-}
-
-int sandbox_stats(const struct sandbox *s, struct sandbox_stats *ret)
-{
-	_cleanup_cgroup_ struct cgroup cg = CGROUP_INIT;
-	int r = cgroup_open(s->cgroup, &cg, NULL);
-
-	if (r < 0)
-		return r;
-	*ret = (struct sandbox_stats){
-		.memory = figure(&cg, "memory", "memory.usage_in_bytes", "memory.current"),
-		.memory_limit = figure(&cg, "memory", "memory.limit_in_bytes", "memory.max"),
-		.memory_cache = keyed(&cg, "memory", "memory.stat", cg.v2 ? "inactive_file" : "total_inactive_file"),
-		.pids = figure(&cg, "pids", "pids.current", "pids.current"),
-		.pids_limit = figure(&cg, "pids", "pids.max", "pids.max"),
-		.oom_kills = keyed(&cg, "memory", cg.v2 ? "memory.events" : "memory.oom_control", "oom_kill"),
-	};
-	/* v1 has no word for unlimited: the largest whole number of pages */
-	if (!cg.v2 && ret->memory_limit != UINT64_MAX && ret->memory_limit >= (uint64_t)INT64_MAX - 65536)
-		ret->memory_limit = UINT64_MAX;
-	if (cg.v2) {
-		uint64_t us = keyed(&cg, "cpu", "cpu.stat", "usage_usec");
-		ret->cpu_ns = us == UINT64_MAX ? us : us * 1000;
-	} else {
-		ret->cpu_ns = figure(&cg, "cpuacct", "cpuacct.usage", "");
-	}
-	return 0;
-}
-
 int sandbox_pids(const struct sandbox *s, pid_t **ret, size_t *ret_len)
 {
 	_cleanup_cgroup_ struct cgroup cg = CGROUP_INIT;

@@ -101,9 +101,16 @@ int sandbox_kill_all(const struct sandbox *s);                       /* SIGKILL 
 
 /* Figures of the cgroup as it is now; a figure the kernel does not have is UINT64_MAX. */
 struct sandbox_stats {
-	uint64_t memory, memory_limit, memory_cache, cpu_ns, pids, pids_limit, oom_kills;
+	uint64_t memory;       /* without files that were read and are not in use (docker's rule) */
+	uint64_t memory_limit; /* at most what the kernel has */
+	uint64_t cpu_ns, pids, pids_limit, oom_kills;
+	uint64_t io_read, io_written; /* bytes from and to block devices */
 };
 int sandbox_stats(const struct sandbox *s, struct sandbox_stats *ret);
+/* Bytes that its network namespace's interfaces, loopback aside, have received and sent; UINT64_MAX: unknown. */
+void sandbox_traffic(const struct sandbox *s, uint64_t *ret_received, uint64_t *ret_sent);
+/* The same of the text of /proc/net/dev, which is cut up. */
+void sandbox_traffic_sum(char *text, uint64_t *ret_received, uint64_t *ret_sent);
 
 /* The pids of all its processes in the caller's namespace; *ret is malloc'd. */
 int sandbox_pids(const struct sandbox *s, pid_t **ret, size_t *ret_len);

@@ -232,7 +232,7 @@ static void test_questions(void **state)
 	host_run(h, "sleep 1234 & sleep 1235");
 	ask(h, AGENT_STATS, 0xfffffff0, &none);
 	assert_int_equal(h->reply_errno, 0);
-	assert_int_equal(h->reply.len, 40);
+	assert_int_equal(h->reply.len, 72);
 	do
 		ask(h, AGENT_PS, 3, &none);
 	while (!memmem(h->reply.data, h->reply.len, "\tsleep 1234", 11) ||

@@ -290,6 +290,36 @@ static void test_cgroup_io(void **state)
 	expect_io("8:0 rbytes=\n8:0 Read\nRead Write 7", false, 0, 7);
 }
 
+static void expect_traffic(const char *text, uint64_t received, uint64_t sent)
+{
+	_cleanup_free_ char *copy = strdup(text);
+	uint64_t r, s;
+
+	assert_non_null(copy);
+	sandbox_traffic_sum(copy, &r, &s);
+	assert_true(r == received);
+	assert_true(s == sent);
+}
+
+static void test_traffic(void **state)
+{
+	static const char titles[] =
+		"Inter-|   Receive                            |  Transmit\n"
+		" face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets\n";
+	_cleanup_free_ char *text =
+		str_fmt("%s    lo:  500       5    0    0    0     0          0         0      500       5\n"
+			"  eth0:    1446      19    0    0    0     0          0         0     3060      28\n"
+			"  eth1:10 1 0 0 0 0 0 0 20 2 0 0 0 0 0 0\n",
+			titles);
+
+	(void)state;
+	expect_traffic(text, 1456, 3080);
+	expect_traffic(titles, 0, 0);
+	expect_traffic("", 0, 0);
+	expect_traffic("e: 18446744073709551615 0 0 0 0 0 0 0 x\nf: 1 0 0 0 0 0 0 0 7", UINT64_MAX, 7);
+	expect_traffic("e:", 0, 0);
+}
+
 static void test_cgroup_numbers(void **state)
 {
 	struct plan p = {.memory = 100};
@@ -350,6 +380,7 @@ int main(void)
 		cmocka_unit_test(test_device_program_loads),
 		cmocka_unit_test(test_cgroup_cpu),
 		cmocka_unit_test(test_cgroup_io),
+		cmocka_unit_test(test_traffic),
 		cmocka_unit_test(test_cgroup_numbers),
 		cmocka_unit_test(test_sysctls),
 	};
