@@ -102,5 +102,6 @@ const struct command cmd_info = {
 	.synopsis = "[OPTIONS]",
 	.summary = "Show what the host is and how containers run on it",
 	.options = {options},
+	.use_status = true,
 	.run = run,
 };

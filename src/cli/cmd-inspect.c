@@ -157,6 +157,7 @@ const struct command cmd_inspect = {
 	.options = {any_options},
 	.min_args = 1,
 	.max_args = -1,
+	.use_status = true,
 	.run = run_any,
 };
 
@@ -167,6 +168,7 @@ const struct command cmd_container_inspect = {
 	.options = {container_options},
 	.min_args = 1,
 	.max_args = -1,
+	.use_status = true,
 	.run = run_container,
 };
 
@@ -177,6 +179,7 @@ const struct command cmd_image_inspect = {
 	.options = {format_options},
 	.min_args = 1,
 	.max_args = -1,
+	.use_status = true,
 	.run = run_image,
 };
 
@@ -187,6 +190,7 @@ const struct command cmd_network_inspect = {
 	.options = {network_options},
 	.min_args = 1,
 	.max_args = -1,
+	.use_status = true,
 	.run = run_network,
 };
 
@@ -197,5 +201,6 @@ const struct command cmd_volume_inspect = {
 	.options = {format_options},
 	.min_args = 1,
 	.max_args = -1,
+	.use_status = true,
 	.run = run_volume,
 };

@@ -16,6 +16,15 @@ static const char *text(const json_t *o, const char *key)
 	return s ? s : "";
 }
 
+static json_t *client_of(const json_t *v)
+{
+	json_t *client = json_copy((json_t *)v);
+
+	json_object_set(client, "DefaultAPIVersion", json_object_get(v, "ApiVersion"));
+	json_object_set_new(client, "Context", json_string("default"));
+	return client;
+}
+
 /* Client and server are one program here; both are there for scripts that ask for {{.Server.Version}}. */
 static int run(struct cli *c, struct opts *o, struct err *e)
 {
@@ -26,7 +35,7 @@ static int run(struct cli *c, struct opts *o, struct err *e)
 
 	if (r < 0)
 		return r;
-	both = json_pack("{s:O, s:O}", "Client", v, "Server", v);
+	both = json_pack("{s:o, s:O}", "Client", client_of(v), "Server", v);
 	if (!both)
 		return err_nomem(e);
 	if (!str_empty(format))
@@ -44,5 +53,6 @@ const struct command cmd_version = {
 	.synopsis = "[OPTIONS]",
 	.summary = "Show the version",
 	.options = {options},
+	.use_status = true,
 	.run = run,
 };

@@ -51,6 +51,11 @@ static const struct format_column columns[] = {
 	{"Labels", "LABELS"},
 	{"Mountpoint", "MOUNTPOINT"},
 	{"Scope", "SCOPE"},
+	{"Links", "LINKS"},
+	{"Size", "SIZE"},
+	{"Availability", "AVAILABILITY"},
+	{"Group", "GROUP"},
+	{"Status", "STATUS"},
 	{0},
 };
 static const struct format_list volume_list = {"{{.Driver}}\t{{.Name}}", "{{.Name}}", columns};
@@ -65,6 +70,10 @@ static int make_row(const json_t *v, json_t *row)
 		const char *s = json_str(v, fields[i]);
 		r |= row_set(row, fields[i], strdup(s ? s : ""));
 	}
+	/* what docker has here for volumes of a cluster, or elsewhere only (system df) */
+	static const char *const not_here[] = {"Availability", "Group", "Links", "Size", "Status"};
+	for (size_t i = 0; i < sizeof(not_here) / sizeof(*not_here); i++)
+		r |= row_set(row, not_here[i], strdup("N/A"));
 	r |= json_set(row, "", json_pack("{s:O?}", "Label", labels));
 	return r ? -ENOMEM : 0;
 }

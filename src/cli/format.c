@@ -10,6 +10,9 @@
 #include "cli/template.h"
 
 #define METHODS "" /* the key of a row's methods */
+#define WRONG   "template parsing error"
+
+enum { EXIT_TEMPLATE = 64 }; /* docker's for a template of one object that does not parse */
 
 char *format_unescape(const char *s)
 {
@@ -32,14 +35,14 @@ static int parse(const char *text, struct template **ret, struct err *e)
 {
 	int r = template_parse(text, ret, e);
 
-	return r == -EINVAL ? err_wrap(e, "failed to parse template") : r;
+	return r == -EINVAL ? err_wrap(e, WRONG) : r;
 }
 
 static int run(const struct template *t, const json_t *data, const json_t *methods, struct buf *out, struct err *e)
 {
 	int r = template_run(t, data, methods, out, e);
 
-	return r == -EINVAL ? err_wrap(e, "failed to execute template") : r;
+	return r == -EINVAL ? err_wrap(e, WRONG) : r;
 }
 
 static json_t *headers(const struct format_list *f)
@@ -113,6 +116,8 @@ int format_print_object(const char *format, const json_t *object, struct err *e)
 	_cleanup_template_ struct template *t = NULL;
 	int r = parse(strcmp(format, "json") ? format : "{{json .}}", &t, e);
 
+	if (r == -EINVAL)
+		e->status = EXIT_TEMPLATE;
 	if (r == 0)
 		r = run(t, object, NULL, &out, e);
 	if (r < 0)

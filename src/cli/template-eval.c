@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/json.h"
 
@@ -77,10 +78,24 @@ static struct variable *find_variable(struct run *s, const char *name)
 	return NULL;
 }
 
+/* Go's names of fields differ in case from those of the API, ID from Id: templates may use either. */
+static json_t *find_field(const json_t *object, const char *name)
+{
+	json_t *field = json_object_get(object, name), *member;
+	const char *key;
+
+	if (field || !isupper((unsigned char)*name))
+		return field;
+	json_object_foreach((json_t *)object, key, member)
+		if (!strcasecmp(key, name))
+			return member;
+	return NULL;
+}
+
 /* One field of *v, which is replaced. */
 static int step(struct run *s, const struct expr *x, const char *name, struct value *v)
 {
-	json_t *field = json_object_get(v->v, name);
+	json_t *field = find_field(v->v, name);
 
 	if (!v->v)
 		return 0; /* below something missing is missing */
@@ -276,6 +291,37 @@ static int eval_pipe(struct run *s, const struct pipe *p, json_t *dot, struct va
 
 static int run_nodes(struct run *s, const struct node *n, json_t *dot);
 
+/*
+ * What is null in JSON is a nil list, map or pointer in docker, which Go prints as such. JSON does not tell which: a field's name does.
+ */
+static const char *nil_text(const struct pipe *p)
+{
+	static const char *const maps[] = {"Annotations", "Containers", "DriverOpts", "ExposedPorts", "Labels",
+		"Networks", "Options", "PortBindings", "Ports", "StorageOpt", "Sysctls", "Tmpfs", "Volumes", NULL};
+	static const char *const lists[] = {"Aliases", "Binds", "BlkioDeviceReadBps", "BlkioDeviceReadIOps",
+		"BlkioDeviceWriteBps", "BlkioDeviceWriteIOps", "BlkioWeightDevice", "CapAdd", "CapDrop", "Cmd",
+		"DeviceCgroupRules", "DeviceRequests", "Devices", "Dns", "DnsOptions", "DnsSearch", "Entrypoint", "Env",
+		"ExecIDs", "ExtraHosts", "GroupAdd", "Links", "MaskedPaths", "Mounts", "OnBuild", "ReadonlyPaths",
+		"SecurityOpt", "Shell", "Ulimits", "VolumesFrom", NULL};
+	static const char *const pointers[] = {"Health", "Healthcheck", "IPAMConfig", "Init", "MemorySwappiness",
+		"OomKillDisable", "PidsLimit", "StopTimeout", NULL};
+	char *const *fields = p->n == 1 && p->calls[0].n == 1 ? p->calls[0].args[0].fields : NULL;
+	size_t n = strv_len(fields);
+	const char *name = n ? fields[n - 1] : "";
+
+	return str_in(name, maps)        ? "map[]"
+		: str_in(name, lists)    ? "[]"
+		: str_in(name, pointers) ? "<nil>"
+					 : "<no value>";
+}
+
+static int print_value(struct run *s, const struct pipe *p, const json_t *value)
+{
+	int r = json_is_null(value) ? buf_adds(s->out, nil_text(p)) : template_print(s->out, value);
+
+	return r < 0 ? err_nomem(s->e) : 0;
+}
+
 static int run_action(struct run *s, const struct node *n, json_t *dot)
 {
 	const struct pipe *p = n->pipe;
@@ -288,7 +334,7 @@ static int run_action(struct run *s, const struct node *n, json_t *dot)
 	if (!value)
 		return fail_missing(s, &v);
 	if (!p->vars_len)
-		return template_print(s->out, value) < 0 ? err_nomem(s->e) : 0;
+		return print_value(s, p, value);
 	if (!p->assign)
 		return push_variable(s, p->vars[0], value);
 	struct variable *var = find_variable(s, p->vars[0]);

@@ -26,8 +26,11 @@ int engine_version(struct engine *g, json_t **ret, struct err *e)
 	(void)g;
 	if (uname(&u) < 0)
 		return err_errno(e, errno, "uname");
-	*ret = json_pack("{s:s, s:s, s:s, s:s, s:s}", "Version", CAISSON_VERSION, "ApiVersion", "1.43", "Os", "linux",
-		"Arch", u.machine, "KernelVersion", u.release);
+	/* docker's name of the machine is Go's */
+	const char *arch = !strcmp(u.machine, "x86_64") ? "amd64" : u.machine;
+	*ret = json_pack("{s:{s:s}, s:[{s:s, s:s}], s:s, s:s, s:s, s:s, s:s, s:s}", "Platform", "Name", "Caisson",
+		"Components", "Name", "Engine", "Version", CAISSON_VERSION, "Version", CAISSON_VERSION, "ApiVersion",
+		"1.43", "MinAPIVersion", "1.24", "Os", "linux", "Arch", arch, "KernelVersion", u.release);
 	return *ret ? 0 : err_nomem(e);
 }
 
@@ -96,6 +99,17 @@ static void add_hyperv(struct engine *g, json_t *o)
 	json_object_set_new(o, "Templates", json_integer((json_int_t)count));
 }
 
+/* What scripts ask docker for. */
+static void add_features(struct engine *g, json_t *o)
+{
+	json_object_update_new(o,
+		json_pack("{s:s, s:s, s:s, s:s, s:{s:[s], s:[s, s, s], s:[s, s]}, s:[s], s:{s:s}, s:[], s:[]}",
+			"RunDir", g->run, "CgroupDriver", "cgroupfs", "InitBinary", "caisson-init", "DefaultRuntime",
+			isolation_name(g->isolation), "Plugins", "Volume", "local", "Network", "bridge", "host", "null",
+			"Log", "json-file", "none", "SecurityOptions", "name=seccomp,profile=builtin", "Swarm",
+			"LocalNodeState", "inactive", "Labels", "Warnings"));
+}
+
 int engine_info(struct engine *g, json_t **ret, struct err *e)
 {
 	_cleanup_json_ json_t *images = NULL;
@@ -124,6 +138,7 @@ int engine_info(struct engine *g, json_t **ret, struct err *e)
 	if (!o)
 		return err_nomem(e);
 	add_hyperv(g, o);
+	add_features(g, o);
 	*ret = o;
 	return 0;
 }

@@ -114,3 +114,60 @@ names() { # names FILTER...
 	is "$(caisson images --format '{{.SharedSize}} {{.Containers}}' other | head -1)" 'N/A N/A'
 	caisson rmi "$IMAGES/config" > /dev/null
 }
+
+# Every field that docker's pages name, and its header.
+fields() { # fields COMMAND FIELD=HEADER...: the command may have options, the last field's header may have spaces
+	local command=$1 f template=
+	shift
+	for f; do template+="\t{{.${f%%=*}}}"; done
+	# shellcheck disable=SC2086
+	run -0 --separate-stderr caisson $command --format "table ${template#??}"
+	is "$(head -1 <<< "$output" | sed 's/  */ /g; s/ *$//')" "$(printf '%s ' "${@#*=}" | sed 's/ *$//')"
+	# shellcheck disable=SC2086
+	run -0 --separate-stderr sh -c "'$CAISSON' $command --format json | python3 -c 'import json, sys; [json.loads(x) for x in sys.stdin]'"
+	# shellcheck disable=SC2086
+	run -1 --separate-stderr caisson $command --format '{{.Nothing}}'
+	has "$stderr" 'template parsing error: template: :1:2: executing "" at <.Nothing>'
+	# shellcheck disable=SC2086
+	run -1 --separate-stderr caisson $command --format '{{.ID'
+	is "$stderr" 'caisson: template parsing error: template: :1: unclosed action'
+}
+
+@test "--format of the lists: docker's fields and headers" {
+	fields 'ps -a' 'ID=CONTAINER ID' Names=NAMES Image=IMAGE Command=COMMAND 'CreatedAt=CREATED AT' RunningFor=CREATED Ports=PORTS State=STATE \
+		Status=STATUS Size=SIZE Labels=LABELS Mounts=MOUNTS 'LocalVolumes=LOCAL VOLUMES' Networks=NETWORKS
+	fields images 'ID=IMAGE ID' Repository=REPOSITORY Tag=TAG Digest=DIGEST CreatedSince=CREATED 'CreatedAt=CREATED AT' Size=SIZE \
+		Containers=CONTAINERS VirtualSize=SIZE 'SharedSize=SHARED SIZE' 'UniqueSize=UNIQUE SIZE'
+	fields 'network ls' 'ID=NETWORK ID' Name=NAME Driver=DRIVER Scope=SCOPE IPv4=IPV4 IPv6=IPV6 Internal=INTERNAL Labels=LABELS 'CreatedAt=CREATED AT'
+	fields 'volume ls' 'Name=VOLUME NAME' Driver=DRIVER Scope=SCOPE Mountpoint=MOUNTPOINT Labels=LABELS Links=LINKS Size=SIZE Status=STATUS
+	fields "history $IMAGE" ID=IMAGE CreatedSince=CREATED 'CreatedAt=CREATED AT' 'CreatedBy=CREATED BY' Size=SIZE Comment=COMMENT
+	fields 'stats --no-stream' Container=CONTAINER Name=NAME 'ID=CONTAINER ID' 'CPUPerc=CPU %' 'MemUsage=MEM USAGE / LIMIT' 'MemPerc=MEM %' \
+		'NetIO=NET I/O' 'BlockIO=BLOCK I/O' PIDs=PIDS
+	fields 'system df' Type=TYPE TotalCount=TOTAL Active=ACTIVE Size=SIZE Reclaimable=RECLAIMABLE
+}
+
+@test "--format of one object: info, version, inspect" {
+	run -0 --separate-stderr caisson info --format '{{.ServerVersion}} {{.Swarm.LocalNodeState}} {{join .Plugins.Network ","}} {{.CgroupDriver}} {{.OSType}}'
+	matches "$output" '^[0-9.]+ inactive bridge,host,null cgroupfs linux$'
+	run -0 --separate-stderr caisson version --format '{{.Client.APIVersion}} {{.Client.Context}} {{.Server.Os}}/{{.Server.Arch}} {{(index .Server.Components 0).Name}}'
+	matches "$output" '^1\.[0-9]+ default linux/amd64 Engine$'
+	is "$(caisson inspect -f '{{.ID}} {{.Id}}' first)" "$(id_of first) $(id_of first)"
+	is "$(caisson inspect -f '{{.Config.Volumes}}{{.Config.Entrypoint}}{{.HostConfig.PidsLimit}}{{json .Config.Entrypoint}}' second)" 'map[][]<nil>null'
+	is "$(caisson inspect -f '{{range $k, $v := .Config.Labels}}{{$k}}={{$v}};{{end}}{{with .State}}{{.Status | title}}{{end}}\t{{printf "%05d|%-4s|%q" 42 "ab" "x"}}' second)" \
+		'both=;tier=two;Created\t00042|ab  |"x"'
+	is "$(caisson inspect -f '{{index .HostConfig.PortBindings "80/tcp" | len}} {{(index (index .HostConfig.PortBindings "80/tcp") 0).HostPort}}' first)" '1 8080'
+	is "$(caisson inspect --type volume -f '{{.Name}}' data) $(caisson inspect --type network -f '{{.Name}}' net1) $(caisson inspect -f '{{.Driver}}' net1)" 'data net1 bridge'
+	run -1 --separate-stderr caisson inspect --type image first
+	has "$stderr" 'No such image: first'
+	run -1 --separate-stderr caisson inspect --type jar first
+	has "$stderr" 'jar'
+	local command
+	for command in info version 'inspect first' 'network inspect net1' 'volume inspect data' 'image inspect other:1'; do
+		# shellcheck disable=SC2086
+		run -64 --separate-stderr caisson $command --format '{{.X'
+		is "$stderr" 'caisson: template parsing error: template: :1: unclosed action'
+		# shellcheck disable=SC2086
+		run -1 --separate-stderr caisson $command --format '{{.Nothing}}'
+		has "$stderr" 'template parsing error: template: :1:2: executing "" at <.Nothing>: map has no entry for key "Nothing"'
+	done
+}

@@ -175,6 +175,13 @@ stands() { # stands CONTAINER: it does not
 	caisson create --name empty "$IMAGE" true > /dev/null
 	eventually 20 caisson exec wrote test -e /done
 	matches "$(caisson ps -as --format '{{.Names}} {{.Size}}')" $'^empty 0B \(virtual 1\.9[0-9]MB\)\nwrote 2(\.0[0-9])?MB \(virtual (4|3\.9[0-9])MB\)$|^wrote 2MB \(virtual .*MB\)\nempty 0B'
+	run -0 --separate-stderr caisson top wrote -o pid,args
+	matches "$output" $'^PID +COMMAND\n[0-9]+ +sleep 1000$'
+	matches "$(caisson top wrote -ef | head -1)" '^UID +PID +PPID +C +STIME +TTY +TIME +CMD$'
+	run -1 --separate-stderr caisson top wrote aux
+	has "$stderr" "ps option 'aux' is not supported"
+	run -1 --separate-stderr caisson top wrote -o pid,colour
+	has "$stderr" "no column 'colour'"
 	caisson pause wrote > /dev/null
 	run -0 caisson inspect -s --format '{{ge .SizeRw 0}} {{gt .SizeRootFs .SizeRw}}' wrote
 	is "$output" 'true true'

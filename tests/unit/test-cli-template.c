@@ -59,6 +59,9 @@ static void test_fields(void **state)
 	expect("{{.Args}}", "[sh -c true]");
 	expect("{{.Config.Labels}}", "map[a.b:dotted m:13 z:26]");
 	expect("{{.Null}}", "<no value>");
+	expect("{{.Config.Env}} {{json .Config.Env}} {{.Config.Env | len}}", "[] null 0");
+	expect("{{.config}}", "<no value>");
+	expect("{{.NAME}} {{.State.ERROR}}", "/web ");
 	expect("{{.Config.Labels.z}} {{.Config.Labels.missing}}", "26 <no value>");
 	expect("{{(index .Mounts 1).Source}}", "/b");
 	expect("{{$.Name}}", "/web");
