@@ -215,6 +215,7 @@ struct curl_slist *http_prepare(CURL *c, const struct request *q, struct http_wa
 	curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
 	curl_easy_setopt(c, CURLOPT_RANGE, q->range);
 	curl_easy_setopt(c, CURLOPT_USERAGENT, "caisson");
+	curl_easy_setopt(c, CURLOPT_BUFFERSIZE, (long)CURL_MAX_READ_SIZE);
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 1L);
 	curl_easy_setopt(c, CURLOPT_MAXREDIRS, (long)REDIRECTS);
