@@ -107,7 +107,8 @@ struct process {
 	int pidfd;
 	struct source *watch;
 	bool exited;
-	int tty; /* master of its terminal, for its size; or -1 */
+	bool still; /* of sandbox_exec */
+	int tty;    /* master of its terminal, for its size; or -1 */
 	struct stream streams[STREAMS];
 	struct pipes pipes; /* until it runs */
 };

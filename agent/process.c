@@ -237,6 +237,7 @@ int process_exec(struct agent *a, uint32_t id, const struct plan_process *proces
 	p->pid = child.pid;
 	p->pidfd = child.pidfd;
 	p->tty = child.tty;
+	p->still = child.still;
 	return process_add(p, e);
 }
 
@@ -293,6 +294,7 @@ static void report_exit(struct process *p, const siginfo_t *info)
 	uint32_t status = (uint32_t)(info->si_code == CLD_EXITED ? info->si_status : 128 + info->si_status) & 255;
 
 	p->exited = true;
+	sandbox_exec_ended(&p->agent->sandbox, p->still);
 	source_remove(&p->watch);
 	if (!p->id && p->agent->shares)
 		p->agent->machine->settle();

@@ -45,6 +45,7 @@ extern const struct command cmd_attach;
 extern const struct command cmd_audit;
 extern const struct command cmd_container_inspect;
 extern const struct command cmd_container_prune;
+extern const struct command cmd_commit;
 extern const struct command cmd_cp;
 extern const struct command cmd_create;
 extern const struct command cmd_diff;

@@ -6,6 +6,7 @@
 const struct command *const commands[] = {
 	&cmd_attach,
 	&cmd_audit,
+	&cmd_commit,
 	&cmd_cp,
 	&cmd_create,
 	&cmd_diff,
@@ -51,6 +52,7 @@ const struct command_group command_groups[] = {
 		{
 			{"attach", &cmd_attach},
 			{"audit", &cmd_audit},
+			{"commit", &cmd_commit},
 			{"cp", &cmd_cp},
 			{"create", &cmd_create},
 			{"diff", &cmd_diff},

@@ -194,7 +194,12 @@ struct files_request;
 /* One request; the socket's first frame is STARTED or FAILED. */
 int files_request(struct engine_files *f, const struct files_request *q, int *ret_sock, struct err *e);
 const char *files_name(const struct engine_files *f);
+const json_t *files_container(const struct engine_files *f); /* its record; borrowed */
 struct engine *files_engine(const struct engine_files *f);
+
+/* ---- transfer.c ---- */
+/* The answer to a request without a path (enum files_op) as an archive. */
+int files_archive(struct engine_files *f, unsigned op, unsigned flags, int tar, struct err *e);
 
 /* ---- call.c: requests to a monitor ---- */
 struct frame;

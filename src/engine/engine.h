@@ -150,6 +150,14 @@ int engine_files_export(struct engine_files *f, int tar, struct err *e);
 typedef void engine_change_fn(void *data, char kind, const char *path); /* 'A', 'C', 'D' */
 int engine_files_diff(struct engine_files *f, engine_change_fn *fn, void *data, struct err *e);
 
+/* An image of what a container has changed (engine/commit.c). NULL: none. */
+struct engine_commit {
+	const char *author, *message, *reference;
+	char *const *changes; /* Dockerfile instructions */
+	bool pause;           /* its processes stand still meanwhile */
+};
+int engine_commit(struct engine *g, const char *ref, const struct engine_commit *o, char ret_id[72], struct err *e);
+
 /* ---- events (engine/events.c); store/events.h writes them ---- */
 
 /* An event as docker's API has it (events.Message), with "isolation" beside the rest, borrowed. Not 0: no more; engine_events returns what is negative. */

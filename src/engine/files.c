@@ -62,6 +62,11 @@ struct engine *files_engine(const struct engine_files *f)
 	return f->engine;
 }
 
+const json_t *files_container(const struct engine_files *f)
+{
+	return f->f.record;
+}
+
 const char *files_name(const struct engine_files *f)
 {
 	return f->f.row.name;

@@ -251,12 +251,17 @@ int engine_files_get(struct engine_files *f, const char *path, const char *name,
 	return not_found(f, path, get(f, &q, name, to, files_engine(f), e), e);
 }
 
-int engine_files_export(struct engine_files *f, int tar, struct err *e)
+int files_archive(struct engine_files *f, unsigned op, unsigned flags, int tar, struct err *e)
 {
-	const struct files_request q = {.op = FILES_EXPORT};
+	const struct files_request q = {.op = op, .flags = flags};
 	struct engine_tree to = {.fd = tar, .tar = true};
 
 	return get(f, &q, ".", &to, files_engine(f), e);
+}
+
+int engine_files_export(struct engine_files *f, int tar, struct err *e)
+{
+	return files_archive(f, FILES_EXPORT, 0, tar, e);
 }
 
 int engine_files_stat(struct engine_files *f, const char *path, struct engine_file *ret, struct err *e)

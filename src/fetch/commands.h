@@ -9,7 +9,7 @@
 struct db;
 
 struct options {
-	const char *root, *isolation, *platform, *message, *output;
+	const char *root, *isolation, *platform, *message, *author, *output;
 	char **changes, **insecure;
 	uint32_t timeout_s;
 	bool quiet, all_tags;

@@ -7,6 +7,8 @@
  *	caisson-fetch --root DIR load [--quiet] FILE|-
  *	caisson-fetch --root DIR save [--output FILE] IMAGE...
  *	caisson-fetch --root DIR erofs IMAGE
+ *	caisson-fetch --root DIR commit [--change C]... [--message M] [--author A] IMAGE [REF]    the layer's archive on stdin, what the container is on
+ *	    descriptor 4; errors likewise
  *	caisson-fetch --root DIR tar|untar NAME        records of files (proto/files.h) to an archive, and back; an error goes to descriptor 3 as it is
  *	caisson-fetch --root DIR push [--quiet] [--all-tags] REF
  *	caisson-fetch --root DIR login [SERVER]    {"Username", "Password"} on stdin; {}: those that are kept, status 3 if there are none
@@ -39,7 +41,7 @@
 #include "store/db.h"
 #include "store/events.h"
 
-enum { ERRORS = 3 };
+enum { ERRORS = 3, CONTAINER = 4 };
 
 static int run_import(struct db *d, const struct options *o, struct err *e)
 {
@@ -100,6 +102,33 @@ static int run_save(struct db *d, const struct options *o, struct err *e)
 	return 0;
 }
 
+/* The caller tells of the error, which may be one of what a container sent. */
+static int told(int r, const struct err *e)
+{
+	if (r < 0 && fd_write_all(ERRORS, e, sizeof(*e)) == 0)
+		_exit(1);
+	return r;
+}
+
+static int run_commit(struct db *d, const struct options *o, struct err *e)
+{
+	const struct commit_options how = {
+		.parent = o->args[0],
+		.layer_fd = STDIN_FILENO,
+		.container_fd = CONTAINER,
+		.author = o->author,
+		.message = o->message,
+		.ref = o->n_args > 1 ? o->args[1] : NULL,
+		.changes = o->changes,
+	};
+	char id[DIGEST_SIZE];
+	int r = image_commit(d, &how, id, e);
+
+	if (r == 0)
+		printf("%s\n", id);
+	return told(r, e);
+}
+
 static int run_erofs(struct db *d, const struct options *o, struct err *e)
 {
 	_cleanup_image_ struct image image = {0};
@@ -108,7 +137,6 @@ static int run_erofs(struct db *d, const struct options *o, struct err *e)
 	return r < 0 ? r : image_build_erofs(d, &image, e);
 }
 
-/* Its caller tells of the error, which may be one of what the container sent. */
 static int run_tar(struct db *d, const struct options *o, bool write, struct err *e)
 {
 	(void)d;
@@ -116,9 +144,7 @@ static int run_tar(struct db *d, const struct options *o, bool write, struct err
 
 	if (r == 0)
 		r = write ? tar_write(0, 1, o->args[0], e) : tar_read(0, 1, e);
-	if (r < 0 && fd_write_all(ERRORS, e, sizeof(*e)) == 0)
-		_exit(1);
-	return r;
+	return told(r, e);
 }
 
 static int run_tar_write(struct db *d, const struct options *o, struct err *e)
@@ -138,6 +164,7 @@ static const struct {
 	bool alone; /* it has no use for the database */
 } commands[] = {
 	{"pull", 1, 1, run_pull},
+	{"commit", 1, 2, run_commit},
 	{"import", 1, 2, run_import},
 	{"load", 1, 1, run_load},
 	{"save", 1, INT_MAX, run_save},
@@ -152,7 +179,7 @@ static const struct {
 static int usage(struct err *e)
 {
 	return err_set(e, EINVAL,
-		"usage: caisson-fetch --root DIR pull|import|load|save|erofs|tar|untar|push|login|logout ...");
+		"usage: caisson-fetch --root DIR pull|import|commit|load|save|erofs|tar|untar|push|login|logout ...");
 }
 
 static int parse(int argc, char *argv[], struct options *o, struct err *e)
@@ -160,8 +187,9 @@ static int parse(int argc, char *argv[], struct options *o, struct err *e)
 	static const struct option longs[] = {{"root", required_argument, NULL, 'r'}, {"quiet", no_argument, NULL, 'q'},
 		{"isolation", required_argument, NULL, 'i'}, {"platform", required_argument, NULL, 'p'},
 		{"change", required_argument, NULL, 'c'}, {"message", required_argument, NULL, 'm'},
-		{"all-tags", no_argument, NULL, 'a'}, {"insecure-registry", required_argument, NULL, 'I'},
-		{"timeout", required_argument, NULL, 't'}, {"output", required_argument, NULL, 'o'}, {0}};
+		{"author", required_argument, NULL, 'A'}, {"all-tags", no_argument, NULL, 'a'},
+		{"insecure-registry", required_argument, NULL, 'I'}, {"timeout", required_argument, NULL, 't'},
+		{"output", required_argument, NULL, 'o'}, {0}};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "qac:m:", longs, NULL)) >= 0)
@@ -195,6 +223,9 @@ static int parse(int argc, char *argv[], struct options *o, struct err *e)
 			break;
 		case 'o':
 			o->output = optarg;
+			break;
+		case 'A':
+			o->author = optarg;
 			break;
 		case 'm':
 			o->message = optarg;

@@ -33,6 +33,15 @@ int image_push(struct db *d, const char *ref, const struct push_options *o, char
 /* A root file system's tar, compressed or not, becomes an image of one layer. changes: Dockerfile instructions; ref: NULL for none. */
 int image_import(struct db *d, int tar_fd, const char *ref, char *const *changes, const char *message,
 	char ret_id[DIGEST_SIZE], struct err *e);
+/* What a container changed, on its image. author, message, ref: NULL for none. */
+struct commit_options {
+	const char *parent; /* the image's id */
+	int layer_fd;       /* an archive, with the whiteouts of layers */
+	int container_fd;   /* then {"config": ..., "created_by": ...}; nothing if the archive broke off */
+	const char *author, *message, *ref;
+	char *const *changes;
+};
+int image_commit(struct db *d, const struct commit_options *o, char ret_id[DIGEST_SIZE], struct err *e);
 /* import-change.c: one `--change` applied to {"Cmd": ...}. */
 int import_change(json_t *config, const char *change, struct err *e);
 

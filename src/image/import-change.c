@@ -181,6 +181,20 @@ static int change_signal(json_t *config, const char *key, const char *value, str
 	return change_text(config, key, value, e);
 }
 
+/* What comes later, if that is an instruction which may. */
+static int change_onbuild(json_t *config, const char *key, const char *value, struct err *e)
+{
+	static const char *const refused[] = {"ONBUILD", "FROM", "MAINTAINER"};
+	_cleanup_strv_ char **later = json_strv(json_object_get(config, key));
+
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+		if (strcspn(value, " \t") == strlen(refused[i]) && !strncasecmp(value, refused[i], strlen(refused[i])))
+			return err_set(e, EINVAL, "%s isn't allowed as an ONBUILD trigger", refused[i]);
+	if (strv_push(&later, value) < 0)
+		return err_nomem(e);
+	return json_set(config, key, json_from_strv(later)) < 0 ? err_nomem(e) : 0;
+}
+
 static const struct {
 	const char *name, *key;
 	int (*apply)(json_t *config, const char *key, const char *value, struct err *e);
@@ -190,6 +204,7 @@ static const struct {
 	{"ENV", "Env", change_env},
 	{"EXPOSE", "ExposedPorts", change_expose},
 	{"LABEL", "Labels", change_label},
+	{"ONBUILD", "OnBuild", change_onbuild},
 	{"STOPSIGNAL", "StopSignal", change_signal},
 	{"USER", "User", change_text},
 	{"VOLUME", "Volumes", change_volume},

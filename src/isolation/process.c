@@ -28,6 +28,7 @@ struct child {
 	int pidfd;
 	int tty; /* a duplicate of the terminal's master, for its size; or -1 */
 	struct source *watch;
+	bool still; /* of sandbox_exec */
 };
 
 struct process {
@@ -85,6 +86,7 @@ static void on_child_end(void *data, int fd, uint32_t events)
 
 	(void)fd;
 	(void)events;
+	sandbox_exec_ended(&p->sandbox, c->still);
 	x.oom = oom_struck(p, proc);
 	for (struct child **at = &p->children; *at; at = &(*at)->next) {
 		if (*at == c) {
@@ -234,6 +236,8 @@ static int process_exec(struct isolate *i, int proc, const struct plan_process *
 	stdio_close_child(&s);
 	if (r == 0)
 		r = add_child(i, proc, child.pid, child.pidfd, child.tty, e);
+	if (r == 0)
+		p->children->still = child.still;
 	if (r < 0) {
 		stdio_done(&s);
 		return r;

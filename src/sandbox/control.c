@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/proc.h"
 #include "sandbox/cgroup.h"
+#include "sandbox/files.h"
 #include "sandbox/sandbox.h"
 
 static void cleanup_cgroup(struct cgroup *c)
@@ -38,12 +39,36 @@ int sandbox_pids(const struct sandbox *s, pid_t **ret, size_t *ret_len)
 	return r < 0 ? r : cgroup_pids(&cg, ret, ret_len);
 }
 
-int sandbox_freeze(const struct sandbox *s, bool on, struct err *e)
+static int freeze(const struct sandbox *s, bool on, struct err *e)
 {
 	_cleanup_cgroup_ struct cgroup cg = CGROUP_INIT;
 	int r = cgroup_open(s->cgroup, &cg, e);
 
 	return r < 0 ? r : cgroup_freeze(&cg, on, e);
+}
+
+int sandbox_freeze(struct sandbox *s, bool on, struct err *e)
+{
+	int r = s->stills ? 0 : freeze(s, on, e);
+
+	if (r == 0)
+		s->frozen = on;
+	return r;
+}
+
+int sandbox_stand_still(struct sandbox *s, struct err *e)
+{
+	int r = s->stills || s->frozen ? 0 : freeze(s, true, e);
+
+	if (r == 0)
+		s->stills++;
+	return r;
+}
+
+void sandbox_exec_ended(struct sandbox *s, bool still)
+{
+	if (still && !--s->stills && !s->frozen)
+		freeze(s, false, NULL);
 }
 
 int sandbox_update(const struct sandbox *s, const struct plan *p, struct err *e)
@@ -73,7 +98,7 @@ static int remove_all(const char *path)
 void sandbox_done(struct sandbox *s)
 {
 	if (s->pidfd >= 0 && pidfd_signal(s->pidfd, SIGKILL) == 0)
-		sandbox_freeze(s, false, NULL);
+		freeze(s, false, NULL);
 	if (s->pid > 0)
 		proc_reap(s->pid);
 	if (s->cgroup[0])

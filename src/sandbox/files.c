@@ -310,26 +310,18 @@ static _Noreturn void run(struct worker *w, const struct sandbox_io *io, int soc
 	work(w);
 }
 
-int files_exec(const struct sandbox *s, const struct plan *p, const struct plan_process *proc,
-	const struct sandbox_io *io, struct sandbox_proc *ret, struct err *e)
+static int start(
+	struct worker *w, const struct sandbox *s, const struct sandbox_io *io, struct sandbox_proc *ret, struct err *e)
 {
-	struct worker w = {.plan = p, .pidfd = -1, .proc = -1, .root = -1, .upper = -1, .lower = -1};
 	int sock[2], none = -1, pidfd = -1;
-	int r = files_request_decode(&w.q, proc->files, proc->files_len, e);
+	int r = report_socket(sock, e);
 
-	if (r == 0 && !ops[w.q.op])
-		r = err_set(e, EBADMSG, "damaged request for files");
-	if (r == 0)
-		r = report_socket(sock, e);
-	if (r < 0) {
-		files_request_done(&w.q);
+	if (r < 0)
 		return r;
-	}
 	_cleanup_close_ int mine = sock[0];
 	pid_t pid = namespace_fork(0, -1, false, &pidfd);
 	if (pid == 0)
-		run(&w, io, sock[1], s->pidfd);
-	files_request_done(&w.q);
+		run(w, io, sock[1], s->pidfd);
 	close(sock[1]);
 	if (pid < 0)
 		return err_errno(e, pid, "fork");
@@ -341,6 +333,27 @@ int files_exec(const struct sandbox *s, const struct plan *p, const struct plan_
 	}
 	*ret = (struct sandbox_proc){.pid = pid, .pidfd = pidfd, .tty = -1};
 	return 0;
+}
+
+int files_exec(struct sandbox *s, const struct plan *p, const struct plan_process *proc, const struct sandbox_io *io,
+	struct sandbox_proc *ret, struct err *e)
+{
+	struct worker w = {.plan = p, .pidfd = -1, .proc = -1, .root = -1, .upper = -1, .lower = -1};
+	int r = files_request_decode(&w.q, proc->files, proc->files_len, e);
+	bool still = w.q.flags & FILES_FREEZE;
+
+	if (r == 0 && !ops[w.q.op])
+		r = err_set(e, EBADMSG, "damaged request for files");
+	if (r == 0 && still)
+		r = sandbox_stand_still(s, e);
+	if (r == 0) {
+		r = start(&w, s, io, ret, e);
+		ret->still = r == 0 && still;
+		if (r < 0)
+			sandbox_exec_ended(s, still);
+	}
+	files_request_done(&w.q);
+	return r;
 }
 
 _Noreturn void files_hold(void)

@@ -16,8 +16,10 @@
 #include "sandbox/sandbox.h"
 
 /* sandbox_exec for a process with `files`: returns when the worker is at work, or why it cannot be. */
-int files_exec(const struct sandbox *s, const struct plan *p, const struct plan_process *proc,
-	const struct sandbox_io *io, struct sandbox_proc *ret, struct err *e);
+int files_exec(struct sandbox *s, const struct plan *p, const struct plan_process *proc, const struct sandbox_io *io,
+	struct sandbox_proc *ret, struct err *e);
+/* All processes of the container, until sandbox_exec_ended. control.c */
+int sandbox_stand_still(struct sandbox *s, struct err *e);
 /* FILES_HOLD, in place of a workload: ends with its input. */
 _Noreturn void files_hold(void);
 

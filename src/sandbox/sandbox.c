@@ -215,8 +215,8 @@ static int join(const struct sandbox *s, const struct cgroup *cg, struct launch 
 	return r < 0 ? err_errno(e, r, "report the process") : 0;
 }
 
-int sandbox_exec(const struct sandbox *s, const struct plan *p, const struct plan_process *proc,
-	const struct sandbox_io *io, struct sandbox_proc *ret, struct err *e)
+int sandbox_exec(struct sandbox *s, const struct plan *p, const struct plan_process *proc, const struct sandbox_io *io,
+	struct sandbox_proc *ret, struct err *e)
 {
 	_cleanup_(cleanup_cgroup) struct cgroup cg = CGROUP_INIT;
 	int sock[2], tty = -1;
@@ -224,6 +224,9 @@ int sandbox_exec(const struct sandbox *s, const struct plan *p, const struct pla
 
 	if (proc->files_len)
 		return files_exec(s, p, proc, io, ret, e);
+	/* the new process would freeze before its execve(2), and be waited for */
+	if (s->stills)
+		return err_set(e, EBUSY, "container %s is paused for the time of a commit", p->name);
 	int r = cgroup_open(s->cgroup, &cg, e);
 
 	if (r == 0)

@@ -29,6 +29,8 @@ struct sandbox {
 	int pidfd;
 	int tty;          /* master of the workload's terminal, or -1; the caller's after the start */
 	char cgroup[256]; /* path below each hierarchy: "PARENT/ID" */
+	bool frozen;      /* by sandbox_freeze */
+	unsigned stills;  /* workers for whose time its processes stand still */
 };
 #define SANDBOX_INIT ((struct sandbox){.pid = -1, .pidfd = -1, .tty = -1})
 
@@ -43,7 +45,8 @@ struct sandbox_network {
 struct sandbox_proc {
 	pid_t pid; /* as seen by the caller */
 	int pidfd;
-	int tty; /* as above */
+	int tty;    /* as above */
+	bool still; /* the container's processes stand still until sandbox_exec_ended */
 };
 
 /* What this kernel and user cannot do of the plan (cgroup controllers, raised limits, seccomp, overlayfs),
@@ -90,8 +93,10 @@ int sandbox_start(const struct plan *p, const struct sandbox_io *io, const char 
 
 /* Runs one more process inside a running container, with the plan's cgroup, in all its namespaces; with proc->files what they say is done with its
  * files instead (files.h), outside of it. */
-int sandbox_exec(const struct sandbox *s, const struct plan *p, const struct plan_process *proc,
-	const struct sandbox_io *io, struct sandbox_proc *ret, struct err *e);
+int sandbox_exec(struct sandbox *s, const struct plan *p, const struct plan_process *proc, const struct sandbox_io *io,
+	struct sandbox_proc *ret, struct err *e);
+/* For one of which that was said: it has ended. */
+void sandbox_exec_ended(struct sandbox *s, bool still);
 
 /* Sets up one more interface, whose link is in the container's network namespace already. */
 int sandbox_add_interface(const struct sandbox *s, const struct plan *p, const struct plan_interface *f, struct err *e);
@@ -114,7 +119,7 @@ void sandbox_traffic_sum(char *text, uint64_t *ret_received, uint64_t *ret_sent)
 
 /* The pids of all its processes in the caller's namespace; *ret is malloc'd. */
 int sandbox_pids(const struct sandbox *s, pid_t **ret, size_t *ret_len);
-int sandbox_freeze(const struct sandbox *s, bool on, struct err *e); /* pause, unpause */
+int sandbox_freeze(struct sandbox *s, bool on, struct err *e); /* pause, unpause */
 int sandbox_update(
 	const struct sandbox *s, const struct plan *p, struct err *e); /* applies memory, cpu, pids limits anew */
 

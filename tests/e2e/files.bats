@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# cp, diff and export, of containers that run and that do not.
+# cp, diff, export and commit, of containers that run and that do not.
 load lib
 
 setup() { cd "$BATS_TEST_TMPDIR"; }
@@ -228,4 +228,43 @@ tree() { (cd "$1" && find . | sort | tr '\n' ' '); }
 	is "$umount_later" "before
 busybox"
 	caisson rm still > /dev/null
+}
+
+@test "commit: an image of what a container has changed, which stands still meanwhile" {
+	caisson run -d --name works -e A=b -w /root "$IMAGE" sh -c 'i=0; while :; do i=$((i + 1)); echo $i > /t; mv /t /first; echo $i > /t; mv /t /root/second; done' > /dev/null
+	caisson exec works sh -c 'rm /etc/passwd; mkdir -m 1777 /made; echo made > /made/x; chown 7:8 /made/x; ln /made/x /made/y; head -c 3000000 /dev/zero > /made/big'
+	run -0 caisson commit -a 'A. Author' -m 'a message' -c 'ENV X=y' -c 'LABEL l=m' -c 'CMD ["cat", "/made/x"]' -c 'ONBUILD RUN true' works made:one
+	matches "$output" '^sha256:[0-9a-f]{64}$'
+	id=$output
+	# it goes on
+	before=$(caisson exec works cat /root/second)
+	eventually 5 eval '[ "$(caisson exec works cat /root/second)" != "$before" ]'
+	run -0 caisson image inspect --format '{{.Id}} {{.Author}} {{.Comment}} {{json .Config.Env}} {{json .Config.Cmd}} {{json .Config.Labels}} {{json .Config.OnBuild}} {{.Config.WorkingDir}} {{len .RootFS.Layers}}' made:one
+	is "$output" "$id A. Author a message [\"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\",\"A=b\",\"X=y\"] [\"cat\",\"/made/x\"] {\"l\":\"m\"} [\"RUN true\"] /root 2"
+	run -0 caisson history --no-trunc --format '{{.CreatedBy}}|{{.Comment}}' made:one
+	matches "${lines[0]}" '^sh -c i=0.*\|a message$'
+	is "$(caisson run --rm made:one)" made
+	run -0 caisson run --rm made:one sh -c 'ls /etc/passwd 2>&1; stat -c "%a %u:%g %h" /made /made/x; wc -c < /made/big; [ $(($(cat /first) - $(cat /root/second))) -le 1 ] && echo together'
+	is "$(echo "$output" | tr '\n' ' ')" 'ls: /etc/passwd: No such file or directory 1777 0:0 2 644 7:8 2 3000000 together '
+	# of one that does not run, and without a change
+	caisson rm -f works > /dev/null
+	caisson create --name still made:one > /dev/null
+	caisson commit still > /dev/null
+	caisson commit -p=false still made:two > /dev/null
+	is "$(caisson image inspect --format '{{len .RootFS.Layers}}' made:two)" 2
+	run -1 caisson commit -c 'NOPE x' still
+	has "$output" 'unknown instruction: NOPE'
+	run -1 caisson commit still 'No/Name'
+	has "$output" 'invalid reference format'
+	# one that is killed meanwhile leaves nothing
+	caisson cp - still:/ < <(cd / && tar c --exclude='*.so*' usr/lib/python3* 2> /dev/null | head -c 20000000) > /dev/null 2>&1 || true
+	caisson commit still half > /dev/null &
+	sleep 0.2
+	kill -9 $! 2> /dev/null || true
+	wait $! || true
+	caisson start -a still > /dev/null
+	caisson rm still > /dev/null
+	caisson images -q --no-trunc | sort -u | xargs "$CAISSON" rmi -f > /dev/null 2>&1 || true
+	caisson pull -q "$IMAGE" > /dev/null
+	is "$(find "$CAISSON_ROOT/layers" -mindepth 1 -maxdepth 1 -name '[0-9a-f]*' | wc -l)" 1
 }

@@ -187,7 +187,7 @@ struct plan_mount *add_mount(struct box *b, const char *source, const char *targ
 	return m;
 }
 
-int exec_in(struct box *b, const struct sandbox *s, struct plan_process *p, const char *script)
+int exec_in(struct box *b, struct sandbox *s, struct plan_process *p, const char *script)
 {
 	struct sandbox_proc child;
 	_cleanup_close_ int null = open("/dev/null", O_RDONLY | O_CLOEXEC);

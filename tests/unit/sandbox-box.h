@@ -28,6 +28,6 @@ void expect(struct box *b, const char *script, const char *output);
 /* Starts a script that says "go" and then lasts. */
 void start(struct box *b, const char *script, struct sandbox *s);
 struct plan_mount *add_mount(struct box *b, const char *source, const char *target);
-int exec_in(struct box *b, const struct sandbox *s, struct plan_process *p, const char *script);
+int exec_in(struct box *b, struct sandbox *s, struct plan_process *p, const char *script);
 
 #define box_test(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)

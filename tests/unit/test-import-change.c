@@ -22,6 +22,7 @@ static void changes_the_configuration(void **state)
 		{"ENV A the rest of it", "{\"Env\":[\"A=the rest of it\"]}"},
 		{"EXPOSE 80 53/udp", "{\"ExposedPorts\":{\"53/udp\":{},\"80/tcp\":{}}}"},
 		{"LABEL k='v w' x=", "{\"Labels\":{\"k\":\"v w\",\"x\":\"\"}}"},
+		{"ONBUILD RUN make && make install", "{\"OnBuild\":[\"RUN make && make install\"]}"},
 		{"STOPSIGNAL SIGUSR1", "{\"StopSignal\":\"SIGUSR1\"}"},
 		{"USER 1:2", "{\"User\":\"1:2\"}"},
 		{"VOLUME [\"/a\", \"/b\"]", "{\"Volumes\":{\"/a\":{},\"/b\":{}}}"},
@@ -43,7 +44,7 @@ static void changes_the_configuration(void **state)
 static void refuses(void **state)
 {
 	static const char *const cases[] = {"", "CMD", "RUN true", "ENV A", "ENV =x", "EXPOSE 0", "EXPOSE 80/x",
-		"EXPOSE 65536", "LABEL a='b", "STOPSIGNAL NO"};
+		"EXPOSE 65536", "LABEL a='b", "ONBUILD FROM x", "ONBUILD ONBUILD RUN x", "STOPSIGNAL NO"};
 	_cleanup_json_ json_t *config = json_object();
 	struct err e = ERR_INIT;
 
