@@ -9,7 +9,7 @@
 struct mount_key {
 	const char *name;
 	const char *path;
-	enum { KEY_STRING, KEY_BOOL, KEY_SIZE, KEY_OCTAL, KEY_PAIR, KEY_NONRECURSIVE } kind;
+	enum { KEY_STRING, KEY_BOOL, KEY_SIZE, KEY_OCTAL, KEY_PAIR, KEY_RECURSIVE } kind;
 };
 
 static const struct mount_key keys[] = {
@@ -24,7 +24,7 @@ static const struct mount_key keys[] = {
 	{"consistency", "Consistency", KEY_STRING},
 	{"bind-propagation", "BindOptions.Propagation", KEY_STRING},
 	{"bind-nonrecursive", "BindOptions.NonRecursive", KEY_BOOL},
-	{"bind-recursive", "BindOptions.NonRecursive", KEY_NONRECURSIVE},
+	{"bind-recursive", "BindOptions", KEY_RECURSIVE},
 	{"volume-nocopy", "VolumeOptions.NoCopy", KEY_BOOL},
 	{"volume-label", "VolumeOptions.Labels", KEY_PAIR},
 	{"volume-driver", "VolumeOptions.DriverConfig.Name", KEY_STRING},
@@ -64,6 +64,19 @@ static int parse_octal(const char *s, json_int_t *ret)
 	return *s >= '0' && *s <= '7' && !*end && *ret <= 07777 ? 0 : -EINVAL;
 }
 
+/* What is mounted below: mounted too, or not, or read-only as well (which it always is), or writable still. */
+static int put_recursive(json_t *m, const char *value)
+{
+	static const char *const paths[][2] = {{"enabled", "BindOptions.NonRecursive"},
+		{"disabled", "BindOptions.NonRecursive"}, {"writable", "BindOptions.ReadOnlyNonRecursive"},
+		{"readonly", "BindOptions.ReadOnlyForceRecursive"}};
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++)
+		if (!strcmp(value, paths[i][0]))
+			return json_put_path(m, paths[i][1], json_boolean(i > 0));
+	return -EINVAL;
+}
+
 /* 0, -EINVAL for a value that does not parse, -ENOMEM. */
 static int put_value(json_t *m, const struct mount_key *k, const char *value)
 {
@@ -76,10 +89,8 @@ static int put_value(json_t *m, const struct mount_key *k, const char *value)
 		return json_put_path(m, k->path, json_from_str(value));
 	case KEY_BOOL:
 		return parse_bool(value, &flag) < 0 ? -EINVAL : json_put_path(m, k->path, json_boolean(flag));
-	case KEY_NONRECURSIVE:
-		if (strcmp(value, "enabled") && strcmp(value, "disabled"))
-			return -EINVAL;
-		return json_put_path(m, k->path, json_boolean(!strcmp(value, "disabled")));
+	case KEY_RECURSIVE:
+		return put_recursive(m, value);
 	case KEY_SIZE:
 		if (parse_bytes(value, &size) < 0 || size > INT64_MAX)
 			return -EINVAL;
@@ -108,7 +119,30 @@ static int put_field(json_t *m, char *field, struct err *e)
 	if (!k)
 		return err_set(e, EINVAL, "unexpected key '%s' in '%s'", field, whole);
 	if (put_value(m, k, value ? value : "true") < 0)
-		return err_set(e, EINVAL, "invalid value for %s: %s", field, value);
+		return err_set(e, EINVAL, "invalid value for %s: %s%s", field, value,
+			k->kind == KEY_RECURSIVE ? " (must be \"enabled\", \"disabled\", \"writable\", or \"readonly\")"
+						 : "");
+	return 0;
+}
+
+static int check_recursive(const json_t *m, struct err *e)
+{
+	const json_t *bind = json_object_get(m, "BindOptions");
+	bool writable = json_flag(bind, "ReadOnlyNonRecursive"), readonly = json_flag(bind, "ReadOnlyForceRecursive");
+	const char *propagation = json_str(bind, "Propagation");
+
+	if ((writable || readonly) && !json_flag(m, "ReadOnly"))
+		return err_set(e, EINVAL,
+			"option 'bind-recursive=%s' requires 'readonly' to be specified in conjunction",
+			writable ? "writable" : "readonly");
+	if (readonly && (!propagation || strcmp(propagation, "rprivate") != 0))
+		return err_set(e, EINVAL,
+			"option 'bind-recursive=readonly' requires 'bind-propagation=rprivate' to be specified in "
+			"conjunction");
+	if (writable)
+		return err_set(e, ENOTSUP,
+			"option 'bind-recursive=writable' is not supported by caisson: what is mounted below a "
+			"read-only bind is read-only, too");
 	return 0;
 }
 
@@ -126,7 +160,7 @@ static int check_mount(const json_t *m, struct err *e)
 		if (json_object_get(m, options[i][1]) && strcmp(type, options[i][0]))
 			return err_set(
 				e, EINVAL, "cannot mix '%s-*' options with mount type '%s'", options[i][0], type);
-	return 0;
+	return check_recursive(m, e);
 }
 
 static int set_mount(struct opts *p, const struct opt *o, const char *value, struct err *e)

@@ -142,7 +142,7 @@ static int set_label(struct opts *p, const struct opt *o, const char *value, str
 	if (!key)
 		return err_nomem(e);
 	if (!*key)
-		return err_set(e, EINVAL, "invalid label '%s': empty name", value);
+		return err_set(e, EINVAL, "invalid %s '%s': empty name", o->name, value);
 	return opts_put_key(p, o, key, json_from_str(text), e);
 }
 const struct opt_type opt_label = {"list", set_label};

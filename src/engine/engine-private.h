@@ -88,7 +88,7 @@ int mounts_name_volumes(json_t *mounts, struct err *e);
 void volume_discard(struct engine *g, const char *name);
 
 /* ---- security.c ---- */
-/* SecurityOpt -> {"NoNewPrivileges": bool, "Seccomp": "" (default) | "unconfined" | JSON text}. */
+/* SecurityOpt -> {"NoNewPrivileges": bool, "Seccomp": "" (default) | "unconfined" | JSON text, "SystemPaths": true: none is hidden}. */
 int security_resolve(const json_t *hc, json_t **ret, struct err *e);
 int security_seccomp(struct engine *g, const char *profile, uint64_t caps, bool privileged, char **ret_bpf,
 	size_t *ret_len, struct err *e);

@@ -42,9 +42,10 @@ static void complete(json_t *o, const char *defaults)
 /* What is hidden of /proc and /sys, or read-only there. */
 static void add_hidden(json_t *hc)
 {
+	_cleanup_strv_ char **options = json_strv(json_object_get(hc, "SecurityOpt"));
 	struct plan p = {0};
 
-	if (json_flag(hc, "Privileged") || plan_hide(&p) < 0) {
+	if (json_flag(hc, "Privileged") || (!strv_has(options, "systempaths=unconfined") && plan_hide(&p) < 0)) {
 		json_object_set_new(hc, "MaskedPaths", json_null());
 		json_object_set_new(hc, "ReadonlyPaths", json_null());
 	} else {

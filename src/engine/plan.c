@@ -188,7 +188,7 @@ static int plan_strings(const json_t *record, struct plan *p)
 	p->cpuset_cpus = copy_str(hc, "CpusetCpus");
 	p->cpuset_mems = copy_str(hc, "CpusetMems");
 	p->cgroup_parent = copy_str(hc, "CgroupParent");
-	if (!p->privileged && plan_hide(p) < 0)
+	if (!p->privileged && !json_flag(json_path(record, "Caisson.Security"), "SystemPaths") && plan_hide(p) < 0)
 		return -ENOMEM;
 	json_object_foreach(json_object_get(hc, "Sysctls"), key, v)
 		if (strv_pushf(&p->sysctls, "%s=%s", key, json_is_string(v) ? json_string_value(v) : "") < 0)

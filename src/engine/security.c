@@ -45,6 +45,10 @@ static int resolve_option(const char *opt, json_t *out, struct err *e)
 		json_object_set_new(out, "NoNewPrivileges", json_boolean(on));
 		return 0;
 	}
+	if (!strcmp(opt, "systempaths=unconfined")) {
+		json_object_set_new(out, "SystemPaths", json_true());
+		return 0;
+	}
 	if (n == strlen("seccomp") && !strncmp(opt, "seccomp", n) && *value)
 		return resolve_seccomp(value, out, e);
 	if (!strcmp(opt, "apparmor=unconfined") || !strcmp(opt, "label=disable") || !strcmp(opt, "label:disable"))

@@ -25,18 +25,19 @@ refused() { # refused TEXT OPTION...: run fails as docker's does, with this text
 		--group-add extra --group-add 777 --user app --add-host fixed:192.0.2.7 --add-host me:host-gateway --add-host six:2001:db8::7 \
 		--mount type=tmpfs,target=/t,tmpfs-size=2m,tmpfs-mode=1750 --mount "type=bind,src=$dir,dst=/b,readonly,bind-propagation=private" \
 		--mount type=volume,source=labelled,target=/v,volume-label=kind=test --stop-signal USR1 --stop-timeout 1 \
-		--expose 7000-7002/udp --expose 80 -P --disable-content-trust --volume-driver local --cidfile "$dir/cid" --cgroupns private \
+		--expose 7000-7002/udp --expose 80 -P --disable-content-trust --volume-driver local --cidfile "$dir/cid" --cgroupns private --security-opt systempaths=unconfined \
 		"$IMAGE" sh -c 'trap "" USR1; while :; do sleep 0.1; done' > "$dir/id"
 	is "$(cat "$dir/cid")" "$(cat "$dir/id")"
 	run -0 caisson exec many sh -c 'echo "$A|$B|$C|$TAKEN|${NOT_TAKEN-unset}"; id -G; grep -E "fixed|me$|six" /etc/hosts; stat -c %a /t; df -k /t | tail -n 1 | tr -s " " | cut -d " " -f 2
-		touch /b/x 2>&1; grep -c " /b .*shared" /proc/self/mountinfo; true'
+		touch /b/x 2>&1; grep -c " /b .*shared" /proc/self/mountinfo; grep -c " /proc/[^ ]* " /proc/self/mountinfo; true'
 	is "${lines[0]}" 'file| x y |option|ours|unset'
 	is "${lines[1]}" '1000 777 1234'
 	is "$(printf '%s|' "${lines[@]:2:3}" | tr '\t' ' ')" "192.0.2.7 fixed|$(field many .NetworkSettings.Networks.bridge.Gateway) me|2001:db8::7 six|"
-	is "$(printf '%s|' "${lines[@]:5}")" '1750|2048|touch: /b/x: Read-only file system|0|'
+	is "$(printf '%s|' "${lines[@]:5}")" '1750|2048|touch: /b/x: Read-only file system|0|0|'
 	is "$(field many '.Config.Labels.one}}|{{.Config.Labels.two}}|{{.Config.Labels.over')" '1||option'
 	is "$(field many '.HostConfig.Annotations.note}} {{.Config.StopSignal}} {{.Config.StopTimeout}} {{.HostConfig.GroupAdd}} {{.HostConfig.PublishAllPorts')" \
 		'text USR1 1 [extra 777] true'
+	is "$(field many 'len .HostConfig.MaskedPaths')" 0
 	is "$(field many '.HostConfig.ContainerIDFile}}|{{.HostConfig.PidMode}}|{{.HostConfig.IpcMode}}|{{.HostConfig.CgroupnsMode}}|{{.HostConfig.ShmSize')" \
 		"$dir/cid||private|private|67108864"
 	is "$(field many 'range .Mounts}}{{.Type}}:{{.Destination}}:{{.RW}}:{{.Propagation}} {{end')" 'tmpfs:/t:true: bind:/b:false:private volume:/v:true: '
@@ -281,6 +282,8 @@ listing='cd "$0"; find . -type d -exec stat -c "%n %F %u:%g %a %Y" {} +; find . 
 	refused 'invalid mount config for type "tmpfs": field Source must not be specified' --mount type=tmpfs,source=/tmp,target=/x
 	refused "cannot mix 'volume-*' options with mount type 'bind'" --mount type=bind,source=/tmp,target=/x,volume-nocopy
 	refused 'invalid value for tmpfs-mode: 9' --mount type=tmpfs,target=/x,tmpfs-mode=9
+	refused "requires 'bind-propagation=rprivate'" --mount type=bind,source=/tmp,target=/x,ro,bind-recursive=readonly
+	refused "bind-recursive=writable' is not supported" --mount type=bind,source=/tmp,target=/x,ro,bind-recursive=writable
 	refused 'invalid option: "a"' --mount type=volume,target=/x,volume-opt=a=b
 	refused 'volume-subpath is not supported' --mount type=volume,target=/x,volume-subpath=a
 	is "$(caisson ps -aq)" ''

@@ -325,6 +325,19 @@ static void test_path(void **state)
 	expect_body("--path a/b", json);
 }
 
+static void test_recursive(void **state)
+{
+	(void)state;
+	expect_body("--mount type=bind,src=/a,dst=/b,ro,bind-recursive=readonly,bind-propagation=rprivate",
+		"{\"HostConfig\": {\"Mounts\": [{\"Type\": \"bind\", \"Source\": \"/a\", \"Target\": \"/b\", "
+		"\"ReadOnly\": true, "
+		"\"BindOptions\": {\"ReadOnlyForceRecursive\": true, \"Propagation\": \"rprivate\"}}]}}");
+	expect_body("--mount type=bind,src=/a,dst=/b,bind-recursive=disabled",
+		"{\"HostConfig\": {\"Mounts\": [{\"Type\": \"bind\", \"Source\": \"/a\", \"Target\": \"/b\", "
+		"\"BindOptions\": "
+		"{\"NonRecursive\": true}}]}}");
+}
+
 static void test_filter(void **state)
 {
 	_cleanup_(opts_done) struct opts p;
@@ -352,6 +365,7 @@ int main(void)
 		cmocka_unit_test(test_filter),
 		cmocka_unit_test(test_container_options),
 		cmocka_unit_test(test_path),
+		cmocka_unit_test(test_recursive),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
