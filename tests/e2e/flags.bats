@@ -51,7 +51,8 @@ refused() { # refused TEXT OPTION...: run fails as docker's does, with this text
 	# the signal is ignored, and the time is not the usual ten seconds
 	timeout 9 "$CAISSON" stop many
 	is "$(field many .State.ExitCode)" 137
-	caisson run -d --name signal --stop-signal USR1 --stop-timeout -1 "$IMAGE" sh -c 'trap "exit 9" USR1; while :; do sleep 0.1; done' > /dev/null
+	caisson run -d --name signal --stop-signal USR1 --stop-timeout -1 "$IMAGE" sh -c 'trap "exit 9" USR1; echo > /ready; while :; do sleep 0.1; done' > /dev/null
+	eventually 20 caisson exec signal test -e /ready
 	caisson stop signal
 	is "$(field signal .State.ExitCode)" 9
 	caisson rm signal
