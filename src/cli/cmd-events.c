@@ -97,8 +97,11 @@ static int run(struct cli *c, struct opts *o, struct err *e)
 		.fn = print_event,
 		.data = (void *)opts_str(o, "format"),
 	};
-	struct engine *g = cli_engine(c, e);
-	int r = g ? 0 : -e->code;
+	const char *format = opts_str(o, "format");
+	int r = str_empty(format) ? 0 : format_check(format, e);
+	struct engine *g = r < 0 ? NULL : cli_engine(c, e);
+
+	r = g ? 0 : -e->code;
 
 	if (r == 0)
 		r = opts_time(o, "since", &events.since_ns, e);
@@ -112,5 +115,6 @@ const struct command cmd_events = {
 	.synopsis = "[OPTIONS]",
 	.summary = "Show what is done to containers, images, networks and volumes, as it is done",
 	.options = {options},
+	.use_status = true,
 	.run = run,
 };

@@ -139,10 +139,12 @@ static void add_anything(struct completing *c)
 	add_volumes(c);
 }
 
-/* "CONTAINER:PATH" or a path of the host */
+/* "CONTAINER:PATH" or a path of the host, which it is for one of two */
 static void add_copied(struct completing *c)
 {
-	if (strchr("./~", *c->word) && *c->word) {
+	bool from_container = c->done[0] && strchr(c->done[0], ':');
+
+	if (from_container || (strchr("./~", *c->word) && *c->word)) {
 		c->end = COMPLETE_FILES;
 		return;
 	}

@@ -97,6 +97,8 @@ static bool take_argument(struct line *l, char *word)
 		l->only_args |= l->command->stop;
 		return true;
 	}
+	if (!l->group && !strcmp(word, "help"))
+		return true; /* what follows is a command */
 	command = l->group ? command_group_command(l->group, word) : command_find(word);
 	if (command)
 		begin_command(l, command);

@@ -110,14 +110,28 @@ int format_print_list(const struct format_list *f, const char *format, bool quie
 	return print_rows(f, table ? text + strlen("table") + (text[5] == ' ') : text, table, rows, e);
 }
 
+static int parse_one(const char *format, struct template **ret, struct err *e)
+{
+	int r = parse(strcmp(format, "json") ? format : "{{json .}}", ret, e);
+
+	if (r == -EINVAL)
+		e->status = EXIT_TEMPLATE;
+	return r;
+}
+
+int format_check(const char *format, struct err *e)
+{
+	_cleanup_template_ struct template *t = NULL;
+
+	return parse_one(format, &t, e);
+}
+
 int format_print_object(const char *format, const json_t *object, struct err *e)
 {
 	_cleanup_buf_ struct buf out = {0};
 	_cleanup_template_ struct template *t = NULL;
-	int r = parse(strcmp(format, "json") ? format : "{{json .}}", &t, e);
+	int r = parse_one(format, &t, e);
 
-	if (r == -EINVAL)
-		e->status = EXIT_TEMPLATE;
 	if (r == 0)
 		r = run(t, object, NULL, &out, e);
 	if (r < 0)

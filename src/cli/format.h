@@ -26,5 +26,8 @@ int format_print_list(const struct format_list *f, const char *format, bool quie
 /* Prints one object: "json" or a template, and a newline. */
 int format_print_object(const char *format, const json_t *object, struct err *e);
 
+/* Whether an object's format is one, before there is anything to print. -EINVAL with docker's exit status. */
+int format_check(const char *format, struct err *e);
+
 /* "\t" and "\n" written as two characters, as users do in shells, outside of {{ }}: docker's lists take them so. The caller frees. */
 char *format_unescape(const char *s);

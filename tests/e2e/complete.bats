@@ -23,6 +23,7 @@ candidates() { # candidates WORD...: without descriptions, in a line
 	is "$(candidates volume r)" 'rm remove : '
 	is "$(candidates --roo)" '--root : '
 	is "$(candidates --root "$E2E_DIR/d")" ':directories '
+	is "$(candidates help network con)" 'connect : '
 	is "$(candidates nonsense '')" ': '
 	is "$(candidates volume nonsense '')" ': '
 	is "$(candidates)" "$(candidates '')"
@@ -47,6 +48,11 @@ candidates() { # candidates WORD...: without descriptions, in a line
 	is "$(candidates run other:1 '')" ': '
 	is "$(candidates inspect da)" 'data : '
 	is "$(candidates import '')" ':files '
+	is "$(candidates cp b)" 'busy: :nospace '
+	is "$(candidates cp ./x '')" 'busy: idle: :nospace '
+	is "$(candidates cp busy:/x '')" ':files '
+	is "$(candidates cp /x)" ':files '
+	is "$(candidates kernel use a)" 'auto : '
 	is "$(CAISSON_ROOT=$E2E_DIR/nothing candidates --root "$CAISSON_ROOT" start '')" 'idle : '
 	is "$(CAISSON_ROOT=$E2E_DIR/nothing candidates --root="$CAISSON_ROOT" start '')" 'idle : '
 }

@@ -161,6 +161,8 @@ fields() { # fields COMMAND FIELD=HEADER...: the command may have options, the l
 	has "$stderr" 'No such image: first'
 	run -1 --separate-stderr caisson inspect --type jar first
 	has "$stderr" 'jar'
+	run -64 --separate-stderr caisson events --until 0s --format '{{.X'
+	has "$stderr" 'template parsing error: template: :1: unclosed action'
 	local command
 	for command in info version 'inspect first' 'network inspect net1' 'volume inspect data' 'image inspect other:1'; do
 		# shellcheck disable=SC2086
