@@ -56,7 +56,7 @@ char *clock_rfc3339(int64_t ns, char ret[40])
 }
 
 /* "1h30m", "10s", "1.5h", "300ms" */
-static int parse_go_duration(const char *s, int64_t *ret)
+int clock_parse_duration(const char *s, int64_t *ret)
 {
 	static const struct {
 		const char *name;
@@ -123,7 +123,7 @@ int clock_parse(const char *s, int64_t *ret_ns)
 		int64_t fraction = parse_fraction(&p);
 		return *p ? -EINVAL : to_ns(v, fraction, ret_ns);
 	}
-	if (parse_go_duration(s, &v) == 0) {
+	if (clock_parse_duration(s, &v) == 0) {
 		*ret_ns = clock_real_ns() - v;
 		return 0;
 	}

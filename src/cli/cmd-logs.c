@@ -7,6 +7,7 @@
 #include "cli/time-options.h"
 
 static const struct opt options[] = {
+	{"details", 0, &opt_bool, NULL, "Show what --log-opt labels, env and tag add to each line"},
 	{"follow", 'f', &opt_bool, NULL, "Go on with what is written from now on"},
 	{"since", 0, &opt_string, NULL, "Only what is later than a time (2024-01-02T13:23:37Z) or a time ago (42m)"},
 	{"tail", 'n', &opt_string, NULL, "Number of lines from the end (default all)"},
@@ -45,6 +46,7 @@ static int run(struct cli *c, struct opts *o, struct err *e)
 	struct engine_logs l = {
 		.follow = opts_flag(o, "follow"),
 		.timestamps = opts_flag(o, "timestamps"),
+		.details = opts_flag(o, "details"),
 		.vm = opts_flag(o, "vm"),
 	};
 	int r = opts_time(o, "since", &l.since_ns, e);

@@ -242,11 +242,21 @@ static int open_cidfile(const char *path, struct err *e)
 static int check_options(const struct opts *o, struct err *e)
 {
 	static const char *const times[] = {"always", "missing", "never", "", NULL};
+	static const char *const health[] = {
+		"health-interval", "health-retries", "health-start-interval", "health-start-period", "health-timeout"};
 	const char *when = opts_str(o, "pull"), *restart = json_str(opts_get(o, "restart"), "Name");
 
 	if (when && !str_in(when, times))
 		return err_set(e, EINVAL,
 			"invalid pull option: '%s': must be one of \"always\", \"missing\" or \"never\"", when);
+	if (opts_given(o, "no-healthcheck") &&
+		(opts_given(o, "health-cmd") || opts_given(o, "health-interval") || opts_given(o, "health-timeout") ||
+			opts_given(o, "health-retries") || opts_given(o, "health-start-period") ||
+			opts_given(o, "health-start-interval")))
+		return err_set(e, EINVAL, "--no-healthcheck conflicts with --health-* options");
+	for (size_t i = 0; i < sizeof(health) / sizeof(*health); i++)
+		if (opts_int(o, health[i], 0) < 0)
+			return err_set(e, EINVAL, "--%s cannot be negative", health[i]);
 	if (opts_flag(o, "rm") && !str_empty(restart) && strcmp(restart, "no"))
 		return err_set(e, EINVAL, "conflicting options: cannot specify both --restart and --rm");
 	return 0;

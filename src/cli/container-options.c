@@ -10,6 +10,12 @@ static int set_entrypoint(struct opts *p, const struct opt *o, const char *value
 }
 static const struct opt_type opt_entrypoint = {"string", set_entrypoint};
 
+static int set_health_cmd(struct opts *p, const struct opt *o, const char *value, struct err *e)
+{
+	return opts_put(p, o, *value ? json_pack("[s,o]", "CMD-SHELL", json_from_str(value)) : json_array(), e);
+}
+static const struct opt_type opt_health_cmd = {"string", set_health_cmd};
+
 static int set_no_healthcheck(struct opts *p, const struct opt *o, const char *value, struct err *e)
 {
 	bool on = false;
@@ -66,6 +72,16 @@ const struct opt container_options[] = {
 	{"fresh-boot", 0, &opt_bool, "HostConfig.FreshBoot",
 		"Boot the virtual machine instead of cloning one that has booted"},
 	{"group-add", 0, &opt_list, "HostConfig.GroupAdd", "Join another group"},
+	{"health-cmd", 0, &opt_health_cmd, "Healthcheck.Test", "Command that tells whether the container is healthy"},
+	{"health-interval", 0, &opt_duration, "Healthcheck.Interval",
+		"Time between two checks (ms|s|m|h) (default 30s)"},
+	{"health-retries", 0, &opt_int, "Healthcheck.Retries", "Failures in a row that make it unhealthy (default 3)"},
+	{"health-start-interval", 0, &opt_duration, "Healthcheck.StartInterval",
+		"Time between two checks in the start period (ms|s|m|h) (default 5s)"},
+	{"health-start-period", 0, &opt_duration, "Healthcheck.StartPeriod",
+		"Time from the start in which failures do not count (ms|s|m|h)"},
+	{"health-timeout", 0, &opt_duration, "Healthcheck.Timeout",
+		"Time that a check may take (ms|s|m|h) (default 30s)"},
 	{"hostname", 'h', &opt_string, "Hostname", "Host name of the container"},
 	{"init", 0, &opt_bool, "HostConfig.Init",
 		"Run an init process first, which passes signals on and reaps processes"},

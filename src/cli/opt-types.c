@@ -1,6 +1,8 @@
 /* Values of options that any command may have, with the error texts of pflag and docker. */
 #include "cli/opt.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -81,6 +83,19 @@ static int set_int(struct opts *p, const struct opt *o, const char *value, struc
 	return opts_put(p, o, json_integer(minus ? -(int64_t)v : (int64_t)v), e);
 }
 const struct opt_type opt_int = {"int", set_int};
+
+/* In nanoseconds. */
+static int set_duration(struct opts *p, const struct opt *o, const char *value, struct err *e)
+{
+	int64_t ns;
+
+	if (strcmp(value, "0") != 0 && clock_parse_duration(value + (*value == '-'), &ns) < 0)
+		return err_set(e, EINVAL, "time: invalid duration \"%s\"", value);
+	if (!strcmp(value, "0"))
+		ns = 0;
+	return opts_put(p, o, json_integer(*value == '-' ? -ns : ns), e);
+}
+const struct opt_type opt_duration = {"duration", set_duration};
 
 static int set_bytes(struct opts *p, const struct opt *o, const char *value, struct err *e)
 {

@@ -67,7 +67,7 @@ int opt_field(const char **s, char **ret, struct err *e);
 
 /* Plain values (opt-types.c). */
 extern const struct opt_type opt_bool, opt_string, opt_list, opt_strings, opt_int, opt_bytes, opt_bytes_or_unlimited;
-extern const struct opt_type opt_cpus, opt_env, opt_label, opt_map, opt_filter;
+extern const struct opt_type opt_duration, opt_cpus, opt_env, opt_label, opt_map, opt_filter;
 /* What containers take (opt-container.c, opt-mount.c). */
 extern const struct opt_type opt_ulimit, opt_device, opt_volume, opt_tmpfs, opt_attach, opt_path, opt_restart,
 	opt_mount;

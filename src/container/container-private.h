@@ -12,6 +12,7 @@
 struct container;
 struct relay;
 struct exec;
+struct health;
 
 enum client_role {
 	CLIENT_IDLE,      /* no request yet, or one that was answered */
@@ -45,6 +46,7 @@ struct client {
 
 struct container {
 	struct exec *execs;
+	struct health *health; /* NULL: not checked, or not yet */
 	const struct container_run *run;
 	struct loop *loop;
 	struct isolate *isolate;
@@ -89,11 +91,17 @@ void requests_exec_started(struct container *c, int proc, struct isolate_io *io,
 void requests_exited(struct container *c, int proc, int status); /* tells those who wait for that process */
 
 /* ---- execs.c ---- */
-/* Starts a process in the container: its number, or -errno. */
-int exec_begin(struct container *c, const struct plan_process *p, struct err *e);
+/* Starts a process in the container: its number, or -errno. probe: it is the health check's, else a client's. */
+int exec_begin(struct container *c, const struct plan_process *p, bool probe, struct err *e);
 void exec_started(struct container *c, int proc, struct isolate_io *io, const struct err *e);
 void exec_ended(struct container *c, int proc, int status);
 void execs_free(struct container *c);
+
+/* ---- health.c ---- */
+int health_begin(struct container *c);
+void health_started(struct container *c, int proc, struct isolate_io *io, const struct err *e);
+void health_ended(struct container *c, int proc, int status);
+void health_end(struct container *c);
 
 /* ---- stdio.c ---- */
 enum { RELAY_BACKLOG_MAX = 256 * 1024 }; /* a client with more unsent output stops the process's output */

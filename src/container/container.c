@@ -124,6 +124,7 @@ static void finish(struct container *c)
 	source_remove(&c->stop_timer);
 	source_remove(&c->running_timer);
 	relays_free(c);
+	health_end(c);
 	execs_free(c);
 	ports_close(c);
 	log_writer_free(steal_ptr(c->log));
@@ -175,6 +176,7 @@ static void on_running_timer(void *data)
 
 	c->running_timer = NULL;
 	c->run->hooks.running(c->run->hooks.data, c->state.pid, c->state.accel);
+	health_begin(c);
 }
 
 static void record_running(struct container *c)
@@ -433,7 +435,7 @@ static int begin_run(struct container *c, struct err *e)
 	int r = 0;
 
 	if (run->log_name)
-		r = log_writer_new(run->dir, run->log_name, &c->log, e);
+		r = log_writer_new(run->dir, run->log_name, &run->log, &c->log, e);
 	if (r == 0)
 		r = isolate_new(run->kind, run->host, run->plan, run->dir, c->loop, &events, c, &c->isolate, e);
 	return r < 0 ? r : isolate_start(c->isolate, e);

@@ -17,6 +17,8 @@
 
 #include "base/err.h"
 #include "base/timing.h"
+#include "container/health.h"
+#include "container/log.h"
 #include "isolation/isolation.h"
 #include "plan/plan.h"
 
@@ -45,6 +47,8 @@ struct container_hooks {
 	void (*given_up)(void *data);
 	/* Something was done to it, in docker's words ("start", "kill", "exec_die"...); attributes: NULL, or key, value ... NULL. */
 	void (*event)(void *data, const char *action, const char *const *attributes);
+	void (*health)(
+		void *data, const struct health_state *s, bool changed); /* the result of a probe, or the first state */
 	/* As in isolate_events, with the `data` of these hooks. */
 	int (*attach)(
 		void *data, const struct plan_interface *f, pid_t pid, const char *parked, int *ret_tap, struct err *e);
@@ -60,6 +64,7 @@ struct container_port {
 };
 
 struct container_run {
+	struct log_options log;
 	const struct plan *plan;
 	enum isolation_kind kind;
 	const struct isolation_host *host;
@@ -68,10 +73,11 @@ struct container_run {
 	int lock;                /* the held lock; owned, released once the end is recorded */
 	int client;              /* a client that is attached before the start, or -1; owned */
 	uint32_t client_streams; /* MONITOR_STDIN... */
-	bool files_only;       /* it stands for its files only, its process for none of its own: no state is written */
-	bool stdin_once;       /* stdin ends with the first client that had it */
-	const char *log_name;  /* of the log in `dir`; NULL: no log */
-	struct timing *timing; /* what `client` is told of; NULL: nothing */
+	bool files_only; /* it stands for its files only, its process for none of its own: no state is written */
+	bool stdin_once; /* stdin ends with the first client that had it */
+	const struct health_check *health; /* NULL: none; may be set by hooks.running */
+	const char *log_name;              /* of the log in `dir`; NULL: no log */
+	struct timing *timing;             /* what `client` is told of; NULL: nothing */
 	struct container_hooks hooks;
 	/* Served from the start on, and closed before the end is recorded. */
 	const struct container_port *ports;

@@ -1,4 +1,4 @@
-/* What runs in the container beside its workload: the execs of clients. */
+/* What runs in the container beside its workload: the execs of clients, and the probes of its health check. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +13,7 @@ enum { STARTING = -2 }; /* an exec's proc until its number is known */
 struct exec {
 	struct exec *next;
 	int proc;
+	bool probe;
 	char id[65];
 	char *command;
 };
@@ -23,7 +24,7 @@ static void exec_free(struct exec *x)
 	free(x);
 }
 
-static struct exec *exec_new(const struct plan_process *p)
+static struct exec *exec_new(const struct plan_process *p, bool probe)
 {
 	struct exec *x = calloc(1, sizeof(*x));
 	_cleanup_buf_ struct buf command = {0};
@@ -35,6 +36,7 @@ static struct exec *exec_new(const struct plan_process *p)
 		return NULL;
 	}
 	x->proc = STARTING;
+	x->probe = probe;
 	x->command = steal_ptr(command.data);
 	return x;
 }
@@ -65,9 +67,9 @@ static void drop(struct exec **x)
 	exec_free(gone);
 }
 
-int exec_begin(struct container *c, const struct plan_process *p, struct err *e)
+int exec_begin(struct container *c, const struct plan_process *p, bool probe, struct err *e)
 {
-	struct exec *x = exec_new(p);
+	struct exec *x = exec_new(p, probe);
 
 	if (!x)
 		return err_nomem(e);
@@ -86,6 +88,7 @@ int exec_begin(struct container *c, const struct plan_process *p, struct err *e)
 void exec_started(struct container *c, int proc, struct isolate_io *io, const struct err *e)
 {
 	struct exec **x = exec_find(c, proc);
+	bool probe = *x && (*x)->probe;
 
 	if (*x && e) {
 		drop(x);
@@ -93,7 +96,10 @@ void exec_started(struct container *c, int proc, struct isolate_io *io, const st
 		(*x)->proc = proc;
 		tell(c, "exec_start", *x);
 	}
-	requests_exec_started(c, proc, io, e);
+	if (probe)
+		health_started(c, proc, io, e);
+	else
+		requests_exec_started(c, proc, io, e);
 }
 
 void exec_ended(struct container *c, int proc, int status)
@@ -101,7 +107,10 @@ void exec_ended(struct container *c, int proc, int status)
 	struct exec **x = exec_find(c, proc);
 	char code[12];
 
-	requests_exited(c, proc, status);
+	if (*x && (*x)->probe)
+		health_ended(c, proc, status);
+	else
+		requests_exited(c, proc, status);
 	if (!*x)
 		return;
 	snprintf(code, sizeof(code), "%d", status);

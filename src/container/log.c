@@ -5,17 +5,26 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/rotate.h"
 #include "base/str.h"
 
 struct log_writer {
-	int fd;
-	bool broken; /* the last write failed: the rest of that object must not be followed by another on the same line */
+	int dirfd, fd;
+	const char *name;
+	struct log_options options;
+	uint64_t size;
+	uint64_t lost; /* objects that could not be written since the last that could */
+	int why;
+	bool broken; /* the file does not end in a newline */
 	struct buf partial[2];
 	struct buf out;
+	unsigned objects; /* in out */
 };
 
 /* A full disk may have cut off what an earlier run wrote last. */
@@ -27,20 +36,60 @@ static bool lacks_newline(int fd)
 	return end > 0 && pread(fd, &last, 1, end - 1) == 1 && last != '\n';
 }
 
-int log_writer_new(int dirfd, const char *name, struct log_writer **ret, struct err *e)
+static int open_file(struct log_writer *w)
+{
+	struct stat st;
+
+	w->fd = openat(w->dirfd, w->name, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (w->fd < 0)
+		return -errno;
+	w->size = fstat(w->fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+	w->broken = lacks_newline(w->fd);
+	return 0;
+}
+
+int log_writer_new(
+	int dirfd, const char *name, const struct log_options *options, struct log_writer **ret, struct err *e)
 {
 	struct log_writer *w = calloc(1, sizeof(*w));
 
 	if (!w)
 		return err_nomem(e);
-	w->fd = openat(dirfd, name, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (w->fd < 0) {
+	w->dirfd = dirfd;
+	w->name = name;
+	if (options)
+		w->options = *options;
+	int r = open_file(w);
+	if (r < 0) {
 		free(w);
-		return err_errno(e, errno, "open the log %s", name);
+		return err_errno(e, r, "open the log %s", name);
 	}
-	w->broken = lacks_newline(w->fd);
 	*ret = w;
 	return 0;
+}
+
+static bool is_followed(const struct log_writer *w)
+{
+	if (faccessat(w->dirfd, LOG_READERS, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		return false;
+	_cleanup_close_ int lock = fd_lock_file(w->dirfd, LOG_READERS, true, false);
+	return lock == -EWOULDBLOCK;
+}
+
+/* If it cannot be renamed, as on a full disk, the log grows on. */
+static void rotate(struct log_writer *w)
+{
+	unsigned keep = w->options.max_files > 1 ? w->options.max_files - 1 : 0;
+
+	if (is_followed(w))
+		keep += LOG_EXTRA_FILES;
+	if (rotate_files(w->dirfd, w->name, keep < ROTATE_MAX ? keep : ROTATE_MAX) < 0)
+		return;
+	int old = w->fd;
+	if (open_file(w) < 0)
+		w->fd = old;
+	else
+		close(old);
 }
 
 /* Length of the well-formed UTF-8 sequence at p, 0 if it is none. */
@@ -93,23 +142,74 @@ static void add_escaped(struct buf *b, const unsigned char *p, size_t n)
 	}
 }
 
-static void add_object(struct log_writer *w, enum log_stream s, const void *p, size_t n, const char *time)
+static void put_object(struct buf *out, enum log_stream s, const void *p, size_t n, const char *attrs, const char *time)
 {
-	buf_adds(&w->out, "{\"log\":\"");
-	add_escaped(&w->out, p, n);
-	buf_addf(&w->out, "\",\"stream\":\"%s\",\"time\":\"%s\"}\n", s == LOG_STDOUT ? "stdout" : "stderr", time);
+	buf_adds(out, "{\"log\":\"");
+	add_escaped(out, p, n);
+	buf_addf(out, "\",\"stream\":\"%s\",", s == LOG_STDOUT ? "stdout" : "stderr");
+	if (attrs)
+		buf_addf(out, "\"attrs\":%s,", attrs);
+	buf_addf(out, "\"time\":\"%s\"}\n", time);
+}
+
+static int write_all(struct log_writer *w, const struct buf *b)
+{
+	int r = fd_write_all(w->fd, b->data, b->len);
+
+	if (r == 0) {
+		w->size += b->len;
+		return 0;
+	}
+	/* no part of an object stays */
+	w->broken = ftruncate(w->fd, (off_t)w->size) < 0;
+	return r;
+}
+
+/* Where output is missing, before what follows it. */
+static int write_mark(struct log_writer *w)
+{
+	_cleanup_free_ char *text = str_fmt("[caisson: %llu lines of output could not be written to the log: %s]\n",
+		(unsigned long long)w->lost, strerror(-w->why));
+	_cleanup_buf_ struct buf b = {0};
+	char time[40];
+
+	if (!text)
+		return -ENOMEM;
+	put_object(&b, LOG_STDERR, text, strlen(text), NULL, clock_rfc3339(clock_real_ns(), time));
+	return write_all(w, &b);
 }
 
 static void flush(struct log_writer *w)
 {
 	if (!w->out.len)
 		return;
-	if (w->broken)
-		(void)!write(w->fd, "\n", 1);
-	w->broken = fd_write_all(w->fd, w->out.data, w->out.len) < 0;
+	if (w->broken && write(w->fd, "\n", 1) == 1) {
+		w->size++;
+		w->broken = false;
+	}
+	int r = w->lost ? write_mark(w) : 0;
+	if (r == 0) {
+		w->lost = 0;
+		r = write_all(w, &w->out);
+	}
+	if (r < 0) {
+		w->lost += w->objects;
+		w->why = r;
+	}
 	w->out.len = 0;
+	w->objects = 0;
 	if (w->out.size > 256 * 1024)
 		buf_done(&w->out);
+}
+
+static void add_object(struct log_writer *w, enum log_stream s, const void *p, size_t n, const char *time)
+{
+	if (w->options.max_size && w->size + w->out.len >= w->options.max_size) {
+		flush(w);
+		rotate(w);
+	}
+	put_object(&w->out, s, p, n, w->options.attrs, time);
+	w->objects++;
 }
 
 void log_writer_add(struct log_writer *w, enum log_stream s, const void *p, size_t n)

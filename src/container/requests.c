@@ -63,7 +63,7 @@ static void request_exec(struct client *k, struct wire *w)
 			: k->container->state.phase == STATE_PAUSED && !k->files
 			? err_set(&e, EBUSY, "container %s is paused, unpause the container before exec",
 				  k->container->run->plan->name)
-			: exec_begin(k->container, &process, &e);
+			: exec_begin(k->container, &process, false, &e);
 		if (r >= 0 && k->role == CLIENT_EXEC)
 			k->proc = r;
 	}

@@ -81,10 +81,11 @@ static int merge_command(json_t *config, const json_t *image, struct err *e)
 
 static int merge_image(json_t *config, const json_t *image, struct err *e)
 {
-	static const char *const inherited[] = {"User", "WorkingDir", "StopSignal", NULL};
+	static const char *const inherited[] = {"User", "WorkingDir", "StopSignal", "Shell", NULL};
 
 	for (size_t i = 0; inherited[i]; i++)
 		inherit(config, image, inherited[i]);
+	health_inherit(config, image);
 	inherit_map(config, image, "Labels");
 	inherit_map(config, image, "Volumes");
 	inherit_map(config, image, "ExposedPorts");
@@ -101,6 +102,8 @@ static int check_config(const json_t *config, struct err *e)
 	if (!str_empty(cwd) && *cwd != '/')
 		return err_set(
 			e, EINVAL, "the working directory '%s' is invalid, it needs to be an absolute path", cwd);
+	if (health_check_config(config, e) < 0)
+		return -EINVAL;
 	if (!str_empty(signal) && parse_signal(signal, &sig) < 0)
 		return err_set(e, EINVAL, "invalid signal: %s", signal);
 	if (hostname &&

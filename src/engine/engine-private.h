@@ -213,7 +213,7 @@ int monitor_simple(const struct found *f, uint8_t op, const void *p, size_t n, s
 int monitor_wait(const struct found *f, uint8_t op, const void *p, size_t n, int *ret_status, struct err *e);
 
 /* ---- inspect.c ---- */
-json_t *container_state_json(const struct found *f);
+json_t *container_state_json(struct engine *g, const struct found *f);
 const char *container_status_name(const struct found *f); /* "running", "exited"... */
 
 /* ---- filters.c ---- */
@@ -226,6 +226,18 @@ int container_filters_check(struct engine *g, const json_t *filters, struct err 
 bool container_matches(struct engine *g, const struct found *f, const json_t *filters);
 /* Adds the fields that docker shows also where nothing was asked for (inspect-defaults.c). */
 void inspect_complete(json_t *o);
+
+/* ---- log-options.c ---- */
+/* docker's "logger" options in HostConfig.LogConfig. */
+int log_options_check(const json_t *log, struct err *e);
+int log_args(const json_t *record, char ***args); /* for the monitor */
+
+/* ---- health.c ---- */
+int health_check_config(const json_t *config, struct err *e);
+void health_inherit(
+	json_t *config, const json_t *image);       /* the image's Healthcheck, where config has none of its own */
+void health_keep(struct engine *g, const char *id); /* of a run that has ended */
+json_t *health_json(struct engine *g, const struct found *f); /* State.Health; NULL: it has no health check */
 
 /* ---- events.c ---- */
 /* [[id, name]...] of the networks that a container is on; new reference. */

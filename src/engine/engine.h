@@ -15,6 +15,7 @@
 
 #include "base/err.h"
 #include "base/timing.h"
+#include "container/health.h"
 #include "container/restart.h"
 #include "isolation/isolation.h"
 
@@ -182,6 +183,11 @@ void engine_container_event(struct engine *g, const char *id, const char *action
 
 /* Records that the container runs / has ended; with AutoRemove the latter removes it. Idempotent. */
 int engine_container_running(struct engine *g, const char *id, pid_t pid, const char *accel, struct err *e);
+
+/* What is to be probed of it; *ret is the caller's, and empty if it has no health check. */
+int engine_health_check(struct engine *g, const char *id, struct health_check *ret, struct err *e);
+/* Keeps what probes found, for inspect and ps; changed: and tells of it. */
+void engine_container_health(struct engine *g, const char *id, const struct health_state *s, bool changed);
 
 struct engine_end {
 	bool started; /* false: it could not be started */

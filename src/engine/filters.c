@@ -120,10 +120,10 @@ static bool of_image(struct engine *g, const struct found *f, const char *value)
 	return image_find(g->db, value, &image, &none) == 0 && !strcmp(image.id, f->row.image_id);
 }
 
-static bool has_health(const struct found *f, const char *value)
+static bool has_health(struct engine *g, const struct found *f, const char *value)
 {
-	_cleanup_json_ json_t *state = container_state_json(f);
-	const char *health = json_string_value(json_path(state, "Health.Status"));
+	_cleanup_json_ json_t *state = health_json(g, f);
+	const char *health = json_str(state, "Status");
 
 	return !strcmp(health ? health : "none", value);
 }
@@ -191,7 +191,7 @@ static bool on_filter(const void *data, const char *key, const char *value)
 	if (!strcmp(key, "expose"))
 		return has_port(f, value, "Config.ExposedPorts");
 	if (!strcmp(key, "health"))
-		return has_health(f, value);
+		return has_health(g, f, value);
 	if (!strcmp(key, "is-task"))
 		return parse_bool(value, &wanted) == 0 && !wanted;
 	return label_matches(json_path(f->record, "Config.Labels"), value);

@@ -124,19 +124,8 @@ static int check_restart(const char *key, const json_t *v, struct err *e)
 
 static int check_log(const char *key, const json_t *v, struct err *e)
 {
-	static const char *const known[] = {"", "json-file", "none", NULL};
-	const char *type = json_str(v, "Type");
-	const json_t *opts = json_object_get(v, "Config");
-	const char *opt;
-	json_t *value;
-
 	(void)key;
-	if (type && !str_in(type, known))
-		return err_set(e, EINVAL, "logger: no log driver named '%s' is registered", type);
-	json_object_foreach((json_t *)opts, opt, value)
-		return err_set(
-			e, EINVAL, "unknown log opt '%s' for %s log driver", opt, str_empty(type) ? "json-file" : type);
-	return 0;
+	return log_options_check(v, e);
 }
 
 static int check_swap(const char *key, const json_t *v, struct err *e)

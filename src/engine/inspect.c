@@ -30,7 +30,7 @@ static bool is_up(const struct found *f)
 	return f->running && f->live.phase != STATE_STARTING;
 }
 
-json_t *container_state_json(const struct found *f)
+json_t *container_state_json(struct engine *g, const struct found *f)
 {
 	char started[40], finished[40];
 	bool up = is_up(f), again = f->running && f->live.phase == STATE_RESTARTING;
@@ -38,13 +38,17 @@ json_t *container_state_json(const struct found *f)
 
 	clock_rfc3339(up ? f->live.started_ns : f->row.started_ns, started);
 	clock_rfc3339(again ? f->live.finished_ns : f->row.finished_ns, finished);
-	return json_pack("{s:s, s:b, s:b, s:b, s:b, s:b, s:i, s:i, s:o, s:s, s:s}", "Status", status, "Running", up,
-		"Paused", !strcmp(status, "paused"), "Restarting", again, "OOMKilled", (!up || again) && f->row.oom,
+	json_t *o = json_pack("{s:s, s:b, s:b, s:b, s:b, s:b, s:i, s:i, s:o, s:s, s:s}", "Status", status, "Running",
+		up, "Paused", !strcmp(status, "paused"), "Restarting", again, "OOMKilled", (!up || again) && f->row.oom,
 		"Dead", 0, "Pid", up ? (int)f->live.pid : 0, "ExitCode",
 		again        ? f->live.status
 			: up ? 0
 			     : f->row.exit_code,
 		"Error", json_from_str(up ? "" : f->row.error), "StartedAt", started, "FinishedAt", finished);
+	json_t *health = health_json(g, f);
+	if (health)
+		json_object_set_new(o, "Health", health);
+	return o;
 }
 
 /* What docker's Mounts array has: nothing that only the engine keeps there, and of tmpfs only those of --mount. */
@@ -112,7 +116,7 @@ int engine_inspect(struct engine *g, const char *ref, bool size, json_t **ret, s
 		add_sizes(g, &f, o);
 	json_object_del(o, "Caisson");
 	json_object_set_new(o, "Name", json_sprintf("/%s", f.row.name));
-	json_object_set_new(o, "State", container_state_json(&f));
+	json_object_set_new(o, "State", container_state_json(g, &f));
 	json_object_set_new(o, "RestartCount", json_integer(f.running ? f.live.restarts : f.row.restarts));
 	json_object_set_new(o, "Driver", json_string("overlay2"));
 	json_object_set_new(o, "Platform", json_string("linux"));
@@ -127,8 +131,10 @@ int engine_inspect(struct engine *g, const char *ref, bool size, json_t **ret, s
 }
 
 /* "Up 3 minutes", "Exited (0) 2 hours ago", "Created" */
-static void describe(const struct found *f, char *ret, size_t size)
+static void describe(struct engine *g, const struct found *f, char *ret, size_t size)
 {
+	_cleanup_json_ json_t *health = is_up(f) ? health_json(g, f) : NULL;
+	const char *found = json_str(health, "Status");
 	char ago[40];
 
 	if (f->running && f->live.phase == STATE_RESTARTING) {
@@ -136,7 +142,12 @@ static void describe(const struct found *f, char *ret, size_t size)
 		snprintf(ret, size, "Restarting (%d) %s ago", f->live.status, ago);
 	} else if (is_up(f)) {
 		clock_ago(f->live.started_ns, ago);
-		snprintf(ret, size, "Up %s%s", ago, f->live.phase == STATE_PAUSED ? " (Paused)" : "");
+		if (f->live.phase == STATE_PAUSED)
+			snprintf(ret, size, "Up %s (Paused)", ago);
+		else if (found)
+			snprintf(ret, size, "Up %s (%s%s)", ago, strcmp(found, "starting") ? "" : "health: ", found);
+		else
+			snprintf(ret, size, "Up %s", ago);
 	} else if (!strcmp(container_status_name(f), "exited")) {
 		clock_ago(f->row.finished_ns, ago);
 		snprintf(ret, size, "Exited (%d) %s ago", f->row.exit_code, ago);
@@ -179,7 +190,7 @@ static json_t *summary(struct engine *g, const struct found *f)
 	buf_adds(&command, json_str(f->record, "Path") ? json_str(f->record, "Path") : "");
 	json_array_foreach(json_object_get(f->record, "Args"), i, v)
 		buf_addf(&command, " %s", json_string_value(v));
-	describe(f, status, sizeof(status));
+	describe(g, f, status, sizeof(status));
 	return json_pack("{s:s, s:[o], s:o, s:s, s:o, s:I, s:o, s:O?, s:s, s:s, s:{s:s, s:s}, s:o, s:{s:o}}", "Id",
 		f->row.id, "Names", json_sprintf("/%s", f->row.name), "Image", json_from_str(json_str(config, "Image")),
 		"ImageID", f->row.image_id, "Command", json_from_str(command.data), "Created",

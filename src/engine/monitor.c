@@ -143,6 +143,8 @@ int engine_container_ended(
 		_cleanup_json_ json_t *networks = event_networks(db, id);
 		struct restart_policy policy = record_restart_policy(record);
 		tell_end(g, &row, record, networks, end);
+		if (!row.auto_remove && json_path(record, "Config.Healthcheck"))
+			health_keep(g, id);
 		if (end->restart) {
 			*end->restarts = (struct restarts){0};
 			*ret_delay_ms = end->started ? 0 : -1;

@@ -34,6 +34,7 @@ struct options {
 	enum isolation_kind kind;
 	uint32_t streams;
 	bool stdin_once, log, timing, files;
+	struct log_options log_options;
 	struct container_port *ports; /* descriptors from CLIENT + 1 on */
 	size_t ports_len;
 };
@@ -51,6 +52,7 @@ struct monitor {
 	struct plan plan;
 	struct container_run how;
 	struct restarts restarts;
+	struct health_check health;
 	struct port *ports;
 	size_t ports_len;
 	bool disposable; /* --rm */
@@ -74,6 +76,9 @@ static void on_running(void *data, pid_t pid, const char *accel)
 
 	if (engine_container_running(m->engine, m->id, pid, accel, &e) < 0)
 		log_trace("monitor", "record the start: %s", e.msg);
+	health_check_done(&m->health);
+	if (engine_health_check(m->engine, m->id, &m->health, &e) < 0)
+		log_trace("monitor", "health check: %s", e.msg);
 	engine_close_db(m->engine);
 	unmap_program();
 }
@@ -112,6 +117,13 @@ static int64_t on_ended(void *data, const struct container_end *end)
 	if (engine_container_ended(m->engine, m->id, &record, &delay, &e) < 0)
 		log_trace("monitor", "record the end: %s", e.msg);
 	return delay;
+}
+
+static void on_health(void *data, const struct health_state *s, bool changed)
+{
+	struct monitor *m = data;
+
+	engine_container_health(m->engine, m->id, s, changed);
 }
 
 static void on_event(void *data, const char *action, const char *const *attributes)
@@ -206,6 +218,9 @@ static int parse_options(int argc, char **argv, struct options *o, struct err *e
 		{"streams", required_argument, NULL, 's'},
 		{"stdin-once", no_argument, NULL, 'o'},
 		{"log", no_argument, NULL, 'l'},
+		{"log-size", required_argument, NULL, 'S'},
+		{"log-files", required_argument, NULL, 'F'},
+		{"log-attrs", required_argument, NULL, 'A'},
 		{"timing", no_argument, NULL, 't'},
 		{"files", no_argument, NULL, 'f'},
 		{"publish", required_argument, NULL, 'p'},
@@ -243,6 +258,15 @@ static int parse_options(int argc, char **argv, struct options *o, struct err *e
 			break;
 		case 'l':
 			o->log = true;
+			break;
+		case 'S':
+			r = parse_u64(optarg, &o->log_options.max_size);
+			break;
+		case 'F':
+			r = parse_u32(optarg, &o->log_options.max_files);
+			break;
+		case 'A':
+			o->log_options.attrs = optarg;
 			break;
 		case 't':
 			o->timing = true;
@@ -337,6 +361,8 @@ static int run(struct options *o, struct err *e)
 		.client_streams = o->streams,
 		.files_only = o->files,
 		.stdin_once = o->stdin_once,
+		.health = &m.health,
+		.log = o->log_options,
 		.log_name = o->log ? log_name : NULL,
 		.ports = o->ports,
 		.ports_len = o->ports_len,
@@ -346,6 +372,7 @@ static int run(struct options *o, struct err *e)
 			.again = on_again,
 			.given_up = on_given_up,
 			.event = on_event,
+			.health = on_health,
 			.attach = on_attach,
 			.detach = on_detach,
 			.data = &m},
@@ -354,6 +381,7 @@ static int run(struct options *o, struct err *e)
 		r = container_run(&m.how, e);
 	remove_ports(&m);
 	plan_done(&m.plan);
+	health_check_done(&m.health);
 	engine_free(m.engine);
 	return r;
 }

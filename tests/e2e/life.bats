@@ -2,6 +2,7 @@
 load lib
 
 teardown() {
+	[ -z "${MOUNTED:-}" ] || umount -l "$MOUNTED"
 	remove_all
 	assert_nothing_left
 }
@@ -110,4 +111,136 @@ text_of() { caisson ps -a --filter "name=$1" --format '{{.Status}}'; }
 	has "$output" "maximum retry count can only be used with 'on-failure'"
 	run -1 caisson create --restart on-failure:-1 "$IMAGE" true
 	has "$output" 'maximum retry count cannot be negative'
+}
+
+health_is() { [ "$(field "$1" .State.Health.Status)" = "$2" ]; }
+logged() { [ "$(field "$1" 'len .State.Health.Log')" -ge "$2" ]; }
+
+@test "a health check: starting, healthy, unhealthy, what probes wrote; in ps, inspect and events, not while paused, killed in time" {
+	local since n
+	since=$(date +%s.%N)
+	caisson run -d --name box --health-cmd 'echo "seen $FLAG"; [ ! -e /slow ] || sleep 100; cat /ok' --health-interval 300ms --health-timeout 3s --health-retries 2 \
+		-e FLAG=flag "$IMAGE" sleep 1000 > /dev/null
+	matches "$(text_of box)" '^Up .* \(health: starting\)$'
+	eventually 20 health_is box unhealthy
+	matches "$(text_of box)" '^Up .* \(unhealthy\)$'
+	is "$(field box '(index .State.Health.Log 0).ExitCode')" 1
+	has "$(field box '(index .State.Health.Log 0).Output')" $'seen flag\ncat: can'
+	in_box touch /ok
+	eventually 20 health_is box healthy
+	is "$(field box .State.Health.FailingStreak)" 0
+	matches "$(text_of box)" '^Up .* \(healthy\)$'
+	is "$(caisson ps -q --filter health=healthy | wc -l) $(caisson ps -q --filter health=unhealthy | wc -l)" '1 0'
+	eventually 20 logged box 5
+	# stands still
+	caisson pause box
+	n=$(field box '(index .State.Health.Log 4).End')
+	sleep 1.5
+	[ "$(field box '(index .State.Health.Log 4).End')" = "$n" ] || [[ $(field box '(index .State.Health.Log 4).ExitCode') == 0 ]]
+	n=$(field box '(index .State.Health.Log 4).End')
+	sleep 1
+	is "$(field box '(index .State.Health.Log 4).End')" "$n"
+	caisson unpause box
+	in_box touch /slow
+	eventually 40 health_is box unhealthy
+	has "$(field box '(index .State.Health.Log 4).Output')" 'Health check exceeded timeout (3s)'
+	is "$(field box '(index .State.Health.Log 4).ExitCode')" -1
+	is "$(caisson events --since "$since" --until "$(date +%s.%N)" --filter event=health_status --format '{{.Action}}' | paste -sd,)" \
+		'health_status: unhealthy,health_status: healthy,health_status: unhealthy'
+	caisson stop -t 0 box
+	health_is box unhealthy
+	is "$(field box 'len .State.Health.Log')" 5
+	matches "$(text_of box)" '^Exited'
+}
+
+@test "a health check of the image's, changed and turned off; what cannot be probed; refusals" {
+	local id
+	id=$(caisson create --health-cmd true "$IMAGE" true)
+	is "$(field "$id" 'json .Config.Healthcheck')" '{"Test":["CMD-SHELL","true"]}'
+	caisson run -d --name none --no-healthcheck "$IMAGE" sleep 1000 > /dev/null
+	is "$(field none 'json .Config.Healthcheck.Test')" '["NONE"]'
+	hasnt "$(caisson inspect none)" '"Health"'
+	hasnt "$(text_of none)" health
+	is "$(caisson ps -q --filter health=none | wc -l)" 1
+	run -125 caisson create --no-healthcheck --health-cmd true "$IMAGE" true
+	has "$output" '--no-healthcheck conflicts with --health-* options'
+	run -1 caisson create --health-cmd true --health-interval 10us "$IMAGE" true
+	has "$output" 'Interval in Healthcheck cannot be less than 1ms'
+	run -125 caisson create --health-cmd true --health-retries=-1 "$IMAGE" true
+	has "$output" 'cannot be negative'
+	run -125 caisson create --health-interval soon "$IMAGE" true
+	has "$output" 'invalid duration "soon"'
+}
+
+@test "a rotated log: every line once for who follows, all files for who reads later, tail and details across them" {
+	caisson run -d --name box --log-opt max-size=20k --log-opt max-file=3 --log-opt labels=color --log-opt env=FLAG -l color='a b' -e FLAG=x "$IMAGE" \
+		sh -c 'while [ ! -e /go ]; do sleep 0.1; done; seq 1 5000; while :; do sleep 0.1; done' > /dev/null
+	caisson logs -f box > "$E2E_DIR/followed" &
+	local follower=$! log
+	sleep 0.5
+	in_box touch /go
+	followed() { [ "$(tail -n 1 "$E2E_DIR/followed")" = 5000 ]; }
+	eventually 30 followed
+	seq 1 5000 | cmp - "$E2E_DIR/followed"
+	log=$CAISSON_ROOT/containers/$(id_of box)/$(id_of box)-json.log
+	[ -e "$log.1" ]
+	caisson stop -t 0 box
+	ends_with 0 $follower
+	is "$(caisson logs --tail 700 box | paste -sd' ')" "$(seq 4301 5000 | paste -sd' ')"
+	is "$(caisson logs --tail 1 --details box)" 'FLAG=x,color=a+b 5000'
+	matches "$(caisson logs --tail 1 -t box)" '^[0-9-]+T[0-9:]+\.[0-9]{9}Z 5000$'
+	# without a reader max-file holds
+	caisson start box
+	in_box touch /go
+	eventually 20 eval '[ "$(ls "$log" "$log".* | wc -l)" = 3 ]'
+	[ "$(cat "$log" "$log".* | wc -c)" -le 62000 ]
+}
+
+@test "log drivers and options: none, and what is refused by name" {
+	caisson run --name quiet --log-driver none "$IMAGE" echo hello > /dev/null
+	run -1 caisson logs quiet
+	has "$output" 'configured logging driver does not support reading'
+	refused() { # refused TEXT OPTIONS...
+		local text=$1
+		shift
+		run -1 caisson create "$@" "$IMAGE" true
+		has "$output" "$text"
+	}
+	refused "no log driver named 'syslog' is registered" --log-driver syslog
+	refused "unknown log opt 'color' for json-file log driver" --log-opt color=red
+	refused "invalid size: 'big'" --log-opt max-size=big
+	refused 'max-file cannot be less than 1' --log-opt max-size=1m --log-opt max-file=0
+	refused 'compress=true is not supported' --log-opt compress=true
+	refused "unknown log opt 'max-size' for none log driver" --log-driver none --log-opt max-size=1m
+}
+
+@test "logs: since and until as a time, as seconds and as a duration" {
+	caisson run --name box "$IMAGE" sh -c 'echo one; sleep 1.1; echo two; sleep 1.1; echo three' > /dev/null
+	local second
+	second=$(caisson logs -t box | sed -n 's/ two$//p')
+	is "$(caisson logs --since "$second" box | paste -sd' ')" 'two three'
+	is "$(caisson logs --until "$second" box | paste -sd' ')" 'one two'
+	is "$(caisson logs --since "$(date -d "$second" +%s.%N)" --until "$second" box)" two
+	is "$(caisson logs --since 1h box | wc -l) $(caisson logs --until 1h box | wc -l)" '3 0'
+	is "$(caisson logs --tail 2 --until "$second" box)" two
+}
+
+@test "a full disk while logging: the container goes on, and the log says what is missing" {
+	skip_in hyperv "the log is the same monitor's; the disk of the VM would be on the small file system, too"
+	local dir
+	caisson create --name box "$IMAGE" sh -c 'echo begin; while [ ! -e /go ]; do sleep 0.1; done; seq 1 3000; touch /dev/shm/done; while [ ! -e /on ]; do sleep 0.1; done; echo end; sleep 1000' > /dev/null
+	dir=$CAISSON_ROOT/containers/$(id_of box)
+	mount -t tmpfs -o size=128k,mode=700 none "$dir"
+	MOUNTED=$dir
+	mkdir -m 755 "$dir/upper" "$dir/work"
+	caisson start box > /dev/null
+	in_box touch /go
+	eventually 10 in_box test -e /dev/shm/done
+	sleep 0.5
+	status_is box running
+	mount -o remount,size=1m "$dir"
+	in_box touch /on
+	eventually 10 eval '[[ $(caisson logs box 2>&1) == *end* ]]'
+	matches "$(caisson logs box 2>&1)" $'\n\\[caisson: [0-9]+ lines of output could not be written to the log: No space left on device\\]\nend$'
+	caisson kill box
 }

@@ -25,7 +25,7 @@ static int setup(void **state)
 	t->path = strdup("/tmp/caisson-test-XXXXXX");
 	assert_non_null(mkdtemp(t->path));
 	t->dir = open(t->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert_int_equal(log_writer_new(t->dir, "log", &t->w, &e), 0);
+	assert_int_equal(log_writer_new(t->dir, "log", NULL, &t->w, &e), 0);
 	*state = t;
 	return 0;
 }
@@ -72,6 +72,42 @@ static void test_lines(void **state)
 	expect(t, (const char *const[]){"one\n", "err\n", "two\n", "\n", "last"}, 5);
 }
 
+/* At its size the log becomes another's predecessor; what there was of it is in order, across the files. */
+static void test_rotation(void **state)
+{
+	struct log_test *t = *state;
+	const struct log_options options = {.max_size = 500, .max_files = 3, .attrs = "{\"a\":\"b\"}"};
+	struct err e;
+	char line[16];
+
+	log_writer_free(t->w);
+	assert_int_equal(log_writer_new(t->dir, "rotated", &options, &t->w, &e), 0);
+	for (int i = 0; i < 100; i++) {
+		snprintf(line, sizeof(line), "%d\n", i);
+		log_writer_add(t->w, LOG_STDOUT, line, strlen(line));
+	}
+	log_writer_free(t->w);
+	assert_int_equal(faccessat(t->dir, "rotated.2", F_OK, 0), 0);
+	assert_int_equal(faccessat(t->dir, "rotated.3", F_OK, 0), -1);
+	int expected = -1, seen = 0;
+	for (int file = 2; file >= 0; file--) {
+		_cleanup_buf_ struct buf b = {0};
+		snprintf(line, sizeof(line), file ? "rotated.%d" : "rotated", file);
+		assert_int_equal(file_read(t->dir, line, 10000, &b), 0);
+		assert_true(b.len < 700);
+		for (char *at = b.data, *end; (end = strchr(at, '\n')); at = end + 1, seen++) {
+			json_t *o = json_loadb(at, (size_t)(end - at), 0, NULL);
+			int n = atoi(json_string_value(json_object_get(o, "log")));
+			assert_true(expected < 0 || n == expected);
+			assert_string_equal(json_string_value(json_object_get(json_object_get(o, "attrs"), "a")), "b");
+			expected = n + 1;
+			json_decref(o);
+		}
+	}
+	assert_int_equal(expected, 100);
+	assert_true(seen > 10);
+}
+
 static void test_bytes(void **state)
 {
 	struct log_test *t = *state;
@@ -101,6 +137,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_lines, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rotation, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bytes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_long_line, setup, teardown),
 	};
