@@ -29,7 +29,7 @@ static int count(struct extract *x, int64_t more, struct err *e)
 	if (more < 0)
 		return err_set(e, EBADMSG, "an invalid size");
 	if ((uint64_t)more > x->max_bytes - x->bytes)
-		return err_set(e, ENOSPC, "the archive's files need more than the %llu bytes that are free",
+		return err_errno(e, ENOSPC, "the archive's files need more than the %llu bytes that are free",
 			(unsigned long long)x->max_bytes);
 	return 0;
 }

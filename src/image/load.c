@@ -57,7 +57,7 @@ static int unpack(struct load *l, const struct member *m, const char *diff_id, s
 static int get_layers(struct load *l, const struct load_image *i, const struct image_config *c, struct image_layer *ret,
 	struct err *e)
 {
-	struct progress *p;
+	struct progress *p = NULL;
 	int r = progress_new(l->progress, i->n_layers, &p) < 0 ? err_nomem(e) : 0;
 
 	for (size_t k = 0; r == 0 && k < i->n_layers; k++) {
@@ -75,8 +75,7 @@ static int get_layers(struct load *l, const struct load_image *i, const struct i
 		progress_set(p, k, r > 0 ? "Already exists" : "Loaded", 0, 0);
 		r = r < 0 ? r : 0;
 	}
-	if (r >= 0)
-		progress_free(p);
+	progress_free(p);
 	return r;
 }
 

@@ -150,7 +150,7 @@ static int make_file(struct unpack *u, struct archive_entry *entry, const struct
 	int64_t size = archive_entry_size(entry);
 
 	if (size < 0 || (uint64_t)size > u->max_size - u->size)
-		return err_set(e, EFBIG, "the layer is larger than the file system that it is for");
+		return err_errno(e, ENOSPC, "the layer is larger than what is free");
 	u->size += (uint64_t)size;
 	_cleanup_close_ int fd = openat(p->dir, p->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	return fd < 0 ? err_errno(e, errno, "create") : write_content(u, fd, size, e);

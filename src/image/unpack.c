@@ -38,7 +38,7 @@ static ssize_t next_bytes(struct stream *s)
 		return reader_fail(s->raw, &s->err);
 	s->bytes += (uint64_t)n;
 	if (s->bytes > s->max_bytes)
-		return err_set(&s->err, EFBIG, "the layer is larger than the file system that it is for");
+		return err_errno(&s->err, ENOSPC, "the layer is larger than what is free");
 	if (digest_add(s->digest, s->block, (size_t)n) < 0)
 		return err_set(&s->err, EIO, "the digest could not be computed");
 	int r = s->plain < 0 ? 0 : fd_write_all(s->plain, s->block, (size_t)n);
@@ -127,7 +127,8 @@ int unpack_tar(int tar_fd, int dir_fd, int plain_fd, unpack_progress_fn *progres
 		return err_nomem(e);
 	if (fstatvfs(dir_fd, &vfs) < 0)
 		return err_errno(e, errno, "the file system for layers");
-	u.max_size = s->max_bytes = (uint64_t)vfs.f_blocks * vfs.f_frsize;
+	/* what the file system reserves for its administrator is not for layers, although it would let us */
+	u.max_size = s->max_bytes = (uint64_t)vfs.f_bavail * vfs.f_frsize;
 	s->raw = raw;
 	s->plain = plain_fd;
 	s->progress = progress;

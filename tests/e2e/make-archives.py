@@ -86,7 +86,9 @@ change("escaping-layer", "escaped", config=json.dumps({**config, "rootfs": {"typ
 # a file that says that it is a terabyte, in an archive of some bytes
 bomb = tarfile.TarInfo("manifest.json")
 bomb.size = 1 << 40
-write("terabyte", gzip.compress(bomb.tobuf() + b"\0" * 1000000), "need more than the")
+bytes_of_bomb = gzip.compress(bomb.tobuf() + b"\0" * 1000000)
+write("terabyte", bytes_of_bomb, "need more than the")
+change("terabyte-layer", "the layer is larger than what is free: No space left on device", layer=bytes_of_bomb)
 
 # OCI's layout alone: the blobs are what their names say, or it is an error
 files = {k: v for k, v in FILES.items() if k != "manifest.json"}

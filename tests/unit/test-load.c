@@ -102,7 +102,7 @@ static int list_entries(struct fixture *f, const struct entry *entries, int filt
 /* As docker saves: names, links for what is the same, directories. Whatever the compression. */
 static void test_docker(void **state)
 {
-	static const struct entry entries[] = {{.name = "one/", .type = AE_IFDIR},
+	static const struct entry entries[ENTRIES] = {{.name = "one/", .type = AE_IFDIR},
 		{.name = "one/layer.tar", .text = "layer"}, {.name = "two/layer.tar", .symlink = "../one/layer.tar"},
 		{.name = "three/layer.tar", .hardlink = "two/layer.tar"}, {.name = "./c.json", .text = CONFIG},
 		{.name = "manifest.json",
@@ -279,7 +279,8 @@ static int ignore(void *data, const struct member *m, struct err *e)
 static void test_limit(void **state)
 {
 	struct fixture *f = *state;
-	static const struct entry entries[] = {{.name = "a", .text = "12345"}, {.name = "b", .text = "123456"}, {0}};
+	static const struct entry entries[ENTRIES] = {
+		{.name = "a", .text = "12345"}, {.name = "b", .text = "123456"}, {0}};
 	struct err e = ERR_INIT;
 	struct stat st;
 	int n = 0;
@@ -321,7 +322,7 @@ static void test_many(void **state)
 static void test_damaged(void **state)
 {
 	struct fixture *f = *state;
-	static const struct entry entries[] = {{.name = "a", .text = "12345"}, {0}};
+	static const struct entry entries[ENTRIES] = {{.name = "a", .text = "12345"}, {0}};
 	struct members m = {0};
 	struct load_images images = {0};
 	struct err e = ERR_INIT;
