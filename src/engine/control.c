@@ -309,30 +309,3 @@ int engine_rename(struct engine *g, const char *ref, const char *name, struct er
 		event_actor_keep(g, &f);
 	return netup_rename(g, &f, e);
 }
-
-int engine_top(struct engine *g, const char *ref, json_t **ret, struct err *e)
-{
-	_cleanup_(found_done) struct found f = {.run_dir = -1};
-	_cleanup_close_ int sock = -1;
-	_cleanup_buf_ struct buf b = {0};
-	_cleanup_json_ json_t *rows = json_array();
-	struct frame a;
-
-	int r = find_running(g, ref, &f, e);
-	if (r == 0)
-		r = monitor_call(&f, MONITOR_PS, NULL, 0, &sock, e);
-	if (r == 0)
-		r = monitor_answer(sock, &b, &a, e);
-	if (r < 0)
-		return r;
-	struct wire w = {.p = a.payload, .left = a.len};
-	for (uint32_t n = wire_u32(&w); n && !w.bad; n--) {
-		_cleanup_free_ char *line = wire_str(&w);
-		_cleanup_strv_ char **cells = line ? strv_split(line, "\t") : NULL;
-		if (cells)
-			json_array_append_new(rows, json_from_strv(cells));
-	}
-	*ret = json_pack("{s:[s,s,s,s,s,s,s,s], s:O}", "Titles", "UID", "PID", "PPID", "C", "STIME", "TTY", "TIME",
-		"CMD", "Processes", rows);
-	return *ret ? 0 : err_nomem(e);
-}

@@ -42,6 +42,10 @@ int namespaces_join(struct engine *g, const json_t *record, struct plan *p, stru
 int resources_check(json_t *hc, enum isolation_kind kind, json_t *warnings, struct err *e);
 int resources_plan(const json_t *hc, struct plan *p); /* -ENOMEM */
 
+/* ---- top.c ---- */
+/* Lines as in sandbox/ps.h in the columns that options of ps ask for: engine_top's result. -EINVAL, -ENOTSUP. */
+int top_rows(char *const args[], char *const *lines, json_t **ret, struct err *e);
+
 /* ---- mounts.c ---- */
 /* Binds, Mounts, Tmpfs, anonymous volumes (Volumes of the body and the image) as docker's Mounts array; nothing is made yet. */
 int mounts_resolve(struct engine *g, const json_t *config, const json_t *hc, json_t **ret, struct err *e);

@@ -93,8 +93,8 @@ int engine_pause(struct engine *g, const char *ref, bool on, struct err *e);
 /* change: keys of HostConfig, of which those of limits and RestartPolicy; 0 and "" leave a value as it is. Applied at once if it runs; all or nothing. */
 int engine_update(struct engine *g, const char *ref, const json_t *change, json_t **ret_warnings, struct err *e);
 int engine_rename(struct engine *g, const char *ref, const char *name, struct err *e);
-/* Titles and rows of `ps` inside: {"Titles": [...], "Processes": [[...]]}. */
-int engine_top(struct engine *g, const char *ref, json_t **ret, struct err *e);
+/* Titles and rows of `ps` inside, as its options in `args` (NULL: -ef) ask for them: {"Titles": [...], "Processes": [[...]]}. */
+int engine_top(struct engine *g, const char *ref, char *const args[], json_t **ret, struct err *e);
 /* {"Id", "Name", "AtMs" (on the monotonic clock), "Memory", "MemoryLimit", "CpuNs", "Pids", "NetReceived", "NetSent", "BlockRead", "BlockWritten" of the
  * workload, "HostMemory", "HostCpuNs" that it costs the host, "Disk"}; null: unknown. -ESRCH: it does not run. */
 int engine_stats(struct engine *g, const char *ref, json_t **ret, struct err *e);

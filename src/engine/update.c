@@ -123,6 +123,8 @@ static int update_once(struct engine *g, const char *ref, const json_t *change, 
 			r = record_change(g, &f, record, e);
 		if (r < 0)
 			apply(g, &f, f.record, &none);
+		if (r > 0)
+			event_of(g, &f.row, record, "update", NULL);
 	}
 	if (r >= 0)
 		return r;

@@ -112,7 +112,7 @@ struct isolate_stats {
 typedef void isolate_stats_fn(void *data, const struct isolate_stats *s, const struct err *e);
 int isolate_stats(struct isolate *i, isolate_stats_fn *fn, void *data, struct err *e);
 /* `ps` inside: one text per process, as the lines of /proc seen by the container's kernel, tab-separated (see struct isolate_ps in the protocol's
- * document): uid pid ppid c stime tty time cmd. Same calling as stats. */
+ * document): see sandbox/ps.h. Same calling as stats. */
 typedef void isolate_ps_fn(void *data, char *const *lines, const struct err *e);
 int isolate_ps(struct isolate *i, isolate_ps_fn *fn, void *data, struct err *e);
 

@@ -45,7 +45,7 @@ enum agent_op {
 	AGENT_STATS =
 		38, /* u32 request; REPLY: u64 memory, memory limit, cpu ns, pids, bytes used of the disk, received, sent,
 		       read from and written to block devices (UINT64_MAX: unknown) */
-	AGENT_PS = 39,     /* u32 request; REPLY: u32 count, str line ...: "uid\tpid\tppid\tc\tstime\ttty\ttime\tcmd" */
+	AGENT_PS = 39,     /* u32 request; REPLY: u32 count, str line ...: as sandbox_ps makes them */
 	AGENT_FREEZE = 40, /* u32 request, u32 1 freeze or 0 thaw; REPLY: empty */
 	AGENT_UPDATE = 41, /* u32 request, bytes plan of which the limits count; REPLY: empty */
 	AGENT_CONNECT =

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <sys/sysmacros.h>
 #include <time.h>
 
@@ -14,8 +15,10 @@
 
 struct row {
 	unsigned uid;
-	int ppid, tty;
-	unsigned long long ticks, start;
+	char state;
+	int ppid, session, tty, foreground, group, nice, threads;
+	unsigned long long ticks, start, bytes;
+	long long pages;
 	char comm[64];
 };
 
@@ -27,11 +30,23 @@ static int parse_stat(char *line, struct row *r)
 	if (!open || !close || close < open)
 		return -EBADMSG;
 	snprintf(r->comm, sizeof(r->comm), "%.*s", (int)(close - open - 1), open + 1);
-	if (sscanf(close + 2, "%*c %d %*d %*d %d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %*d %*d %llu",
-		    &r->ppid, &r->tty, &user, &system, &r->start) != 5)
+	/* proc(5), from the third field on */
+	if (sscanf(close + 2, "%c %d %d %d %d %d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %d %d %*d %llu %llu %lld",
+		    &r->state, &r->ppid, &r->group, &r->session, &r->tty, &r->foreground, &user, &system, &r->nice,
+		    &r->threads, &r->start, &r->bytes, &r->pages) != 13)
 		return -EBADMSG;
 	r->ticks = user + system;
 	return 0;
+}
+
+/* As the column STAT of ps. */
+static void format_state(const struct row *r, pid_t pid, char ret[8])
+{
+	snprintf(ret, 8, "%c%s%s%s%s", r->state,
+		r->nice < 0           ? "<"
+			: r->nice > 0 ? "N"
+				      : "",
+		r->session == pid ? "s" : "", r->threads > 1 ? "l" : "", r->foreground == r->group ? "+" : "");
 }
 
 static void format_tty(int dev, char ret[16])
@@ -77,8 +92,9 @@ static void read_command(int dir, const char *comm, char *cmd, size_t size)
 
 static int add_row(pid_t pid, time_t now, double uptime, char ***lines)
 {
-	char path[32], line[1024], tty[16], user[16] = "root", stime[16], cmd[4096];
+	char path[32], line[1024], tty[16], user[16] = "root", stime[16], cmd[4096], state[8];
 	struct row r = {0};
+	struct sysinfo info;
 	struct stat st;
 	long hz = sysconf(_SC_CLK_TCK);
 	struct tm tm;
@@ -97,9 +113,20 @@ static int add_row(pid_t pid, time_t now, double uptime, char ***lines)
 	format_tty(r.tty, tty);
 	read_command(dir, r.comm, cmd, sizeof(cmd));
 	unsigned long long s = r.ticks / (unsigned long)hz;
-	unsigned load = age > 0 ? (unsigned)((double)s * 100 / age) : 0;
-	return strv_pushf(lines, "%s\t%d\t%d\t%u\t%s\t%s\t%02llu:%02llu:%02llu\t%s", user, pid, r.ppid,
-		load > 99 ? 99 : load, stime, tty, s / 3600, s / 60 % 60, s % 60, cmd);
+	unsigned long long kib =
+		r.pages > 0 ? (unsigned long long)r.pages * (unsigned long)sysconf(_SC_PAGESIZE) / 1024 : 0;
+	double load = age > 0 ? (double)r.ticks * 100 / (double)hz / age : 0;
+	double total = sysinfo(&info) == 0 ? (double)info.totalram * info.mem_unit / 1024 : 0;
+	format_state(&r, pid, state);
+	for (char *c = r.comm; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 127)
+			*c = '?';
+	/* the command is last, as it is what may be cut */
+	return strv_pushf(lines,
+		"%s\t%d\t%d\t%d\t%s\t%s\t%02llu:%02llu:%02llu\t%s\t%llu\t%llu\t%d\t%.1f\t%.1f\t%.0f\t%s\t%s", user, pid,
+		r.ppid, load > 99 ? 99 : (int)load, stime, tty, s / 3600, s / 60 % 60, s % 60, state, r.bytes / 1024,
+		kib, r.nice, load, total > 0 ? (double)kib * 100 / total : 0, age > 0 ? age : 0, *r.comm ? r.comm : "?",
+		cmd);
 }
 
 int sandbox_ps(const struct sandbox *s, char ***ret_lines)

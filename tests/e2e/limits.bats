@@ -101,8 +101,10 @@ seen_is() { [ "$(seen)" = "$1" ]; }
 	local before
 	caisson run -d --name box --network none -m 64m "$IMAGE" sleep 1000 > /dev/null
 	is "$(field box .HostConfig.MemorySwap)" 134217728
+	before=$(date +%s.%N)
 	run -0 caisson update -m 100m --cpus 0.9 --pids-limit 33 box
 	is "$output" box
+	has "$(caisson events --since "$before" --until "$(date +%s.%N)" --filter container=box)" 'container update '
 	is "$(seen)" '104857600 90000 33'
 	is "$(caisson inspect -f '{{with .HostConfig}}{{.Memory}} {{.NanoCpus}} {{.PidsLimit}}{{end}}' box)" '104857600 900000000 33'
 	# all or nothing: what is refused changes neither the container nor what is known of it

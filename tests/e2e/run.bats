@@ -235,6 +235,10 @@ load lib
 	run -0 --separate-stderr caisson top box
 	matches "${lines[0]}" 'PID'
 	has "$output" 'sleep 100000'
+	run -0 --separate-stderr caisson top box -o pid,comm
+	matches "${lines[1]}" '^[0-9]+ +sleep$'
+	run -1 --separate-stderr caisson top box -o comm
+	is "$stderr" "caisson: Couldn't find PID field in ps output"
 }
 
 @test "inspect: fields, json, several, a missing one" {

@@ -178,10 +178,12 @@ stands() { # stands CONTAINER: it does not
 	run -0 --separate-stderr caisson top wrote -o pid,args
 	matches "$output" $'^PID +COMMAND\n[0-9]+ +sleep 1000$'
 	matches "$(caisson top wrote -ef | head -1)" '^UID +PID +PPID +C +STIME +TTY +TIME +CMD$'
-	run -1 --separate-stderr caisson top wrote aux
-	has "$stderr" "ps option 'aux' is not supported"
+	run -0 --separate-stderr caisson top wrote aux
+	matches "${lines[0]}" '^USER +PID +%CPU +%MEM +VSZ +RSS +TTY +STAT +START +TIME +COMMAND$'
+	run -1 --separate-stderr caisson top wrote --forest
+	has "$stderr" "ps option '--forest' is not known"
 	run -1 --separate-stderr caisson top wrote -o pid,colour
-	has "$stderr" "no column 'colour'"
+	has "$stderr" 'specifier "colour"'
 	caisson pause wrote > /dev/null
 	run -0 caisson inspect -s --format '{{ge .SizeRw 0}} {{gt .SizeRootFs .SizeRw}}' wrote
 	is "$output" 'true true'

@@ -214,9 +214,47 @@ static void test_names(void **state)
 	}
 }
 
+static void expect_top(const char *options, const char *want)
+{
+	static char line[] = "root\t42\t1\t3\t10:00\tpts/0\t00:01:02\tSs+\t1024\t512\t-5\t3.4\t0.1\t3725\tsh\tsh -c x";
+	_cleanup_strv_ char **args = strv_split(options, " ");
+	_cleanup_json_ json_t *top = NULL;
+	struct err e = ERR_INIT;
+	int r = top_rows(args, (char *[]){line, NULL}, &top, &e);
+	_cleanup_free_ char *text = r < 0 ? strdup(e.msg) : json_dumps(top, JSON_COMPACT);
+
+	assert_string_equal(text, want);
+}
+
+static void test_top(void **state)
+{
+	(void)state;
+	expect_top("",
+		"{\"Titles\":[\"UID\",\"PID\",\"PPID\",\"C\",\"STIME\",\"TTY\",\"TIME\",\"CMD\"],\"Processes\":"
+		"[[\"root\",\"42\",\"1\",\"3\",\"10:00\",\"pts/0\",\"00:01:02\",\"sh -c x\"]]}");
+	expect_top("aux",
+		"{\"Titles\":[\"USER\",\"PID\",\"%CPU\",\"%MEM\",\"VSZ\",\"RSS\",\"TTY\",\"STAT\",\"START\",\"TIME\","
+		"\"COMMAND\"],"
+		"\"Processes\":[[\"root\",\"42\",\"3.4\",\"0.1\",\"1024\",\"512\",\"pts/"
+		"0\",\"Ss+\",\"10:00\",\"00:01:02\",\"sh -c x\"]]}");
+	expect_top("-e",
+		"{\"Titles\":[\"PID\",\"TTY\",\"TIME\",\"CMD\"],\"Processes\":[[\"42\",\"pts/"
+		"0\",\"00:01:02\",\"sh\"]]}");
+	expect_top("-eo pid,comm -o etime,s",
+		"{\"Titles\":[\"PID\",\"COMMAND\",\"ELAPSED\",\"S\"],\"Processes\":[[\"42\",\"sh\",\"01:02:05\",\"S\"]]"
+		"}");
+	expect_top("-opid,ni", "{\"Titles\":[\"PID\",\"NI\"],\"Processes\":[[\"42\",\"-5\"]]}");
+	expect_top("-o comm", "Couldn't find PID field in ps output");
+	expect_top("-o pid,foo", "ps: unknown user-defined format specifier \"foo\"");
+	expect_top("-o", "ps: a list of columns must follow -o");
+	expect_top("-C sh", "ps option '-C' is not known: use -ef, aux, -e or -o LIST");
+	expect_top("--forest", "ps option '--forest' is not known: use -ef, aux, -e or -o LIST");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_top),
 		cmocka_unit_test(test_hostconfig),
 		cmocka_unit_test(test_resources),
 		cmocka_unit_test(test_binds),
