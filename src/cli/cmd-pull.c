@@ -35,6 +35,9 @@ static int run(struct cli *c, struct opts *o, struct err *e)
 	struct engine *g;
 	int r = str_empty(isolation) ? 0 : isolation_parse(isolation, &kind, e);
 
+	if (r == 0 && kind == ISOLATION_HYPERV && opts_flag(o, "all-tags"))
+		return err_set(
+			e, EINVAL, "conflicting options: --all-tags and --isolation=hyperv: pull the tags one by one");
 	g = r == 0 ? cli_engine(c, e) : NULL;
 	if (!g)
 		return -e->code;

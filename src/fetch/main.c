@@ -51,8 +51,8 @@ static int run_import(struct db *d, const struct options *o, struct err *e)
 
 	if (!standard_input && (file = open(o->args[0], O_RDONLY | O_CLOEXEC)) < 0)
 		return err_errno(e, errno, "import %s", o->args[0]);
-	int r = image_import(d, standard_input ? STDIN_FILENO : file, o->n_args > 1 ? o->args[1] : NULL, o->changes,
-		o->message, id, e);
+	int r = image_import(d, standard_input ? STDIN_FILENO : file, o->n_args > 1 ? o->args[1] : NULL, o->platform,
+		o->changes, o->message, id, e);
 	if (r < 0)
 		return err_wrap(e, "import %s", o->args[0]);
 	event_image(db_root_fd(d), "import", id, o->n_args > 1 ? o->args[1] : id);

@@ -48,9 +48,12 @@ int run_push(struct db *d, const struct options *o, struct err *e)
 	struct push_options options = {.http = &http, .all_tags = o->all_tags, .out = o->quiet ? NULL : stdout};
 	int r = image_push(d, o->args[0], &options, &name, e);
 
-	if (r == 0 && o->quiet)
+	if (r < 0)
+		return r;
+	event_image(db_root_fd(d), "push", name, name);
+	if (o->quiet)
 		puts(name);
-	return r;
+	return 0;
 }
 
 enum { STATUS_NONE_KEPT = 3, LOGIN_MAX = 65536 };

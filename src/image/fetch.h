@@ -30,9 +30,10 @@ struct push_options {
 /* *ret_name as for image_pull. The image has the digest that it got there among its names then. */
 int image_push(struct db *d, const char *ref, const struct push_options *o, char **ret_name, struct err *e);
 
-/* A root file system's tar, compressed or not, becomes an image of one layer. changes: Dockerfile instructions; ref: NULL for none. */
-int image_import(struct db *d, int tar_fd, const char *ref, char *const *changes, const char *message,
-	char ret_id[DIGEST_SIZE], struct err *e);
+/* A root file system's tar, compressed or not, becomes an image of one layer. changes: Dockerfile instructions; ref: NULL for none; platform:
+ * NULL for this machine's. */
+int image_import(struct db *d, int tar_fd, const char *ref, const char *platform, char *const *changes,
+	const char *message, char ret_id[DIGEST_SIZE], struct err *e);
 /* What a container changed, on its image. author, message, ref: NULL for none. */
 struct commit_options {
 	const char *parent; /* the image's id */

@@ -11,20 +11,17 @@
 #include "image/ref.h"
 #include "store/db.h"
 
-static json_t *make_config(json_t *config, const char *diff_id, int64_t newest, const char *message, struct err *e)
+static json_t *make_config(
+	json_t *config, const struct platform *platform, const char *diff_id, int64_t newest, const char *message)
 {
-	struct platform platform;
 	char created[40];
 
-	if (platform_parse(NULL, &platform, e) < 0)
-		return NULL;
 	clock_rfc3339(newest * 1000000000, created);
-	json_t *doc = json_pack("{s:s, s:s, s:s, s:O, s:{s:s, s:[s]}, s:[{s:s, s:o}]}", "architecture", platform.arch,
-		"os", platform.os, "created", created, "config", config, "rootfs", "type", "layers", "diff_ids",
+	json_t *doc = json_pack("{s:s, s:s, s:s, s:O, s:{s:s, s:[s]}, s:[{s:s, s:o}]}", "architecture", platform->arch,
+		"os", platform->os, "created", created, "config", config, "rootfs", "type", "layers", "diff_ids",
 		diff_id, "history", "created", created, "comment", json_from_str(message ? message : ""));
 	if (!doc || json_set(doc, "comment", json_from_str(message ? message : "")) < 0) {
 		json_decref(doc);
-		err_nomem(e);
 		return NULL;
 	}
 	return doc;
@@ -48,8 +45,8 @@ static int record(
 	return r < 0 ? r : 0;
 }
 
-static int import_locked(struct db *d, int tar_fd, const char *name, json_t *config, const char *message,
-	char ret_id[DIGEST_SIZE], struct err *e)
+static int import_locked(struct db *d, int tar_fd, const char *name, json_t *config, const struct platform *platform,
+	const char *message, char ret_id[DIGEST_SIZE], struct err *e)
 {
 	_cleanup_close_ int lock = -1;
 	struct image_layer layer;
@@ -62,18 +59,21 @@ static int import_locked(struct db *d, int tar_fd, const char *name, json_t *con
 		return r;
 	if (newest >= INT64_MAX / 1000000000)
 		newest = 0;
-	_cleanup_json_ json_t *doc = make_config(config, layer.diff_id, newest, message, e);
-	return doc ? record(d, &layer, doc, name, ret_id, e) : -e->code;
+	_cleanup_json_ json_t *doc = make_config(config, platform, layer.diff_id, newest, message);
+	return doc ? record(d, &layer, doc, name, ret_id, e) : err_nomem(e);
 }
 
-int image_import(struct db *d, int tar_fd, const char *ref, char *const *changes, const char *message,
-	char ret_id[DIGEST_SIZE], struct err *e)
+int image_import(struct db *d, int tar_fd, const char *ref, const char *platform, char *const *changes,
+	const char *message, char ret_id[DIGEST_SIZE], struct err *e)
 {
+	struct platform p;
 	_cleanup_reference_ struct reference parsed = {0};
 	_cleanup_json_ json_t *config = json_object();
 	_cleanup_free_ char *name = NULL;
 	int r = ref ? reference_parse(ref, &parsed, e) : 0;
 
+	if (r == 0)
+		r = platform_parse(platform, &p, e);
 	if (r == 0 && parsed.digest)
 		r = err_set(e, EINVAL, "cannot import digest reference: %s", ref);
 	strv_foreach(change, changes)
@@ -83,5 +83,5 @@ int image_import(struct db *d, int tar_fd, const char *ref, char *const *changes
 		return r;
 	if (ref && !(name = reference_name(&parsed)))
 		return err_nomem(e);
-	return import_locked(d, tar_fd, name, config, message, ret_id, e);
+	return import_locked(d, tar_fd, name, config, &p, message, ret_id, e);
 }

@@ -145,7 +145,7 @@ int registry_manifest(struct registry *r, const char *tag_or_digest, struct buf 
 		return err_nomem(e);
 	int code = get(r, url, true, MANIFEST_MAX, &answer, e);
 	if (code < 0)
-		return code;
+		return code == -EFBIG ? err_wrap(e, "manifest") : code;
 	if (!want && digest_valid(answer.digest))
 		want = answer.digest;
 	code = check_content(&answer.body, want, ret_digest, e);

@@ -25,7 +25,7 @@ key, PEM). LOGFILE gets a line for each request of a blob, with its Range. Every
     refused        ends early, then 403 until LOGFILE.go is there, then the rest
     busy           429 with Retry-After: 1, then fine  busy-long       429 with Retry-After: 3600
     down           503 always                          forbidden       403
-    stall          half of the layer, then nothing     nested          4 MB of nested manifest
+    stall          half of the layer, then nothing     nested, nested-huge    4 and 10 MB of nested manifest
 
 What is pushed can be pulled again:
 
@@ -105,8 +105,8 @@ class Image:
         self.add(text, OCI)
         if name == 'schema1':
             self.add(json.dumps({'schemaVersion': 1, 'name': name, 'fsLayers': []}).encode(), 'application/vnd.docker.distribution.manifest.v1+prettyjws')
-        if name == 'nested':
-            self.add(b'[' * (4000 << 10), OCI)
+        if name in ('nested', 'nested-huge'):
+            self.add(b'[' * ((4000 if name == 'nested' else 10 << 10) << 10), OCI)
         if name == 'tags':
             self.manifests['one'] = self.manifests['two'] = self.manifests['latest']
         if name == 'arches' and arch == 'amd64':

@@ -117,6 +117,9 @@ load lib
 	run -0 --separate-stderr caisson image inspect --format '{{json .Config.Env}} {{json .Config.Entrypoint}} {{.Config.WorkingDir}}' local/s:2
 	is "$output" '["A=b"] ["/x"] /w'
 	head -c 10000 /dev/urandom > "$BATS_TEST_TMPDIR/junk"
+	caisson import --platform linux/arm64 "$BATS_TEST_TMPDIR/r.tar" local/arm > /dev/null
+	is "$(caisson image inspect --format '{{.Os}}/{{.Architecture}}' local/arm)" linux/arm64
+	caisson rmi local/arm > /dev/null
 	run -1 --separate-stderr caisson import "$BATS_TEST_TMPDIR/junk" local/junk
 	[ -n "$stderr" ]
 	run -1 --separate-stderr caisson import "$BATS_TEST_TMPDIR/nosuch.tar" local/junk

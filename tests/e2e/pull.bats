@@ -137,6 +137,8 @@ platform_of() { caisson image inspect --format '{{.Os}}/{{.Architecture}}' "$1";
 	is "$(caisson pull -aq "$FAKE/tags")" "$FAKE/tags"
 	run -1 --separate-stderr caisson pull -a "$FAKE/tags:one"
 	has "$stderr" "tag can't be used with --all-tags/-a"
+	run -1 --separate-stderr caisson pull -a --isolation=hyperv "$FAKE/tags"
+	has "$stderr" 'conflicting options: --all-tags and --isolation=hyperv'
 	caisson rmi "$FAKE/tags" "$FAKE/tags:one" "$FAKE/tags:two" > /dev/null
 }
 
@@ -169,6 +171,7 @@ platform_of() { caisson image inspect --format '{{.Os}}/{{.Architecture}}' "$1";
 	has "$stderr" "manifest for $FAKE/good:nope not found: manifest unknown"
 	fails down 'status 503; try again later'
 	fails nested 'manifest'
+	fails nested-huge 'manifest.*larger than 4194304 bytes'
 	fails busy-long 'toomanyrequests: slow down; the registry asks to wait for 3600 s'
 	works busy
 }
