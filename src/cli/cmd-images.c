@@ -45,6 +45,14 @@ struct listing {
 	json_t *rows;
 };
 
+/* As docker has these two, with four digits; the others have three. */
+static char *bytes_text(int64_t n)
+{
+	char text[16];
+
+	return strdup(human_size((double)n, text));
+}
+
 static int add_row(
 	const struct listing *l, const json_t *image, const char *repository, const char *tag, const char *digest)
 {
@@ -61,10 +69,10 @@ static int add_row(
 	r |= row_set(row, "Digest", strdup(digest));
 	r |= row_set(row, "ID", row_id(json_str(image, "Id"), l->no_trunc));
 	r |= row_set(row, "Repository", strdup(repository));
-	r |= row_set(row, "SharedSize", shared < 0 ? strdup("N/A") : row_size(shared));
+	r |= row_set(row, "SharedSize", shared < 0 ? strdup("N/A") : bytes_text(shared));
 	r |= row_set(row, "Size", row_size(size));
 	r |= row_set(row, "Tag", strdup(tag));
-	r |= row_set(row, "UniqueSize", shared < 0 ? strdup("N/A") : row_size(size - shared));
+	r |= row_set(row, "UniqueSize", shared < 0 ? strdup("N/A") : bytes_text(size - shared));
 	r |= row_set(row, "VirtualSize", row_size(size));
 	return r ? -ENOMEM : 0;
 }

@@ -96,7 +96,7 @@ names() { # names FILTER...
 	matches "${lines[3]}" '^Local Volumes +2 +1 +5\.005kB +5kB \(99%\)$'
 	matches "${lines[4]}" '^Build Cache +0 +0 +0B +0B$'
 	run -0 --separate-stderr caisson system df -v
-	matches "$output" 'Images space usage:.*REPOSITORY +TAG +IMAGE ID +CREATED +SIZE +SHARED SIZE +UNIQUE SIZE +CONTAINERS.*caisson-test/busybox +latest .* 0B +1\.9[0-9]MB +4'
+	matches "$output" 'Images space usage:.*REPOSITORY +TAG +IMAGE ID +CREATED +SIZE +SHARED SIZE +UNIQUE SIZE +CONTAINERS.*caisson-test/busybox +latest .* 0B +1\.9[0-9]+MB +4'
 	matches "$output" 'Containers space usage:.*CONTAINER ID +IMAGE +COMMAND +LOCAL VOLUMES +SIZE +CREATED +STATUS +NAMES'
 	matches "$output" 'VOLUME NAME +LINKS +SIZE.*data +1 +5B.*unused +0 +5kB'
 	has "$output" 'Build cache usage: 0B'
@@ -109,8 +109,8 @@ names() { # names FILTER...
 @test "images share what they have in common" {
 	caisson pull -q "$IMAGES/config" > /dev/null
 	run -0 caisson system df -v --format '{{range .Images}}{{.Repository}} {{.SharedSize}} {{.UniqueSize}} {{.Containers}}{{"\n"}}{{end}}'
-	matches "$output" $'/busybox 1\\.9[0-9]MB 0B 4\n'
-	matches "$output" $'/config 1\\.9[0-9]MB [0-9]+B 0\n'
+	matches "$output" $'/busybox 1\\.9[0-9]+MB 0B 4\n'
+	matches "$output" $'/config 1\\.9[0-9]+MB [0-9]+B 0\n'
 	is "$(caisson images --format '{{.SharedSize}} {{.Containers}}' other | head -1)" 'N/A N/A'
 	caisson rmi "$IMAGES/config" > /dev/null
 }
@@ -123,6 +123,7 @@ fields() { # fields COMMAND FIELD=HEADER...: the command may have options, the l
 	# shellcheck disable=SC2086
 	run -0 --separate-stderr caisson $command --format "table ${template#??}"
 	is "$(head -1 <<< "$output" | sed 's/  */ /g; s/ *$//')" "$(printf '%s ' "${@#*=}" | sed 's/ *$//')"
+	[[ $command != stats* ]] || return 0 # each of them takes its time
 	# shellcheck disable=SC2086
 	run -0 --separate-stderr sh -c "'$CAISSON' $command --format json | python3 -c 'import json, sys; [json.loads(x) for x in sys.stdin]'"
 	# shellcheck disable=SC2086
