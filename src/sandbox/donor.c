@@ -30,8 +30,12 @@ static int take_shm(struct err *e)
 		return err_errno(e, errno, "open /dev/shm of the container whose IPC namespace is joined");
 	if (fs.f_type != TMPFS_MAGIC)
 		return err_set(e, EINVAL, "/dev/shm of the container whose IPC namespace is joined is no tmpfs");
-	int mfd = mount_clone(dir, "", false);
-	return mfd < 0 ? err_errno(e, mfd, "take /dev/shm of the container whose IPC namespace is joined") : mfd;
+	_cleanup_close_ int mfd = mount_clone(dir, "", false);
+	/* whatever the other one has made of its own */
+	int r = mfd < 0
+		? mfd
+		: mount_change(mfd, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, MS_PRIVATE, false);
+	return r < 0 ? err_errno(e, r, "take /dev/shm of the container whose IPC namespace is joined") : steal_fd(&mfd);
 }
 
 int donor_shm(const struct plan *p, struct err *e)

@@ -269,7 +269,12 @@ static void test_join(void **state)
 	struct box *b = need_root(state);
 	struct sandbox s = SANDBOX_INIT;
 
-	start(b, "echo here > /dev/shm/x; echo go; exec sleep 100", &s);
+	/* it makes of its own what it likes */
+	b->plan.process.caps = UINT64_MAX;
+	start(b,
+		"mount -o remount,suid,dev,exec /dev/shm; mount --make-shared /dev/shm; echo here > /dev/shm/x; echo "
+		"go; exec sleep 100",
+		&s);
 	b->plan.id[0] = b->plan.id[0] == 'a' ? 'b' : 'a'; /* its cgroup is another */
 	join(&s, "pid", &b->plan.pidns, &b->plan.pidns_id);
 	join(&s, "ipc", &b->plan.ipcns, &b->plan.ipcns_id);
@@ -278,6 +283,10 @@ static void test_join(void **state)
 		"sleep\nhere\nsecond\n");
 	assert_int_equal(exec_in(b, &s, &b->plan.process, "cat /dev/shm/y"), 0);
 	assert_string_equal(b->out, "back\n");
+	expect(b,
+		"grep -o '/dev/shm tmpfs rw,nosuid,nodev,noexec' /proc/mounts; grep ' /dev/shm ' /proc/self/mountinfo "
+		"| grep -c shared; true",
+		"/dev/shm tmpfs rw,nosuid,nodev,noexec\n0\n");
 	/* an inode number that has become another's */
 	b->plan.pidns_id++;
 	assert_true(run_plan(b) < 0);
