@@ -354,14 +354,16 @@ static const struct values option_values[] = {
 	{"restart", "always no on-failure unless-stopped", NULL},
 	{"root", NULL, add_directories},
 	{"run", NULL, add_directories},
-	{"security-opt", "no-new-privileges seccomp= apparmor=unconfined label=disable", NULL},
+	{"security-opt", "no-new-privileges seccomp= systempaths=unconfined apparmor=unconfined label=disable", NULL},
 	{"signal", NULL, add_signals},
 	{"stop-signal", NULL, add_signals},
+	{"storage-opt", "size=", NULL},
 	{"timing", "json table", NULL},
 	{"type", "container image network volume", NULL},
 	{"userns", "host", NULL},
 	{"uts", "host", NULL},
 	{"volume", NULL, add_sources},
+	{"volume-driver", "local", NULL},
 	{"volumes-from", NULL, add_all_containers},
 };
 
