@@ -291,6 +291,17 @@ listing='cd "$0"; find . -type d -exec stat -c "%n %F %u:%g %a %Y" {} +; find . 
 	is "$(strays)" ''
 }
 
+@test "no option of docker's is unknown" {
+	requires docker
+	local command option
+	for command in run create exec; do
+		for option in $(docker "$command" --help | grep -oE '^ +(-[a-zA-Z], )?--[a-z0-9-]+' | grep -oE -- '--[a-z0-9-]+'); do
+			run --separate-stderr caisson "$command" "$option"
+			hasnt "$stderr" 'unknown flag'
+		done
+	done
+}
+
 @test "nothing is left behind" {
 	remove_all
 	assert_nothing_left
