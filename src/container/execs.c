@@ -69,8 +69,11 @@ static void drop(struct exec **x)
 
 int exec_begin(struct container *c, const struct plan_process *p, bool probe, struct err *e)
 {
-	struct exec *x = exec_new(p, probe);
+	/* work on files has no command, and is told of by who asked for it */
+	struct exec *x = p->files_len ? NULL : exec_new(p, probe);
 
+	if (p->files_len)
+		return isolate_exec(c->isolate, p, e);
 	if (!x)
 		return err_nomem(e);
 	x->next = c->execs;
