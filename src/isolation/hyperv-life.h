@@ -5,6 +5,7 @@
 #pragma once
 
 #include "isolation/hyperv-template.h"
+#include "proto/agent.h"
 
 enum phase { PHASE_RESTORE, PHASE_BOOT, PHASE_START, PHASE_RUN, PHASE_END };
 
@@ -31,10 +32,13 @@ struct hyperv {
 	uint64_t ping_cpu_ms; /* QEMU's CPU time at the last PING */
 	struct vm_rest rest;  /* while the agent starts the workload */
 	bool paused, killed;
-	struct isolate_stats stats; /* the agent's last answer */
-	bool pinned;                /* to some of the host's CPUs */
-	struct buf update;          /* limits for the agent that came while it was paused */
-	char reason[200];           /* why we ended the VM; empty: we did not */
+	bool awake,
+		frozen; /* the VM goes on although it is paused, for work on its files; its kernel lets the container stand still */
+	uint64_t works[(AGENT_PROC_MAX + 64) / 64]; /* a bit for each process that it goes on for */
+	struct isolate_stats stats;                 /* the agent's last answer */
+	bool pinned;                                /* to some of the host's CPUs */
+	struct buf update;                          /* limits for the agent that came while it was paused */
+	char reason[200];                           /* why we ended the VM; empty: we did not */
 };
 
 int hyperv_open_file(const char *path, int flags, const char *what, int *ret, struct err *e);
@@ -47,6 +51,7 @@ void hyperv_build_missing(struct hyperv *h);
 
 /* ---- hyperv-verbs.c: slots of the table ---- */
 int hyperv_exec(struct isolate *i, int proc, const struct plan_process *process, struct err *e);
+void hyperv_exec_ended(struct hyperv *h, int proc); /* or could not be started */
 int hyperv_signal(struct isolate *i, int proc, int sig, struct err *e);
 int hyperv_resize(struct isolate *i, int proc, unsigned rows, unsigned cols, struct err *e);
 int hyperv_pause(struct isolate *i, bool on, struct err *e);

@@ -13,13 +13,72 @@
 #include "proto/agent.h"
 #include "proto/look.h"
 
+static void on_freezer(void *data, struct wire *w, const struct err *e)
+{
+	struct hyperv *h = data;
+
+	(void)w;
+	if (e)
+		isolate_report_notice(h->isolate, "let the container in the VM stand still: %s", e->msg);
+}
+
+static int freeze_inside(struct hyperv *h, bool on, struct err *e)
+{
+	_cleanup_buf_ struct buf b = {0};
+
+	if (h->frozen == on)
+		return 0;
+	if (wire_add_u32(&b, on) < 0)
+		return err_nomem(e);
+	int r = peer_request(h->vm.peer, AGENT_FREEZE, b.data, b.len, on_freezer, h, e);
+	h->frozen = r < 0 ? h->frozen : on;
+	return r;
+}
+
+/* One that is paused goes on for the time of it, with the container frozen by the VM's kernel: the first that the agent reads. */
+static int wake_for_files(struct hyperv *h, int proc, struct err *e)
+{
+	int r = freeze_inside(h, true, e);
+
+	if (r == 0 && !h->awake && (r = qmp_run(h->vm.qmp, "cont", NULL, -1, NULL, NULL)) < 0)
+		return err_errno(e, r, "let the paused VM work on its files");
+	if (r < 0)
+		return r;
+	if (!h->awake)
+		peer_tell_time(h->vm.peer);
+	h->awake = true;
+	h->works[proc / 64] |= 1ULL << (proc % 64);
+	return 0;
+}
+
 int hyperv_exec(struct isolate *i, int proc, const struct plan_process *process, struct err *e)
 {
 	struct hyperv *h = i->backend;
+	bool files = process->files_len && proc <= AGENT_PROC_MAX;
 
-	if (h->paused)
+	if (h->paused && !files)
 		return err_set(e, EBUSY, "container %s is paused", i->plan->name);
-	return peer_exec(h->vm.peer, proc, process, e);
+	int r = h->paused ? wake_for_files(h, proc, e) : 0;
+	if (r == 0)
+		r = peer_exec(h->vm.peer, proc, process, e);
+	if (r < 0)
+		hyperv_exec_ended(h, proc);
+	return r;
+}
+
+void hyperv_exec_ended(struct hyperv *h, int proc)
+{
+	uint64_t left = 0;
+
+	if (proc > AGENT_PROC_MAX)
+		return;
+	h->works[proc / 64] &= ~(1ULL << (proc % 64));
+	for (size_t i = 0; i < sizeof(h->works) / sizeof(*h->works); i++)
+		left |= h->works[i];
+	if (!h->awake || left)
+		return;
+	h->awake = false;
+	qmp_run(h->vm.qmp, "stop", NULL, -1, NULL, NULL);
 }
 
 int hyperv_signal(struct isolate *i, int proc, int sig, struct err *e)
@@ -58,7 +117,11 @@ int hyperv_pause(struct isolate *i, bool on, struct err *e)
 	h->paused = on;
 	if (on)
 		return 0;
+	h->awake = false;
 	peer_tell_time(h->vm.peer);
+	r = freeze_inside(h, false, e);
+	if (r < 0)
+		return r;
 	_cleanup_buf_ struct buf update = h->update;
 	h->update = (struct buf){0};
 	return update.len ? peer_request(h->vm.peer, AGENT_UPDATE, update.data, update.len, on_late_update, h, e) : 0;

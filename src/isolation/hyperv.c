@@ -221,6 +221,7 @@ static void on_failed(void *data, int proc, const struct err *e)
 	struct isolate_io none = ISOLATE_IO_INIT;
 
 	if (proc != ISOLATE_MAIN) {
+		hyperv_exec_ended(h, proc);
 		h->isolate->events.exec_started(h->isolate->events_data, proc, &none, e);
 		return;
 	}
@@ -247,6 +248,8 @@ static void on_exited(void *data, int proc, int status, bool oom)
 		h->phase = PHASE_END;
 		source_remove(&h->tick);
 		end_vm(h);
+	} else {
+		hyperv_exec_ended(h, proc);
 	}
 	isolate_report_exited(h->isolate, proc, &x);
 }

@@ -66,6 +66,14 @@ tree() { (cd "$1" && find . | sort | tr '\n' ' '); }
 	has "$output" 'must specify at least one container source'
 	run -1 caisson cp nobody:/x .
 	has "$output" 'No such container: nobody'
+	# one that is paused stays so
+	caisson pause box > /dev/null
+	caisson cp box:/w/f paused
+	is "$(cat paused)" file
+	caisson cp paused box:/w
+	status_is box paused
+	caisson unpause box > /dev/null
+	is "$(in_box cat /w/paused)" file
 }
 
 @test "cp: where a copy goes to, into a container" {
@@ -243,15 +251,15 @@ busybox"
 	is "$output" "$id A. Author a message [\"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\",\"A=b\",\"X=y\"] [\"cat\",\"/made/x\"] {\"l\":\"m\"} [\"RUN true\"] /root 2"
 	run -0 caisson history --no-trunc --format '{{.CreatedBy}}|{{.Comment}}' made:one
 	matches "${lines[0]}" '^sh -c i=0.*\|a message$'
-	is "$(caisson run --rm made:one)" made
+	[ "$MODE" = hyperv ] || is "$(caisson run --rm made:one)" made
 	run -0 caisson run --rm made:one sh -c 'ls /etc/passwd 2>&1; stat -c "%a %u:%g %h" /made /made/x; wc -c < /made/big; [ $(($(cat /first) - $(cat /root/second))) -le 1 ] && echo together'
 	is "$(echo "$output" | tr '\n' ' ')" 'ls: /etc/passwd: No such file or directory 1777 0:0 2 644 7:8 2 3000000 together '
 	# of one that does not run, and without a change
 	caisson rm -f works > /dev/null
 	caisson create --name still made:one > /dev/null
-	caisson commit still > /dev/null
 	caisson commit -p=false still made:two > /dev/null
 	is "$(caisson image inspect --format '{{len .RootFS.Layers}}' made:two)" 2
+	[ "$MODE" = process ] || return 0
 	run -1 caisson commit -c 'NOPE x' still
 	has "$output" 'unknown instruction: NOPE'
 	run -1 caisson commit still 'No/Name'
