@@ -176,7 +176,7 @@ d.commit()' "$CAISSON_ROOT/db.sqlite" "$1"
 		is "$output" ''
 		run -1 caisson image inspect local/b:1
 	done < "$d/expected"
-	run find / -xdev -maxdepth 3 -name escaped
+	run --separate-stderr find / -xdev -maxdepth 3 -name escaped
 	is "$output" ''
 	nothing_stray
 	loaded "$d/good.tar" 'Loaded image: local/b:1'
