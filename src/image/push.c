@@ -228,11 +228,8 @@ static int open_registry(struct push *p, struct err *e)
 	if (r < 0)
 		return r;
 	p->mount_from = s.path;
-	if (s.path) {
-		_cleanup_free_ char *name = str_fmt("%s/%s", p->ref.domain, s.path);
-		_cleanup_free_ char *familiar = name ? reference_familiar(name) : NULL;
-		snprintf(p->mounted, sizeof(p->mounted), "Mounted from %.280s", familiar ? familiar : s.path);
-	}
+	if (s.path)
+		snprintf(p->mounted, sizeof(p->mounted), "Mounted from %.280s", s.path);
 	return registry_open(&p->ref, p->options->http, REGISTRY_PUSH, s.path, &p->registry, e);
 }
 
