@@ -224,6 +224,28 @@ platform_of() { caisson image inspect --format '{{.Os}}/{{.Architecture}}' "$1";
 	is "$(find "$CAISSON_ROOT/blobs" -name "part-$(sha256sum "$E2E_DIR/blob" | cut -d ' ' -f 1)")" ''
 }
 
+# Begins a pull that does not end, and kills it once the registry has been asked for the layer.
+kill_a_pull() {
+	local pid fetch
+	: > "$E2E_DIR/fake-log"
+	"$CAISSON" pull "$FAKE/stall" > /dev/null 2>&1 &
+	pid=$!
+	eventually 10 grep -q 'stall: blob of [0-9]\{6\}' "$E2E_DIR/fake-log"
+	sleep 0.3
+	fetch=$(cat "/proc/$pid/task/$pid/children")
+	kill -9 $fetch
+	ends_with 1 "$pid"
+}
+
+@test "a pull that was killed is gone on with" {
+	kill_a_pull
+	is "$(find "$CAISSON_ROOT/blobs" -name 'part-*' -size +100k | wc -l)" 1
+	kill_a_pull
+	matches "$(cat "$E2E_DIR/fake-log")" 'Range: bytes=[1-9][0-9]*-'
+	caisson pull -q "$FAKE/good" > /dev/null # and sweeps
+	caisson rmi "$FAKE/good" > /dev/null
+}
+
 @test "nothing is left behind" {
 	remove_all
 	assert_nothing_left
