@@ -3,18 +3,54 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static void set(struct err *e, int code, const char *fmt, va_list ap)
+static bool inside_character(char c)
 {
-	e->code = code;
-	e->status = 0;
-	vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
+	return ((unsigned char)c & 0xc0) == 0x80;
+}
+
+/* A text that is too long loses its middle: the thing is named at its begin, and its end says what to do. */
+static void put(struct err *e, const char *text)
+{
+	static const char gap[] = " [...] ";
+	const size_t room = sizeof(e->msg) - sizeof(gap);
+	size_t n = strlen(text), head = room / 2, tail = room - head;
+
+	if (n < sizeof(e->msg)) {
+		memcpy(e->msg, text, n + 1);
+	} else {
+		while (head && inside_character(text[head]))
+			head--;
+		while (tail && inside_character(text[n - tail]))
+			tail--;
+		memcpy(e->msg, text, head);
+		memcpy(e->msg + head, gap, sizeof(gap) - 1);
+		memcpy(e->msg + head + sizeof(gap) - 1, text + n - tail, tail + 1);
+	}
 	for (char *p = e->msg; *p; p++)
 		if ((unsigned char)*p < ' ')
 			*p = ' ';
+}
+
+/* "text", or "text: more" */
+__attribute__((format(printf, 4, 0))) static void set(
+	struct err *e, int code, const char *more, const char *fmt, va_list ap)
+{
+	char *text = NULL, *whole = NULL;
+
+	e->code = code;
+	e->status = 0;
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
+	if (text && more && asprintf(&whole, "%s: %s", text, more) < 0)
+		whole = NULL;
+	put(e, whole ? whole : text ? text : "out of memory");
+	free(whole);
+	free(text);
 }
 
 int err_set(struct err *e, int code, const char *fmt, ...)
@@ -23,7 +59,7 @@ int err_set(struct err *e, int code, const char *fmt, ...)
 
 	if (e) {
 		va_start(ap, fmt);
-		set(e, code, fmt, ap);
+		set(e, code, NULL, fmt, ap);
 		va_end(ap);
 	}
 	return -code;
@@ -36,10 +72,8 @@ int err_errno(struct err *e, int code, const char *fmt, ...)
 	code = abs(code);
 	if (e) {
 		va_start(ap, fmt);
-		set(e, code, fmt, ap);
+		set(e, code, strerror(code), fmt, ap);
 		va_end(ap);
-		size_t n = strlen(e->msg);
-		snprintf(e->msg + n, sizeof(e->msg) - n, ": %s", strerror(code));
 	}
 	return -code;
 }
@@ -47,17 +81,14 @@ int err_errno(struct err *e, int code, const char *fmt, ...)
 int err_wrap(struct err *e, const char *fmt, ...)
 {
 	va_list ap;
-	char text[sizeof(e->msg)];
-	char old[sizeof(e->msg)];
 
 	if (!e)
 		return -EIO;
+	struct err old = *e;
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	set(e, old.code, old.msg, fmt, ap);
 	va_end(ap);
-	memcpy(old, e->msg, sizeof(old));
-	if (snprintf(e->msg, sizeof(e->msg), "%s: %s", text, old) >= (int)sizeof(e->msg))
-		memcpy(e->msg + sizeof(e->msg) - 4, "...", 4);
+	e->status = old.status;
 	return -e->code;
 }
 

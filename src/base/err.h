@@ -15,7 +15,7 @@ enum { EXIT_ENGINE = 125, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
 struct err {
 	int32_t code;   /* a positive errno; 0: no error */
 	int32_t status; /* exit status for the front end; 0: EXIT_ENGINE */
-	char msg[1016]; /* always ends in NUL; no newline */
+	char msg[1016]; /* always ends in NUL; no newline; of a longer text the middle is left out */
 };
 
 #define ERR_INIT ((struct err){0})

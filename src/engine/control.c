@@ -91,9 +91,9 @@ int engine_exec(struct engine *g, const char *ref, const json_t *body, unsigned 
 	if (p.tty)
 		streams |= MONITOR_TTY;
 	if (r == 0 &&
-		(plan_process_encode(&p, &encoded) < 0 || wire_add_u32(&b, streams) < 0 ||
-			wire_add_bytes(&b, encoded.data, encoded.len) < 0))
-		r = err_nomem(e);
+		((r = plan_process_encode(&p, &encoded)) < 0 || (r = wire_add_u32(&b, streams)) < 0 ||
+			(r = wire_add_bytes(&b, encoded.data, encoded.len)) < 0))
+		r = plan_too_long(r, e);
 	plan_process_done(&p);
 	return r < 0 ? r : monitor_call(&f, MONITOR_EXEC, b.data, b.len, ret_client, e);
 }
@@ -288,10 +288,13 @@ int engine_rename(struct engine *g, const char *ref, const char *name, struct er
 
 	if (*name == '/')
 		name++;
+	int r = name_check_length("container", name, e);
+	if (r < 0)
+		return r;
 	if (!name_valid(name))
 		return err_set(
 			e, EINVAL, "Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name);
-	int r = container_find(g, ref, &f, e);
+	r = container_find(g, ref, &f, e);
 	if (r == 0 && !strcmp(f.row.name, name))
 		r = err_set(e, EINVAL, "Renaming a container with the same name as its current name");
 	if (r == 0)

@@ -270,12 +270,14 @@ static int check_plan(struct engine *g, const json_t *record, struct err *e)
 {
 	struct isolation_host host = engine_host(g, json_object_get(record, "HostConfig"));
 	struct plan plan = {0};
+	_cleanup_buf_ struct buf encoded = {0};
 	int r = engine_plan(g, record, &plan, e);
 
 	if (r == 0)
 		r = isolation_check(record_isolation(record), &host, &plan, e);
+	int code = r < 0 ? 0 : plan_encode(&plan, &encoded);
 	plan_done(&plan);
-	return r;
+	return code < 0 ? plan_too_long(code, e) : r;
 }
 
 /* The upper directory is the container's "/": it has the owner and mode of the image's. */
@@ -367,10 +369,13 @@ static int check_name(struct engine *g, const char *name, struct err *e)
 
 	if (!name)
 		return 0;
+	int r = name_check_length("container", name, e);
+	if (r < 0)
+		return r;
 	if (!name_valid(name))
 		return err_set(
 			e, EINVAL, "Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name);
-	int r = engine_db(g, &db, e);
+	r = engine_db(g, &db, e);
 	if (r < 0)
 		return r;
 	if (containers_find(db, name, &row, &none) == 0 && !strcmp(row.name, name))

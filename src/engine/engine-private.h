@@ -104,6 +104,7 @@ int security_usual_filter(void *data, char **ret_bpf, size_t *ret_len, struct er
 int engine_plan(struct engine *g, const json_t *record, struct plan *ret, struct err *e);
 int engine_plan_exec(
 	struct engine *g, const json_t *record, const json_t *body, struct plan_process *ret, struct err *e);
+int plan_too_long(int code, struct err *e); /* the error of an encoding that failed with this code */
 enum isolation_kind record_isolation(const json_t *record);
 /* The host as a container with this HostConfig sees it: with --kernel's kernel. Borrows from both. */
 struct isolation_host engine_host(const struct engine *g, const json_t *hc);
@@ -146,6 +147,8 @@ json_t *publish_list(struct engine *g, const struct found *f); /* Ports of the l
 
 /* ---- names.c ---- */
 bool name_valid(const char *name);
+/* -EINVAL: it is longer than any name may be. what: "container" */
+int name_check_length(const char *what, const char *name, struct err *e);
 int name_generate(char ret[64]);
 
 /* ---- life.c: a container found, put right, and held ---- */

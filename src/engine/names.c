@@ -1,5 +1,6 @@
 /* Names of containers: what is allowed, and made-up ones. */
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,11 +22,23 @@ static const char *const surnames[] = {"ammann", "arrol", "baker", "bazalgette",
 	"modjeski", "morandi", "moreno", "navier", "paine", "perronet", "rennie", "roebling", "seguin", "siebe",
 	"smeaton", "steinman", "stephenson", "strauss", "telford", "torroja", "triger", "vignoles", "wernwag"};
 
+enum { NAME_LONGEST = 255 };
+
+int name_check_length(const char *what, const char *name, struct err *e)
+{
+	size_t n = strlen(name);
+
+	return n <= NAME_LONGEST
+		? 0
+		: err_set(e, EINVAL, "the %s name %.40s... is too long: it has %zu characters, at most %d are allowed",
+			  what, name, n, NAME_LONGEST);
+}
+
 bool name_valid(const char *name)
 {
 	size_t n = strlen(name);
 
-	if (n < 2 || n > 255 || !isalnum((unsigned char)*name))
+	if (n < 2 || n > NAME_LONGEST || !isalnum((unsigned char)*name))
 		return false;
 	for (const char *p = name; *p; p++)
 		if (!isalnum((unsigned char)*p) && !strchr("_.-", *p))

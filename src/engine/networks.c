@@ -131,6 +131,9 @@ static int check_create(const json_t *body, struct err *e)
 
 	if (str_empty(name))
 		return err_set(e, EINVAL, "invalid network name: name is empty");
+	int r = name_check_length("network", name, e);
+	if (r < 0)
+		return r;
 	if (!name_valid(name))
 		return err_set(e, EINVAL, "invalid network name: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed: %s", name);
 	if (str_in(name, reserved))

@@ -233,6 +233,16 @@ int engine_plan(struct engine *g, const json_t *record, struct plan *ret, struct
 	return plan_process(g, record, &ret->process, ret->privileged, e);
 }
 
+int plan_too_long(int code, struct err *e)
+{
+	if (code == -ENOMEM)
+		return err_nomem(e);
+	return err_set(e, E2BIG,
+		"the command with its arguments, environment and options is too long: 1 MiB, and 65535 arguments, are "
+		"the most: "
+		"pass what is longer by a file (-v, --env-file) or by standard input");
+}
+
 int engine_plan_exec(
 	struct engine *g, const json_t *record, const json_t *body, struct plan_process *ret, struct err *e)
 {

@@ -34,13 +34,16 @@ int volume_ensure(struct engine *g, const char *name, bool anonymous, const json
 	struct volume_row row = {
 		.name = (char *)name, .created_ns = clock_real_ns(), .anonymous = anonymous, .labels = text};
 
+	int r = name_check_length("volume", name, e);
+	if (r < 0)
+		return r;
 	if (!name_valid(name))
 		return err_set(e, EINVAL,
 			"create %s: \"%s\" includes invalid characters for a local volume name, only "
 			"\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed",
 			name, name);
 	/* the row first: a directory that no row names would never go */
-	int r = engine_db(g, &db, e);
+	r = engine_db(g, &db, e);
 	int added = r < 0 ? r : volumes_insert(db, &row, e);
 	if (added >= 0)
 		r = db_begin(db, e);

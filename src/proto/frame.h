@@ -17,7 +17,7 @@
 
 #include "base/str.h"
 
-enum { FRAME_HEADER = 8, FRAME_MAX = 256 * 1024 };
+enum { FRAME_HEADER = 8, FRAME_MAX = 1088 * 1024 }; /* a whole plan, and what stands around it */
 
 struct frame {
 	uint8_t type;

@@ -72,7 +72,13 @@ int db_fail(const struct db *d, struct err *e)
 	int code = sql_errno(sqlite3_extended_errcode(d->sql));
 	struct statvfs v;
 
-	if (code == EIO && fstatvfs(d->root_fd, &v) == 0 && !v.f_bavail)
+	bool known = fstatvfs(d->root_fd, &v) == 0;
+
+	if ((code == ENOENT || code == EROFS) && known && v.f_flag & ST_RDONLY)
+		return err_set(e, EROFS,
+			"database %s/%s: %s: mount it writable, or choose another directory with --root", d->root,
+			d->file, strerror(EROFS));
+	if (code == EIO && known && !v.f_bavail)
 		return err_set(e, ENOSPC, "database %s/db.sqlite: %s", d->root, strerror(ENOSPC));
 	if (code == EUCLEAN)
 		return err_set(

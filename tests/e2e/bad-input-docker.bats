@@ -8,6 +8,7 @@ setup_file() {
 	load bad-input
 	dockerd_up
 	[ -z "${NO_DOCKER:-}" ] || return 0
+	surroundings
 	docker pull -q "$IMAGE" > /dev/null
 	TOOL=docker objects
 }
@@ -21,6 +22,8 @@ teardown_file() {
 	load dockerd
 	[ -n "${NO_DOCKER:-}" ] || docker ps -aq | xargs -r /usr/bin/docker rm -f > /dev/null
 	stop_dockerd || true
+	load bad-input
+	end_surroundings
 	e2e_teardown_file
 }
 
@@ -35,3 +38,9 @@ teardown_file() {
 @test "containers and their states" { docker_rows 'containers and their states'; }
 
 @test "images and volumes" { docker_rows 'images and volumes'; }
+
+@test "other commands" { docker_rows 'other commands'; }
+
+@test "names and arguments" { docker_rows 'names and arguments'; }
+
+@test "registries" { docker_rows 'registries'; }

@@ -6,6 +6,29 @@
 TABLE=$BATS_TEST_DIRNAME/bad-input.table
 ROW_SECONDS=60
 
+# A registry that misbehaves, by http and https; and a root directory with one image in it, of which rows take copies.
+surroundings() {
+	ip address add 10.9.8.7/32 dev lo
+	openssl req -x509 -newkey rsa:2048 -nodes -keyout "$E2E_DIR/key" -out "$E2E_DIR/ca" -days 2 -subj /CN=test -addext subjectAltName=IP:10.9.8.7 2> /dev/null
+	cat "$E2E_DIR/ca" "$E2E_DIR/key" > "$E2E_DIR/pem"
+	"$BATS_TEST_DIRNAME/fake-registry.py" "$E2E_DIR/fake-port" "$E2E_DIR/fake-log" "$E2E_DIR/pem" > /dev/null 2>&1 3>&- &
+	echo $! > "$E2E_DIR/fake-pid"
+	eventually 20 test -s "$E2E_DIR/fake-port.tls"
+	mkdir "$E2E_DIR/home"
+	HOME=$E2E_DIR/home PORT=$(cat "$E2E_DIR/fake-port") TLS_PORT=$(cat "$E2E_DIR/fake-port.tls")
+	FAKE=127.0.0.1:$PORT
+	LONG=$(head -c 100000 /dev/zero | tr '\0' x)
+	ODD=$'two words\n"quoted" \'single\' \\ tab\t $HOME end '
+	export HOME PORT TLS_PORT FAKE LONG ODD
+	unset DOCKER_CONFIG REGISTRY_AUTH_FILE XDG_RUNTIME_DIR
+	tar -C "$(dirname "$(command -v busybox)")" -cf "$E2E_DIR/busybox.tar" busybox
+	caisson system rebuild --force > /dev/null # into one file, which can be damaged
+	cp -a "$CAISSON_ROOT" "$E2E_DIR/one-image"
+	rm -r "$E2E_DIR/one-image/damaged"
+}
+
+end_surroundings() { kill "$(cat "$E2E_DIR/fake-pid")" 2> /dev/null || true; }
+
 # What the rows are tried on: containers in every state, a network, a volume. TOOL is `caisson` or `docker`.
 objects() {
 	$TOOL run -d --name box "$IMAGE" sleep 100000
@@ -22,9 +45,9 @@ objects() {
 state() {
 	"$CAISSON" ps -a --no-trunc --format '{{.ID}} {{.Names}} {{.State}}'
 	find "$CAISSON_ROOT/" "$CAISSON_RUN/" "$DIR/" \( -path '*/layers/*/*' -o -path '*/containers/*/*' -o -path '*/volumes/*/*' -o -path '*/template' -o -path '*/cache' -o -path '*/erofs' \) -prune \
-		-o ! -name 'db.sqlite*' ! -name 'dns.*' -print
+		-o ! -name 'db.sqlite*' ! -name 'dns.*' ! -name 'part-*' -print
 	processes
-	wc -l < /proc/self/mountinfo
+	grep -F "$E2E_DIR" /proc/self/mountinfo | cut -d " " -f 5
 	ip -br link | cut -d ' ' -f 1
 }
 
@@ -55,7 +78,7 @@ shows() {
 # expanded TEXT: with the values of the variables that an error may name
 expanded() {
 	local text=$1 name
-	for name in IMAGES IMAGE FAKE DIR CAISSON_ROOT; do
+	for name in E2E_REGISTRY TLS_PORT PORT IMAGES IMAGE FAKE DIR CAISSON_ROOT; do
 		text=${text//\$$name\//${!name}/}
 		text=${text//\$$name/${!name}}
 	done

@@ -26,6 +26,7 @@ key, PEM). LOGFILE gets a line for each request of a blob, with its Range. Every
     busy           429 with Retry-After: 1, then fine  busy-long       429 with Retry-After: 3600
     down           503 always                          forbidden       403
     stall          half of the layer, then nothing     nested, nested-huge    4 and 10 MB of nested manifest
+    linkdir        a directory that becomes a link, and `escaped` through it     whiteout   a whiteout outside   bomb    64 MB of zeros
 
 What is pushed can be pulled again:
 
@@ -62,6 +63,8 @@ TARS = {
     'dotdot': tar(('../../escaped', FILE, '', b'x')),
     'absolute': tar(('/escaped', FILE, '', b'x')),
     'symlink': tar(('out', SYM, '/tmp', b''), ('out/escaped', FILE, '', b'x')),
+    'linkdir': tar(('out', DIR, '', b''), ('out', SYM, '/tmp', b''), ('out/escaped', FILE, '', b'x')),
+    'whiteout': tar(('../../../../../../../../../tmp/.wh.caisson-witness', FILE, '', b'')),
     'hardlink': tar(('escaped', LNK, '../../../../../../../../../etc/passwd', b'')),
 }
 
@@ -73,7 +76,9 @@ class Image:
         plain = [TARS.get(name, tar(('etc', DIR, '', b''), ('etc/name', FILE, '', name.encode()), ('data', FILE, '', bytes(300000))))]
         if name == 'many':
             plain = [tar(('f%d' % i, FILE, '', bytes([i]) * 100000)) for i in range(12)]
-        layers, suffix = [gzip.compress(p, mtime=0) for p in plain], '+gzip'
+        if name == 'bomb':
+            plain = [tar(('zeros', FILE, '', bytes(64 << 20)))]
+        layers, suffix = [gzip.compress(p, 9 if len(p) < 1 << 20 else 1, mtime=0) for p in plain], '+gzip'
         if name == 'zstd':
             layers, suffix = [subprocess.run(['zstd', '-qc'], input=p, capture_output=True, check=True).stdout for p in plain], '+zstd'
         if name == 'plain':

@@ -525,6 +525,10 @@ static void test_err(void **state)
 	assert_int_equal(err_set(&e, EINVAL, "%s", longer), -EINVAL);
 	assert_int_equal(strlen(e.msg), sizeof(e.msg) - 1);
 	err_wrap(&e, "more");
+	err_set(&e, EINVAL, "%s: the remedy", longer);
+	assert_int_equal(e.msg[0], longer[0]);
+	assert_non_null(strstr(e.msg, " [...] "));
+	assert_string_equal(e.msg + strlen(e.msg) - strlen(": the remedy"), ": the remedy");
 	assert_int_equal(strlen(e.msg), sizeof(e.msg) - 1);
 	assert_int_equal(err_set(NULL, EINVAL, "nobody listens"), -EINVAL);
 }
