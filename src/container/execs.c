@@ -15,7 +15,7 @@ struct exec {
 	int proc;
 	bool probe;
 	char id[65];
-	char *command;
+	char *command; /* "": none of the user's, but cp's or diff's (plan_process.files) */
 };
 
 static void exec_free(struct exec *x)
@@ -29,9 +29,11 @@ static struct exec *exec_new(const struct plan_process *p, bool probe)
 	struct exec *x = calloc(1, sizeof(*x));
 	_cleanup_buf_ struct buf command = {0};
 
+	int r = buf_adds(&command, "");
+
 	strv_foreach(s, p->argv)
 		buf_addf(&command, "%s%s", command.len ? " " : "", s);
-	if (!x || !command.data || random_id(x->id) < 0) {
+	if (!x || r < 0 || random_id(x->id) < 0) {
 		free(x);
 		return NULL;
 	}
@@ -53,7 +55,7 @@ static struct exec **exec_find(struct container *c, int proc)
 /* "exec_create: sh -c ls" */
 static void tell(struct container *c, const char *what, const struct exec *x)
 {
-	_cleanup_free_ char *action = str_fmt("%s: %s", what, x->command);
+	_cleanup_free_ char *action = *x->command ? str_fmt("%s: %s", what, x->command) : NULL;
 
 	if (action)
 		container_event(c, action, (const char *const[]){"execID", x->id, NULL});
