@@ -190,3 +190,20 @@ qemu() { helpers_of box qemu; }
 	remove_all
 	assert_nothing_left
 }
+
+@test "kernel use: a file of the user's is what boots, and nothing else when it has gone" {
+	local own=$E2E_DIR/own version
+	version=$(caisson info --format '{{.GuestKernel}}')
+	mkdir "$own"
+	cp "$CAISSON_ROOT/kernel/$version/vmlinuz" "$own/mine"
+	cp -r "$CAISSON_ROOT/kernel/$version/modules" "$own/modules"
+	caisson kernel use "$own/mine"
+	run -0 --separate-stderr caisson run --rm --fresh-boot --network none "$IMAGE" cat /proc/version
+	has "$output" "${version%-caisson}"
+	[ "$(ls "$own")" = $'mine\nmodules' ] || fail "written beside the user's kernel: $(ls "$own")"
+	rm "$own/mine"
+	run -125 --separate-stderr caisson run --rm --fresh-boot --network none "$IMAGE" true
+	has "$stderr" "guest kernel $own/mine: No such file"
+	caisson kernel use auto
+	is "$(caisson info --format '{{.GuestKernel}}')" "$version"
+}
