@@ -126,6 +126,8 @@ int guest_plan_check(const struct plan *p, struct err *e)
 		{p->devices_len > 0, "--device", "devices of the host belong to the host's kernel"},
 		{p->oom_kill_disable, "--oom-kill-disable",
 			"the virtual machine would hang when its memory is used up"},
+		{!str_empty(p->cgroup_parent), "--cgroup-parent",
+			"its control group is that of the virtual machine's kernel"},
 		{!str_empty(p->cpuset_mems), "--cpuset-mems", "a virtual machine's memory is on one node"},
 		{p->io_len > 0, io_options[p->io_len ? p->io->kind : 0],
 			"devices of the host belong to the host's kernel"},
