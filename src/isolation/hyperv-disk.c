@@ -138,9 +138,10 @@ int hyperv_disk_used(int fd, uint64_t *ret)
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	*ret = 0;
-	if (!st.st_size) /* hyperv_disk_new's */
+	if (!st.st_size) { /* hyperv_disk_new's */
+		*ret = 0;
 		return 0;
+	}
 	if (pread(fd, super, sizeof(super), SUPER_AT) != (ssize_t)sizeof(super))
 		return -EBADMSG;
 	uint64_t blocks = super_u32(super, SUPER_BLOCKS) | super_u32(super, SUPER_BLOCKS_HIGH) << 32;

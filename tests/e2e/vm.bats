@@ -199,7 +199,7 @@ qemu() { helpers_of box qemu; }
 	cp -r "$CAISSON_ROOT/kernel/$version/modules" "$own/modules"
 	caisson kernel use "$own/mine"
 	run -0 --separate-stderr caisson run --rm --fresh-boot --network none "$IMAGE" cat /proc/version
-	has "$output" "${version%-caisson}"
+	has "$output" "${version%%-*}"
 	[ "$(ls "$own")" = $'mine\nmodules' ] || fail "written beside the user's kernel: $(ls "$own")"
 	rm "$own/mine"
 	run -125 --separate-stderr caisson run --rm --fresh-boot --network none "$IMAGE" true
