@@ -93,6 +93,7 @@ extern const struct command cmd_stop;
 extern const struct command cmd_system_df;
 extern const struct command cmd_system_prune;
 extern const struct command cmd_system_rebuild;
+extern const struct command cmd_system_restart;
 extern const struct command cmd_tag;
 extern const struct command cmd_template_build;
 extern const struct command cmd_template_ls;

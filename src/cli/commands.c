@@ -122,6 +122,7 @@ const struct command_group command_groups[] = {
 			{"info", &cmd_info},
 			{"prune", &cmd_system_prune},
 			{"rebuild", &cmd_system_rebuild},
+			{"restart", &cmd_system_restart},
 		}},
 	{"template", "Manage the virtual machines that others are cloned from",
 		{

@@ -30,7 +30,8 @@ enum {
 
 void container_event(struct container *c, const char *action, const char *const *attributes)
 {
-	c->run->hooks.event(c->run->hooks.data, action, attributes);
+	if (!c->run->files_only)
+		c->run->hooks.event(c->run->hooks.data, action, attributes);
 }
 
 static void event_kill(struct container *c, int sig)

@@ -197,6 +197,8 @@ int engine_commit(struct engine *g, const char *ref, const struct engine_commit 
 	if (r < 0)
 		return r;
 	r = make(g, f, o, ret_id, e);
+	if (r == 0)
+		files_event(f, "commit");
 	engine_files_close(f);
 	return r;
 }

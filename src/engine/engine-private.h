@@ -203,6 +203,7 @@ int files_request(struct engine_files *f, const struct files_request *q, int *re
 const char *files_name(const struct engine_files *f);
 const json_t *files_container(const struct engine_files *f); /* its record; borrowed */
 struct engine *files_engine(const struct engine_files *f);
+void files_event(const struct engine_files *f, const char *action);
 
 /* ---- transfer.c ---- */
 /* The answer to a request without a path (enum files_op) as an archive. */

@@ -293,6 +293,11 @@ void engine_probe_close(struct engine *g, struct engine_probe *p); /* also of on
 
 /* ---- system (engine/system.c) ---- */
 
+/* fn: of each container that was started, or (e) could not be. */
+typedef void engine_started_fn(void *data, const char *name, const struct err *e);
+/* Starts what --restart asks for and does not run. 0, or 1 if one could not be started. */
+int engine_system_restart(struct engine *g, engine_started_fn *fn, engine_notice_fn *notice, void *data, struct err *e);
+
 int engine_info(struct engine *g, json_t **ret, struct err *e);
 int engine_version(struct engine *g, json_t **ret, struct err *e);
 /* [{"Mode": "process"|"hyperv", "What": "...", "Ok": true|false, "Detail": "...", "Remedy": "..."}]; *ret_ok: both modes can run. */

@@ -57,6 +57,11 @@ int files_plan(struct engine *g, const json_t *record, struct plan *ret, struct 
 	return r;
 }
 
+void files_event(const struct engine_files *f, const char *action)
+{
+	event_of(f->engine, &f->f.row, f->f.record, action, NULL);
+}
+
 struct engine *files_engine(const struct engine_files *f)
 {
 	return f->engine;

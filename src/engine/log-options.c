@@ -1,9 +1,32 @@
 /* --log-driver and --log-opt: what the json-file driver can, and what a container's monitor is told of it. */
+#include <ctype.h>
 #include <errno.h>
 #include <regex.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/engine-private.h"
+
+/* "10m" is ten million here, unlike the sizes of other options: as docker has it (units.FromHumanSize). */
+static int parse_size(const char *value, uint64_t *ret)
+{
+	static const char units[] = "kmgtp";
+	char *end;
+	double n = strtod(value, &end);
+
+	if (end == value || *value == '-' || *value == '+' || !(n < 1e18))
+		return -EINVAL;
+	end += *end == ' ';
+	const char *unit = *end ? strchr(units, tolower((unsigned char)*end)) : NULL;
+	for (const char *u = units; unit && u <= unit; u++)
+		n *= 1000;
+	end += unit != NULL;
+	end += *end == 'b' || *end == 'B';
+	if (*end || !(n < 9e18))
+		return -EINVAL;
+	*ret = (uint64_t)n;
+	return 0;
+}
 
 static int check_size(const char *value, struct err *e)
 {
@@ -11,7 +34,7 @@ static int check_size(const char *value, struct err *e)
 
 	if (!strcmp(value, "-1"))
 		return 0;
-	if (parse_bytes(value, &n) < 0)
+	if (parse_size(value, &n) < 0)
 		return err_set(e, EINVAL, "invalid size: '%s'", value);
 	return n ? 0 : err_set(e, EINVAL, "max-size must be a positive number");
 }
@@ -51,6 +74,13 @@ static int check_any(const char *value, struct err *e)
 	return 0;
 }
 
+static int check_tag(const char *value, struct err *e)
+{
+	return strstr(value, "{{")
+		? err_set(e, ENOTSUP, "log opt tag: templates are not supported by this version of caisson")
+		: 0;
+}
+
 static int check_regex(const char *value, struct err *e)
 {
 	regex_t re;
@@ -73,7 +103,7 @@ static const struct {
 	{"max-file", check_files},
 	{"max-size", check_size},
 	{"mode", check_mode},
-	{"tag", check_any},
+	{"tag", check_tag},
 };
 
 static int check_one(const char *driver, const char *key, const char *value, struct err *e)
@@ -98,10 +128,6 @@ int log_options_check(const json_t *log, struct err *e)
 		if (r < 0)
 			return r;
 	}
-	const char *files = json_str(options, "max-file");
-	if (files && strcmp(files, "1") != 0 && str_empty(json_str(options, "max-size")))
-		return err_set(
-			e, EINVAL, "max-file cannot be set without max-size"); /* there would be no second file */
 	return 0;
 }
 
@@ -150,7 +176,7 @@ int log_args(const json_t *record, char ***args)
 	uint64_t bytes = 0;
 	int r = strv_push(args, "--log");
 
-	if (size && strcmp(size, "-1") != 0 && parse_bytes(size, &bytes) == 0)
+	if (size && strcmp(size, "-1") != 0 && parse_size(size, &bytes) == 0)
 		r |= strv_pushf(args, "--log-size=%llu", (unsigned long long)bytes);
 	if (files)
 		r |= strv_pushf(args, "--log-files=%s", files);

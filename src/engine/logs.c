@@ -237,8 +237,8 @@ int engine_logs(struct engine *g, const char *ref, const struct engine_logs *opt
 		return err_set(e, ENOTSUP, "configured logging driver does not support reading");
 	snprintf(name, sizeof(name), "%s-json.log", f.row.id);
 	if (opt->follow && json_str(json_path(f.record, "HostConfig.LogConfig.Config"), "max-size"))
-		reading = fd_lock_file(
-			dir, LOG_READERS, false, false); /* without it only a slow reader loses something */
+		reading =
+			fd_lock_file(dir, LOG_READERS, false, true); /* without it only a slow reader loses something */
 	r = rotate_open(dir, name, &reader.files);
 	if (r == 0 && opt->tail >= 0)
 		r = seek_tails(&reader.files, opt->tail);

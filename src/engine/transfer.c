@@ -261,7 +261,11 @@ int files_archive(struct engine_files *f, unsigned op, unsigned flags, int tar, 
 
 int engine_files_export(struct engine_files *f, int tar, struct err *e)
 {
-	return files_archive(f, FILES_EXPORT, 0, tar, e);
+	int r = files_archive(f, FILES_EXPORT, 0, tar, e);
+
+	if (r == 0)
+		files_event(f, "export");
+	return r;
 }
 
 int engine_files_stat(struct engine_files *f, const char *path, struct engine_file *ret, struct err *e)

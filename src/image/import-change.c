@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "image/fetch.h"
 
@@ -57,6 +58,50 @@ static int change_command(json_t *config, const char *key, const char *value, st
 	if (!a)
 		a = json_pack("[s, s, s]", "/bin/sh", "-c", value);
 	return a && json_set(config, key, a) == 0 ? 0 : err_nomem(e);
+}
+
+/* "--interval=30s" and the like, each as nanoseconds but for --retries. */
+static int health_option(json_t *check, const char *word, struct err *e)
+{
+	static const char *const names[][2] = {{"--interval=", "Interval"}, {"--timeout=", "Timeout"},
+		{"--start-period=", "StartPeriod"}, {"--start-interval=", "StartInterval"}};
+	int64_t ns;
+	int n;
+
+	if (str_starts(word, "--retries=") && parse_int(word + strlen("--retries="), &n) == 0 && n > 0)
+		return json_set(check, "Retries", json_integer(n)) < 0 ? err_nomem(e) : 0;
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (str_starts(word, names[i][0]) && clock_parse_duration(word + strlen(names[i][0]), &ns) == 0)
+			return json_set(check, names[i][1], json_integer(ns)) < 0 ? err_nomem(e) : 0;
+	return err_set(e, EINVAL, "HEALTHCHECK: %s", word);
+}
+
+/* NONE, or [--interval=30s ...] CMD and a command. */
+static int change_health(json_t *config, const char *key, const char *value, struct err *e)
+{
+	_cleanup_json_ json_t *check = json_object();
+	size_t n;
+
+	for (; str_starts(value, "--"); value += strspn(value, " \t")) {
+		_cleanup_free_ char *word = strndup(value, n = strcspn(value, " \t"));
+		int r = word ? health_option(check, word, e) : err_nomem(e);
+		if (r < 0)
+			return r;
+		value += n;
+	}
+	n = strcspn(value, " \t");
+	const char *command = value + n + strspn(value + n, " \t");
+	bool none = n == 4 && !strncasecmp(value, "NONE", n), cmd = n == 3 && !strncasecmp(value, "CMD", n) && *command;
+	if (!none && !cmd)
+		return err_set(e, EINVAL, "HEALTHCHECK: NONE or CMD and a command is needed");
+	json_t *test = none ? json_pack("[s]", "NONE") : exec_form(command);
+	if (test && cmd)
+		json_array_insert_new(test, 0, json_string("CMD"));
+	if (!test)
+		test = json_pack("[s, o]", "CMD-SHELL", json_from_str(command));
+	if (json_set(check, "Test", test) < 0 || json_set(config, key, json_incref(check)) < 0)
+		return err_nomem(e);
+	return 0;
 }
 
 static int change_text(json_t *config, const char *key, const char *value, struct err *e)
@@ -203,6 +248,7 @@ static const struct {
 	{"ENTRYPOINT", "Entrypoint", change_command},
 	{"ENV", "Env", change_env},
 	{"EXPOSE", "ExposedPorts", change_expose},
+	{"HEALTHCHECK", "Healthcheck", change_health},
 	{"LABEL", "Labels", change_label},
 	{"ONBUILD", "OnBuild", change_onbuild},
 	{"STOPSIGNAL", "StopSignal", change_signal},

@@ -105,3 +105,16 @@ kill die stop start restart kill die destroy"
 	caisson volume rm whole > /dev/null
 	is "$(actions "$since")" 'create destroy'
 }
+
+@test "what else is told: update, commit, export, rm, and nothing of a container that only lends its files" {
+	local since
+	since=$(now)
+	caisson create --name still "$IMAGE" true > /dev/null
+	caisson update --restart always still > /dev/null
+	caisson export still > /dev/null
+	caisson commit still stilled > /dev/null
+	caisson rmi stilled > /dev/null
+	caisson rm still > /dev/null
+	is "$(actions "$since" --filter container=still)" 'create update export commit destroy'
+	is "$(actions "$since" --filter type=network --filter type=image | grep -c connect)" 0
+}

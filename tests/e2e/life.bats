@@ -49,10 +49,16 @@ text_of() { caisson ps -a --filter "name=$1" --format '{{.Status}}'; }
 	caisson rm -f again
 }
 
+# Its monitor stands still while the container waits to be started again.
+stopped_while_waiting() {
+	kill -STOP "$(monitor_of again)"
+	status_is again restarting || { kill -CONT "$(monitor_of again)"; return 1; }
+}
+
 @test "a monitor that is killed while its container waits: the end is written down, and it can be started again" {
 	caisson run -d --name again --restart unless-stopped "$IMAGE" sh -c 'exit 4' > /dev/null
-	eventually 60 restarts_are again 2
-	eventually 20 status_is again restarting
+	eventually 60 restarts_are again 1
+	eventually 60 stopped_while_waiting
 	kill -9 "$(monitor_of again)"
 	eventually 5 status_is again exited
 	has "$(field again .State.Error)" 'monitor was killed'
@@ -157,6 +163,14 @@ logged() { [ "$(field "$1" 'len .State.Health.Log')" -ge "$2" ]; }
 	local id
 	id=$(caisson create --health-cmd true "$IMAGE" true)
 	is "$(field "$id" 'json .Config.Healthcheck')" '{"Test":["CMD-SHELL","true"]}'
+	caisson commit -c 'HEALTHCHECK --interval=200ms --retries=1 CMD ["test", "-e", "/well"]' "$id" checked > /dev/null
+	caisson run -d --name image checked sleep 1000 > /dev/null
+	is "$(field image 'json .Config.Healthcheck')" '{"Interval":200000000,"Retries":1,"Test":["CMD","test","-e","/well"]}'
+	eventually 20 health_is image unhealthy
+	caisson exec image touch /well
+	eventually 20 health_is image healthy
+	caisson rm -f image > /dev/null
+	is "$(field "$(caisson create --health-retries 7 checked)" '.Config.Healthcheck.Retries}} {{index .Config.Healthcheck.Test 0')" '7 CMD'
 	caisson run -d --name none --no-healthcheck "$IMAGE" sleep 1000 > /dev/null
 	is "$(field none 'json .Config.Healthcheck.Test')" '["NONE"]'
 	hasnt "$(caisson inspect none)" '"Health"'
@@ -210,6 +224,7 @@ logged() { [ "$(field "$1" 'len .State.Health.Log')" -ge "$2" ]; }
 	refused "unknown log opt 'color' for json-file log driver" --log-opt color=red
 	refused "invalid size: 'big'" --log-opt max-size=big
 	refused 'max-file cannot be less than 1' --log-opt max-size=1m --log-opt max-file=0
+	refused 'tag: templates are not supported' --log-opt 'tag={{.ID}}'
 	refused 'compress=true is not supported' --log-opt compress=true
 	refused "unknown log opt 'max-size' for none log driver" --log-driver none --log-opt max-size=1m
 }
@@ -243,4 +258,44 @@ logged() { [ "$(field "$1" 'len .State.Health.Log')" -ge "$2" ]; }
 	eventually 10 eval '[[ $(caisson logs box 2>&1) == *end* ]]'
 	matches "$(caisson logs box 2>&1)" $'\n\\[caisson: [0-9]+ lines of output could not be written to the log: No space left on device\\]\nend$'
 	caisson kill box
+}
+
+# no process, nothing below the run directory, no bridge, no rule
+reboot_host() {
+	local name monitors=()
+	for name; do monitors+=("$(monitor_of "$name")"); done
+	kill -9 "${monitors[@]}"
+	local pid
+	for pid in "${monitors[@]}"; do eventually 5 gone "$pid"; done
+	end_name_servers
+	rm -rf "${CAISSON_RUN:?}"/*
+	nft flush ruleset
+	for name in $(ip -o link show type bridge | cut -d : -f 2); do ip link del "$name"; done
+}
+
+@test "after a boot of the host system restart starts what --restart asks for, and nothing else" {
+	local name
+	for name in 'mate unless-stopped' 'stopped unless-stopped' 'keen always' 'failed on-failure' 'plain no'; do
+		caisson run -d --name "${name% *}" --restart "${name#* }" "$IMAGE" sleep 1000 > /dev/null
+	done
+	caisson create --name never --restart always "$IMAGE" sleep 1000 > /dev/null
+	caisson stop -t 0 stopped keen
+	reboot_host mate failed plain
+	is "$(caisson system restart | sort | paste -sd' ')" 'failed keen mate'
+	is "$(caisson ps --format '{{.Names}}' | sort | paste -sd' ')" 'failed keen mate'
+	is "$(field plain '.State.Status}} {{.State.ExitCode')" 'exited 255'
+	status_is never created
+	run -0 caisson system restart
+	is "$output" ''
+}
+
+@test "the unit for systemd: installed below the prefix, runs the installed program, and is sound" {
+	local unit
+	unit=$(dirname "$CAISSON")/data/caisson-restart.service
+	[ -e "$unit" ] || unit=$(find "$(dirname "$CAISSON")" -name caisson-restart.service | head -n 1)
+	matches "$(sed -n 's/^ExecStart=//p' "$unit")" '^/[^ ]*/bin/caisson system restart$'
+	requires systemd-analyze
+	# the program of the build stands in for the one that is not installed
+	sed "s|^ExecStart=[^ ]*|ExecStart=$CAISSON|" "$unit" > "$E2E_DIR/caisson-restart.service"
+	run -0 systemd-analyze verify --man=no "$E2E_DIR/caisson-restart.service"
 }
