@@ -177,6 +177,9 @@ seen_is() { [ "$(seen)" = "$1" ]; }
 	is "$stderr" 'caisson: No such container: nosuch'
 	# in hyperv mode the workload's writes are the VM's disk; in process mode they may still be the page cache's
 	[ "$MODE" = process ] || matches "$(caisson stats --no-stream --format '{{.BlockIO}}' busy)" '/ 2[0-9](\.[0-9])?MB'
+	# on a terminal the table is drawn anew
+	run -130 "$BATS_TEST_DIRNAME/terminal.py" 24x150 'expect:\x1b[H' expect:idle 'expect:\x1b[H' expect:idle 'send:\x03' wait -- "$CAISSON" stats idle
+	has "$output" 'MEM USAGE / LIMIT'
 	caisson pause idle > /dev/null
 	matches "$(caisson stats --no-stream --format '{{.PIDs}} {{.HostMem}}' idle)" '^1 [0-9.]+[KM]iB'
 	timeout 60 "$CAISSON" stats --format '{{.Name}}' > "$E2E_DIR/stream" 3>&- &

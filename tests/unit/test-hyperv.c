@@ -595,7 +595,40 @@ static void test_guest_plan(void **state)
 	assert_string_equal(g.plan.lower[0], AGENT_IMAGE);
 	assert_string_equal(g.plan.mounts[1].source, AGENT_SHARE "/0");
 	assert_string_equal(m[1].source, "/home/secret");
+	assert_null(g.plan.cpuset_cpus);
 	guest_plan_done(&g);
+}
+
+/* Of the host's CPUs only their number reaches the guest, if it has more; what is about the host's devices is refused by the option's name. */
+static void test_guest_limits(void **state)
+{
+	struct plan_io io = {.kind = PLAN_IO_WRITE_IOPS, .path = (char *)"/dev/x", .value = 1};
+	struct plan p = {.cpuset_cpus = (char *)"4,6-7", .blkio_weight = 100, .cgroup_parent = NULL};
+	struct guest_plan g;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(guest_plan_check(&p, &e), 0);
+	assert_int_equal(guest_plan_make(&p, 4, &g, &e), 0);
+	assert_string_equal(g.plan.cpuset_cpus, "0-2");
+	assert_int_equal(g.plan.blkio_weight, 0);
+	guest_plan_done(&g);
+	assert_int_equal(guest_plan_make(&p, 3, &g, &e), 0);
+	assert_null(g.plan.cpuset_cpus);
+	guest_plan_done(&g);
+	assert_int_equal(cpuset_count("x"), 0);
+	p.cpuset_mems = (char *)"0";
+	assert_int_equal(guest_plan_check(&p, &e), -ENOTSUP);
+	assert_non_null(strstr(e.msg, "--cpuset-mems is not possible"));
+	p.cpuset_mems = NULL;
+	p.cgroup_parent = (char *)"x";
+	assert_int_equal(guest_plan_check(&p, &e), -ENOTSUP);
+	assert_non_null(strstr(e.msg, "--cgroup-parent is not possible"));
+	p.cgroup_parent = NULL;
+	p.io = &io;
+	p.io_len = 1;
+	assert_int_equal(guest_plan_check(&p, &e), -ENOTSUP);
+	assert_non_null(strstr(e.msg, "--device-write-iops is not possible"));
 }
 
 static void test_console(void **state)
@@ -638,6 +671,7 @@ int main(void)
 		cmocka_unit_test(test_uids),
 		cmocka_unit_test(test_check),
 		cmocka_unit_test(test_guest_plan),
+		cmocka_unit_test(test_guest_limits),
 		cmocka_unit_test(test_console),
 	};
 
