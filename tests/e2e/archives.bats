@@ -174,8 +174,8 @@ d.commit()' "$CAISSON_ROOT/db.sqlite" "$1"
 		has "$stderr" "caisson: load $d/$name.tar: "
 		has "$stderr" "$text"
 		is "$output" ''
-		run -1 caisson image inspect local/b:1
 	done < "$d/expected"
+	is "$(caisson images -q)" ''
 	run --separate-stderr find / -xdev -maxdepth 3 -name escaped
 	is "$output" ''
 	nothing_stray
