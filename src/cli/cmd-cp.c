@@ -86,6 +86,7 @@ static int copy_out(const struct copy *c, struct err *e)
 		r = cp_prepare(&from, &to, &dir, &name, e);
 	if (r == 0 && !tree.tar)
 		r = tree.fd = fd = open_dir(dir, e);
+	tree.path = dir;
 	if (r >= 0)
 		r = engine_files_get(c->files, from.path, name, &tree, e);
 	if (r == 0 && !tree.tar)

@@ -198,7 +198,7 @@ int engine_commit(struct engine *g, const char *ref, const struct engine_commit 
 		return r;
 	r = make(g, f, o, ret_id, e);
 	if (r == 0)
-		files_event(f, "commit");
+		files_event(f, "commit", "imageID", ret_id);
 	engine_files_close(f);
 	return r;
 }

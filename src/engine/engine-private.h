@@ -201,9 +201,10 @@ struct files_request;
 /* One request; the socket's first frame is STARTED or FAILED. */
 int files_request(struct engine_files *f, const struct files_request *q, int *ret_sock, struct err *e);
 const char *files_name(const struct engine_files *f);
+void files_event(
+	const struct engine_files *f, const char *action, const char *key, const char *value); /* key: NULL for none */
 const json_t *files_container(const struct engine_files *f); /* its record; borrowed */
 struct engine *files_engine(const struct engine_files *f);
-void files_event(const struct engine_files *f, const char *action);
 
 /* ---- transfer.c ---- */
 /* The answer to a request without a path (enum files_op) as an archive. */

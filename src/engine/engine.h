@@ -139,6 +139,7 @@ int engine_files_stat(struct engine_files *f, const char *path, struct engine_fi
 struct engine_tree {
 	int fd; /* a directory; or with `tar` a descriptor to read or write an archive */
 	bool tar;
+	const char *path; /* of the directory, for errors; NULL: none is known */
 	const char *from; /* put: the file in the directory, "." for itself */
 	bool owners; /* those of the source are kept, else they are the writer's. An archive has them in any case */
 	uint64_t bytes;

@@ -57,14 +57,16 @@ int files_plan(struct engine *g, const json_t *record, struct plan *ret, struct 
 	return r;
 }
 
-void files_event(const struct engine_files *f, const char *action)
-{
-	event_of(f->engine, &f->f.row, f->f.record, action, NULL);
-}
-
 struct engine *files_engine(const struct engine_files *f)
 {
 	return f->engine;
+}
+
+void files_event(const struct engine_files *f, const char *action, const char *key, const char *value)
+{
+	json_t *extra = key ? json_pack("{s:o}", key, json_from_str(value)) : NULL;
+
+	event_of(f->engine, &f->f.row, f->f.record, action, extra);
 }
 
 const json_t *files_container(const struct engine_files *f)

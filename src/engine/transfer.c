@@ -82,8 +82,12 @@ static _Noreturn void serve_directory(const struct engine_tree *t, const char *n
 	if (r == 0 && get) {
 		struct files_reader in = {.fd = records};
 		r = files_receive(&in,
-			&(struct files_target){
-				.root = dir, .proc = proc, .dir = "/", .owners = t->owners, .only = name},
+			&(struct files_target){.root = dir,
+				.proc = proc,
+				.dir = "/",
+				.shown = t->path,
+				.owners = t->owners,
+				.only = name},
 			&e);
 	} else if (r == 0) {
 		struct files_writer out = {.fd = records};
@@ -160,9 +164,10 @@ static int child_start(
 
 static int not_found(const struct engine_files *f, const char *path, int r, struct err *e)
 {
-	return r == -ENOENT || r == -ENOTDIR
-		? err_set(e, ENOENT, "Could not find the file %s in container %s", path, files_name(f))
-		: r;
+	if (r == -ENOENT)
+		return err_set(e, ENOENT, "Could not find the file %s in container %s", path, files_name(f));
+	return r == -ENOTDIR && str_ends(e->msg, strerror(ENOTDIR)) ? err_set(e, ENOTDIR, "%s: not a directory", path)
+								    : r;
 }
 
 /* What the worker writes, until it has ended. fn: 0, or stops with its error. */
@@ -248,7 +253,11 @@ int engine_files_get(struct engine_files *f, const char *path, const char *name,
 {
 	const struct files_request q = {.op = FILES_GET, .path = (char *)path, .name = (char *)name};
 
-	return not_found(f, path, get(f, &q, name, to, files_engine(f), e), e);
+	int r = not_found(f, path, get(f, &q, name, to, files_engine(f), e), e);
+
+	if (r == 0)
+		files_event(f, "archive-path", "path", path);
+	return r;
 }
 
 int files_archive(struct engine_files *f, unsigned op, unsigned flags, int tar, struct err *e)
@@ -264,7 +273,7 @@ int engine_files_export(struct engine_files *f, int tar, struct err *e)
 	int r = files_archive(f, FILES_EXPORT, 0, tar, e);
 
 	if (r == 0)
-		files_event(f, "export");
+		files_event(f, "export", NULL, NULL);
 	return r;
 }
 
@@ -364,6 +373,8 @@ int engine_files_put(
 	r = take_output(sock, to_buf, &b, e);
 	if (r == 0)
 		r = first_record(&b, &x, e);
+	if (r == 0)
+		files_event(f, "extract-to-dir", "path", path);
 	/* where the worker missed the end, the child says why */
 	int mine = child_wait(&c, &own);
 	if (mine < 0 && !early) {

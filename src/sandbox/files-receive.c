@@ -183,15 +183,16 @@ static int make_other(const struct receiver *v, int parent, const char *name, co
 
 static int check_clash(const struct receiver *v, const struct files_entry *x, const struct stat *old, struct err *e)
 {
-	_cleanup_free_ char *full = full_path(v, x->path);
-	bool dir = S_ISDIR(x->mode) && !x->hard;
+	const char *dir = v->t->shown ? v->t->shown : v->t->dir;
+	_cleanup_free_ char *full = path_join(dir, x->path);
+	bool is_dir = S_ISDIR(x->mode) && !x->hard;
 
-	if (S_ISDIR(old->st_mode) && !dir)
+	if (S_ISDIR(old->st_mode) && !is_dir)
 		return err_set(e, EEXIST, "cannot overwrite directory \"%s\" with non-directory \"%s\"",
-			full ? full : "", v->t->dir);
-	if (!S_ISDIR(old->st_mode) && dir)
+			full ? full : "", dir);
+	if (!S_ISDIR(old->st_mode) && is_dir)
 		return err_set(e, EEXIST, "cannot overwrite non-directory \"%s\" with directory \"%s\"",
-			full ? full : "", v->t->dir);
+			full ? full : "", dir);
 	return 0;
 }
 

@@ -51,11 +51,12 @@ int files_names(int dir, char ***ret);
 /* ---- files-receive.c ---- */
 
 struct files_target {
-	int root;         /* no path leaves it */
-	int proc;         /* /proc/self/fd */
-	const char *dir;  /* absolute, in it: where the tree goes */
-	bool owners;      /* entries' owners, else the caller's */
-	const char *only; /* NULL, or the one name that the tree may have at its top */
+	int root;          /* no path leaves it */
+	int proc;          /* /proc/self/fd */
+	const char *dir;   /* absolute, in it: where the tree goes */
+	const char *shown; /* what errors call that; NULL: dir */
+	bool owners;       /* entries' owners, else the caller's */
+	const char *only;  /* NULL, or the one name that the tree may have at its top */
 };
 /*
  * Docker's rules: a directory stays one and gets the entry's mode, a file is replaced, neither takes the other's place. A file that could not be

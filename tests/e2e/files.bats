@@ -53,7 +53,9 @@ tree() { (cd "$1" && find . | sort | tr '\n' ' '); }
 	has "$output" 'not a directory'
 	echo x > there/dir/keep; mkdir clash; mkdir clash/f
 	run -1 caisson cp box:/w/f clash
-	has "$output" 'cannot overwrite directory'
+	has "$output" "cannot overwrite directory \"$PWD/clash/f\" with non-directory \"$PWD/clash\""
+	run -1 caisson cp box:/w/f/ file
+	is "$output" 'caisson: /w/f/: not a directory'
 	run -1 caisson cp box:/nope .
 	is "$output" 'caisson: Could not find the file /nope in container box'
 	run -1 caisson cp box:/w/f nowhere/x
@@ -244,6 +246,7 @@ busybox"
 	run -0 caisson commit -a 'A. Author' -m 'a message' -c 'ENV X=y' -c 'LABEL l=m' -c 'CMD ["cat", "/made/x"]' -c 'ONBUILD RUN true' works made:one
 	matches "$output" '^sha256:[0-9a-f]{64}$'
 	id=$output
+	is "$(caisson events --since 1m --until 0s --filter event=commit --filter container=works --format '{{.Actor.Attributes.imageID}}')" "$id"
 	# it goes on
 	before=$(caisson exec works cat /root/second)
 	eventually 5 eval '[ "$(caisson exec works cat /root/second)" != "$before" ]'
