@@ -78,15 +78,6 @@ fill() {
 full() { small && fill; }
 undo_full() { undo_small; }
 
-# A container's log that has become full.
-full_later() {
-	small
-	caisson create --name writer --network none "$IMAGE" sh -c 'yes | head -c 300000' > /dev/null
-	fill
-	caisson start -a writer > /dev/null
-}
-undo_full_later() { rm "$CAISSON_ROOT"/fill? && caisson rm -f writer > /dev/null && undo_small; }
-
 # A registry that says nothing for a second is given up.
 impatient() {
 	{ cat "$CAISSON_CONFIG" && echo 'registry-timeout = 1'; } > "$DIR/conf"
