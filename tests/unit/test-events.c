@@ -15,8 +15,9 @@
 #include "store/events.h"
 #include "store/journal.h"
 
-static const char die[] = "{\"Type\":\"container\",\"Action\":\"die\",\"Actor\":{\"ID\":\"abcdef\",\"Attributes\":{\"exitCode\":\"1\","
-			  "\"image\":\"example.com:5000/busybox:1\",\"name\":\"box\",\"tier\":\"web\"}},\"isolation\":\"hyperv\"}";
+static const char die[] =
+	"{\"Type\":\"container\",\"Action\":\"die\",\"Actor\":{\"ID\":\"abcdef\",\"Attributes\":{\"exitCode\":\"1\","
+	"\"image\":\"example.com:5000/busybox:1\",\"name\":\"box\",\"tier\":\"web\"}},\"isolation\":\"hyperv\"}";
 
 static bool passes(const char *event, const char *filters_text)
 {
@@ -98,8 +99,8 @@ static void test_long(void **state)
 	memset(label, 'l', 100000);
 	assert_non_null(mkdtemp(path));
 	_cleanup_close_ int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_json_ json_t *record = json_pack(
-		"{s:{s:s, s:{s:s}}, s:{s:s}}", "Config", "Image", "img", "Labels", "long", label, "HostConfig", "Isolation", "hyperv");
+	_cleanup_json_ json_t *record = json_pack("{s:{s:s, s:{s:s}}, s:{s:s}}", "Config", "Image", "img", "Labels",
+		"long", label, "HostConfig", "Isolation", "hyperv");
 	_cleanup_json_ json_t *actor = event_actor("na\nme", record);
 	event_container(dir, "id", actor, "kill", json_pack("{s:s}", "signal", "9"));
 	event_volume(dir, "create", "v");
