@@ -404,15 +404,17 @@ void container_stop(struct container *c, int sig, uint32_t seconds)
 
 void container_restart(struct container *c, int sig, uint32_t seconds)
 {
+	bool starting = c->state.phase == STATE_STARTING || c->state.phase == STATE_RESTARTING;
+
 	c->by_hand = false;
 	c->restart = true;
 	c->state.restarts = 0;
-	if (!c->again_timer) {
+	if (c->again_timer) {
+		source_remove(&c->again_timer);
+		c->again_timer = loop_add_timer(c->loop, 0, on_again, c);
+	} else if (!starting) { /* else that start is as good as another */
 		end_with(c, sig, seconds);
-		return;
 	}
-	source_remove(&c->again_timer);
-	c->again_timer = loop_add_timer(c->loop, 0, on_again, c);
 }
 
 void container_kill(struct container *c)

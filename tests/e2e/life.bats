@@ -11,11 +11,13 @@ restarts_are() { [ "$(field "$1" .RestartCount)" -ge "$2" ]; }
 text_of() { caisson ps -a --filter "name=$1" --format '{{.Status}}'; }
 
 @test "on-failure:N starts again N times, each run on the same root and in the same log; the end is the last run's" {
-	caisson run -d --name failing --restart on-failure:2 "$IMAGE" sh -c 'echo run >> /runs; wc -l < /runs; exit 3' > /dev/null
+	local n=2 expected=1,2,3
+	[ "$MODE" = process ] || { n=1; expected=1,2; }
+	caisson run -d --name failing --restart on-failure:$n "$IMAGE" sh -c 'echo run >> /runs; wc -l < /runs; exit 3' > /dev/null
 	eventually 60 status_is failing exited
-	is "$(caisson logs failing | tr -d ' ' | paste -sd,)" 1,2,3
-	is "$(field failing '.RestartCount') $(field failing .State.ExitCode) $(field failing .State.Restarting)" '2 3 false'
-	is "$(field failing '.HostConfig.RestartPolicy.Name}}:{{.HostConfig.RestartPolicy.MaximumRetryCount')" on-failure:2
+	is "$(caisson logs failing | tr -d ' ' | paste -sd,)" $expected
+	is "$(field failing '.RestartCount') $(field failing .State.ExitCode) $(field failing .State.Restarting)" "$n 3 false"
+	is "$(field failing '.HostConfig.RestartPolicy.Name}}:{{.HostConfig.RestartPolicy.MaximumRetryCount')" on-failure:$n
 	# an end in success is the end
 	run -0 caisson run --restart on-failure --name fine "$IMAGE" true
 	is "$(field fine .RestartCount)" 0
@@ -56,6 +58,7 @@ stopped_while_waiting() {
 }
 
 @test "a monitor that is killed while its container waits: the end is written down, and it can be started again" {
+	skip_in hyperv "the monitor waits by the same code"
 	caisson run -d --name again --restart unless-stopped "$IMAGE" sh -c 'exit 4' > /dev/null
 	eventually 60 restarts_are again 1
 	eventually 60 stopped_while_waiting
@@ -161,6 +164,7 @@ logged() { [ "$(field "$1" 'len .State.Health.Log')" -ge "$2" ]; }
 
 @test "a health check of the image's, changed and turned off; what cannot be probed; refusals" {
 	local id
+	skip_in hyperv "what is probed is worked out by the engine"
 	id=$(caisson create --health-cmd true "$IMAGE" true)
 	is "$(field "$id" 'json .Config.Healthcheck')" '{"Test":["CMD-SHELL","true"]}'
 	caisson commit -c 'HEALTHCHECK --interval=200ms --retries=1 CMD ["test", "-e", "/well"]' "$id" checked > /dev/null
@@ -211,6 +215,7 @@ logged() { [ "$(field "$1" 'len .State.Health.Log')" -ge "$2" ]; }
 }
 
 @test "log drivers and options: none, and what is refused by name" {
+	skip_in hyperv "the log is the same monitor's"
 	caisson run --name quiet --log-driver none "$IMAGE" echo hello > /dev/null
 	run -1 caisson logs quiet
 	has "$output" 'configured logging driver does not support reading'
@@ -230,6 +235,7 @@ logged() { [ "$(field "$1" 'len .State.Health.Log')" -ge "$2" ]; }
 }
 
 @test "logs: since and until as a time, as seconds and as a duration" {
+	skip_in hyperv "the log is the same monitor's"
 	caisson run --name box "$IMAGE" sh -c 'echo one; sleep 1.1; echo two; sleep 1.1; echo three' > /dev/null
 	local second
 	second=$(caisson logs -t box | sed -n 's/ two$//p')
@@ -274,6 +280,7 @@ reboot_host() {
 }
 
 @test "after a boot of the host system restart starts what --restart asks for, and nothing else" {
+	skip_in hyperv "what is started is started by the code of start; five more boots would say nothing new"
 	local name
 	for name in 'mate unless-stopped' 'stopped unless-stopped' 'keen always' 'failed on-failure' 'plain no'; do
 		caisson run -d --name "${name% *}" --restart "${name#* }" "$IMAGE" sleep 1000 > /dev/null
