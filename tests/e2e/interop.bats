@@ -3,6 +3,7 @@ load lib
 
 setup_file() {
 	e2e_setup_file
+	own_registry_start
 	export STORE="--root $E2E_DIR/store --runroot $E2E_DIR/store-run --storage-driver vfs"
 	# podman asks for limits that not every host can give
 	cat > "$E2E_DIR/runtime" <<-'R'
@@ -17,6 +18,11 @@ setup_file() {
 		exec runc "$@"
 	R
 	chmod +x "$E2E_DIR/runtime"
+}
+
+teardown_file() {
+	own_registry_stop
+	e2e_teardown_file
 }
 
 teardown() {
@@ -51,7 +57,7 @@ build() { # build FORMAT
 	buildah umount "$second" > /dev/null
 	buildah config --user web --workingdir /srv --env 'GREETING=two words' --entrypoint '["/bin/busybox"]' --cmd 'cat page' --label a=b "$second"
 	buildah commit -q --format "$1" "$second" "local/built:$1" > /dev/null
-	buildah push -q --tls-verify=false "local/built:$1" "docker://$E2E_REGISTRY/interop/built:$1"
+	buildah push -q --tls-verify=false "local/built:$1" "docker://$OWN/interop/built:$1"
 	buildah rm "$first" "$second" > /dev/null
 }
 
@@ -60,10 +66,10 @@ build() { # build FORMAT
 	local format
 	for format in oci docker; do
 		build $format
-		run -0 --separate-stderr caisson run --rm --pull always "$E2E_REGISTRY/interop/built:$format"
+		run -0 --separate-stderr caisson run --rm --pull always "$OWN/interop/built:$format"
 		is "${lines[-1]}" "built by $format"
 	done
-	run -0 --separate-stderr caisson run --rm --entrypoint sh "$E2E_REGISTRY/interop/built:oci" -c \
+	run -0 --separate-stderr caisson run --rm --entrypoint sh "$OWN/interop/built:oci" -c \
 		'busybox id -u; pwd; echo "$GREETING"; busybox cat /replaced; busybox stat -c %u /srv/page; [ -e /old ] || echo gone'
 	is "$output" $'1234\n/srv\ntwo words\n2\n1234\ngone'
 }
@@ -79,7 +85,7 @@ OURS=$'ours\n/srv\nours\n12:34:640:2'
 
 @test "what is committed and pushed here is pulled and run by docker and podman" {
 	requires dockerd podman runc skopeo
-	local d=$BATS_TEST_TMPDIR name=$E2E_REGISTRY/interop/ours:1 dockerd
+	local d=$BATS_TEST_TMPDIR name=$OWN/interop/ours:1 dockerd
 	commit "$name"
 	run -0 --separate-stderr caisson run --rm "$name"
 	is "$output" "$OURS"

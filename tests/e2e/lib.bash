@@ -49,6 +49,16 @@ end_name_servers() {
 setup_file() { e2e_setup_file; }
 teardown_file() { e2e_teardown_file; }
 
+# A registry of the file's own, for pushes: that of the images stays as it is. OWN is its address.
+own_registry_start() {
+	"$BATS_TEST_DIRNAME/registry" "$BATS_FILE_TMPDIR/registry" 3>&- &
+	OWN_PID=$!
+	eventually 20 test -s "$BATS_FILE_TMPDIR/registry/port"
+	OWN=127.0.0.1:$(cat "$BATS_FILE_TMPDIR/registry/port")
+	export OWN OWN_PID
+}
+own_registry_stop() { kill "$OWN_PID"; }
+
 caisson() { "$CAISSON" "$@"; }
 
 # skip_in MODE WHY

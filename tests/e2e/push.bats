@@ -7,12 +7,8 @@ setup_file() {
 	echo $! > "$E2E_DIR/fake-pid"
 	eventually 20 test -s "$E2E_DIR/fake-port"
 	FAKE=127.0.0.1:$(cat "$E2E_DIR/fake-port")
-	# one of its own, as that of the images stays as it is
-	"$BATS_TEST_DIRNAME/registry" "$BATS_FILE_TMPDIR/registry" 3>&- &
-	echo $! > "$E2E_DIR/registry-pid"
-	eventually 20 test -s "$BATS_FILE_TMPDIR/registry/port"
-	OWN=127.0.0.1:$(cat "$BATS_FILE_TMPDIR/registry/port")
-	export FAKE HOME=$E2E_DIR OWN MADE=$OWN/made/image:one
+	own_registry_start
+	export FAKE HOME=$E2E_DIR MADE=$OWN/made/image:one
 	unset REGISTRY_AUTH_FILE XDG_RUNTIME_DIR DOCKER_CONFIG
 	mkdir "$E2E_DIR/tree"
 	head -c 6000000 /dev/urandom > "$E2E_DIR/tree/random"
@@ -20,7 +16,8 @@ setup_file() {
 }
 
 teardown_file() {
-	kill "$(cat "$E2E_DIR/fake-pid")" "$(cat "$E2E_DIR/registry-pid")"
+	kill "$(cat "$E2E_DIR/fake-pid")"
+	own_registry_stop
 	e2e_teardown_file
 }
 
