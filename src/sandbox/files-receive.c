@@ -13,9 +13,9 @@
 #include "base/path.h"
 #include "sandbox/files.h"
 
-enum { DIR_TIMES_MAX = 1 << 20, PARENT_MODE = 0755 };
+enum { DIR_TIMES_BYTES = 64 << 20, PARENT_MODE = 0755 };
 
-/* A directory's time is set at the end, when nothing is made in it any more. */
+/* A directory's time is set at the end, when nothing is made in it any more. What does not fit keeps the time of its making. */
 struct dir_time {
 	char *path;
 	struct timespec mtime;
@@ -29,13 +29,20 @@ struct receiver {
 	struct files_entry entry;
 	struct buf values; /* of its extended attributes */
 	struct dir_time *dirs;
-	size_t dirs_len;
+	size_t dirs_len, dirs_bytes;
 };
 
 /* `path` of an entry, in the root. */
 static char *full_path(const struct receiver *v, const char *path)
 {
 	return strcmp(path, ".") ? path_join(v->t->dir, path) : strdup(v->t->dir);
+}
+
+/* Of a tree with a name of its own no link is followed: one that it has made itself would lead beside it. */
+static int open_directory(const struct receiver *v, const char *dir)
+{
+	return v->t->only ? files_open_below(v->t->root, dir[1] ? dir + 1 : ".", O_PATH | O_DIRECTORY)
+			  : fd_open_in_root(v->t->root, dir, O_PATH | O_DIRECTORY, 0);
 }
 
 /* The directory that an entry is in, made if it is not there, and its name. `full` is cut. */
@@ -46,8 +53,11 @@ static int open_parent(const struct receiver *v, char *full, const char **ret_na
 	*ret_name = slash + 1;
 	*slash = 0;
 	const char *dir = *full ? full : "/";
-	int fd = fd_open_in_root(v->t->root, dir, O_PATH | O_DIRECTORY, 0);
-	return fd == -ENOENT ? mkdir_in_root(v->t->root, dir, PARENT_MODE) : fd;
+	int fd = open_directory(v, dir);
+	if (fd != -ENOENT)
+		return fd;
+	_cleanup_close_ int made = mkdir_in_root(v->t->root, dir, PARENT_MODE);
+	return made < 0 ? made : open_directory(v, dir);
 }
 
 static int fail(const struct files_entry *x, int code, struct err *e)
@@ -105,7 +115,8 @@ static int make_dir(
 	if (fd < 0)
 		return fd;
 	int r = set_attributes(v, fd, x, is_new);
-	if (r < 0 || v->dirs_len == DIR_TIMES_MAX)
+	v->dirs_bytes += sizeof(*v->dirs) + strlen(v->t->dir) + strlen(x->path);
+	if (r < 0 || v->dirs_bytes > DIR_TIMES_BYTES)
 		return r;
 	if (!(v->dirs_len & (v->dirs_len + 1))) { /* a power of two less one */
 		struct dir_time *grown = reallocarray(v->dirs, (v->dirs_len + 1) * 2, sizeof(*grown));

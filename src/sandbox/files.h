@@ -56,7 +56,7 @@ struct files_target {
 	const char *dir;   /* absolute, in it: where the tree goes */
 	const char *shown; /* what errors call that; NULL: dir */
 	bool owners;       /* entries' owners, else the caller's */
-	const char *only;  /* NULL, or the one name that the tree may have at its top */
+	const char *only;  /* NULL, or the one name at the tree's top; no link below dir is followed then */
 };
 /*
  * Docker's rules: a directory stays one and gets the entry's mode, a file is replaced, neither takes the other's place. A file that could not be

@@ -234,6 +234,47 @@ static void test_hostile_tree(void **state)
 	assert_int_equal(receive_as(p, &w, "askedfor", &e), -EBADMSG);
 }
 
+/* What was asked for is a link, and then something below it: that would be beside it, and is not written. */
+static void test_hostile_link(void **state)
+{
+	static const char *const links[] = {".", "/to", "../to", "victim"};
+	const struct place *p = *state;
+	struct err e = ERR_INIT;
+
+	assert_int_equal(mkdirat(p->dir, "to/victim", 0755), 0);
+	put(p, "to/victim/file", "safe");
+	put(p, "to/file", "safe");
+	for (size_t i = 0; i < sizeof(links) / sizeof(*links); i++) {
+		struct files_writer w = writer();
+		add(&w, "asked", S_IFLNK | 0777, links[i], NULL);
+		add(&w, "asked/file", S_IFREG | 0600, NULL, "bad");
+		assert_int_equal(files_write_end(&w), 0);
+		assert_int_equal(receive_as(p, &w, "asked", &e), -ELOOP);
+		w = writer();
+		add(&w, "asked", S_IFLNK | 0777, links[i], NULL);
+		add(&w, "asked/new/file", S_IFREG | 0600, NULL, "bad");
+		assert_int_equal(files_write_end(&w), 0);
+		assert_int_equal(receive_as(p, &w, "asked", &e), -ELOOP);
+		/* nor through one of a tree that may have any name */
+		w = writer();
+		add(&w, "sub", S_IFDIR | 0755, NULL, NULL);
+		add(&w, "sub/link", S_IFLNK | 0777, "../victim", NULL);
+		add(&w, "sub/link/file", S_IFREG | 0600, NULL, "bad");
+		assert_int_equal(files_write_end(&w), 0);
+		assert_int_equal(receive_as(p, &w, ".", &e), -ELOOP);
+	}
+	holds(p, "to/file", "safe");
+	holds(p, "to/victim/file", "safe");
+	assert_int_equal(faccessat(p->dir, "to/new", F_OK, 0), -1);
+	assert_int_equal(faccessat(p->dir, "to/victim/new", F_OK, 0), -1);
+	/* a directory that the tree does not name is still made */
+	struct files_writer w = writer();
+	add(&w, "deep/er/file", S_IFREG | 0600, NULL, "good");
+	assert_int_equal(files_write_end(&w), 0);
+	assert_int_equal(receive_as(p, &w, "deep", &e), 0);
+	holds(p, "to/deep/er/file", "good");
+}
+
 static void test_data_is_checked(void **state)
 {
 	const struct place *p = *state;
@@ -329,6 +370,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_not_whole, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_clashes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hostile_tree, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hostile_link, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_data_is_checked, setup, teardown),
 		cmocka_unit_test(test_requests),
 		cmocka_unit_test_setup_teardown(test_diff, setup, teardown),
