@@ -17,7 +17,7 @@
 #include "base/fd.h"
 #include "container/container-private.h"
 
-enum { RETRY_MS = 1000 };
+enum { RETRY_MS = 1000, AT_ONCE = 64 * 1024 };
 
 struct health {
 	struct container *container;
@@ -55,22 +55,22 @@ static void close_output(struct health *h)
 	}
 }
 
-/* What is there now. */
+/* What is there now, but no more at once: a probe that writes without an end is not to keep the loop from anything else. */
 static void take_output(struct health *h, int i)
 {
 	char block[4096];
 	ssize_t n;
 
-	while (h->out[i] >= 0 && (n = read(h->out[i], block, sizeof(block))) != 0) {
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == EAGAIN)
+	for (size_t done = 0; h->out[i] >= 0 && (n = read(h->out[i], block, sizeof(block))) != 0; done += (size_t)n) {
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
 		if (n < 0)
 			break;
 		size_t room = HEALTH_OUTPUT_MAX - h->output.len, take = (size_t)n < room ? (size_t)n : room;
 		h->cut |= take < (size_t)n;
 		buf_add(&h->output, block, take);
+		if (done >= AT_ONCE)
+			return;
 	}
 	source_remove(&h->sources[i]);
 	close_fd(&h->out[i]);

@@ -162,6 +162,14 @@ logged() { [ "$(field "$1" 'len .State.Health.Log')" -ge "$2" ]; }
 	matches "$(text_of box)" '^Exited'
 }
 
+@test "a probe that writes without an end is ended in time as well, and keeps nobody waiting" {
+	caisson run -d --name box --health-cmd 'cat /dev/zero & cat /dev/zero & cat /dev/zero' --health-interval 300ms --health-timeout 2s --health-retries 1 "$IMAGE" sleep 1000 > /dev/null
+	eventually 40 health_is box unhealthy
+	has "$(field box '(index .State.Health.Log 0).Output')" 'Health check exceeded timeout (2s)'
+	timeout 20 "$CAISSON" exec box true
+	timeout 20 "$CAISSON" rm -f box
+}
+
 @test "a health check of the image's, changed and turned off; what cannot be probed; refusals" {
 	local id
 	skip_in hyperv "what is probed is worked out by the engine"
