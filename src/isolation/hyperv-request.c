@@ -62,8 +62,6 @@ int peer_exec(struct peer *p, int proc, const struct plan_process *process, stru
 {
 	_cleanup_buf_ struct buf b = {0}, encoded = {0};
 
-	if (proc > AGENT_PROC_MAX)
-		return err_set(e, EAGAIN, "a container in a VM can run %d execs in its life", AGENT_PROC_MAX);
 	int r = plan_process_encode(process, &encoded);
 	if (r >= 0)
 		r = wire_add_u32(&b, (uint32_t)proc);

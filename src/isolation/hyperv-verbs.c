@@ -54,7 +54,7 @@ static int wake_for_files(struct hyperv *h, int proc, struct err *e)
 int hyperv_exec(struct isolate *i, int proc, const struct plan_process *process, struct err *e)
 {
 	struct hyperv *h = i->backend;
-	bool files = process->files_len && proc <= AGENT_PROC_MAX;
+	bool files = process->files_len;
 
 	if (h->paused && !files)
 		return err_set(e, EBUSY, "container %s is paused", i->plan->name);
@@ -70,8 +70,6 @@ void hyperv_exec_ended(struct hyperv *h, int proc)
 {
 	uint64_t left = 0;
 
-	if (proc > AGENT_PROC_MAX)
-		return;
 	h->works[proc / 64] &= ~(1ULL << (proc % 64));
 	for (size_t i = 0; i < sizeof(h->works) / sizeof(*h->works); i++)
 		left |= h->works[i];

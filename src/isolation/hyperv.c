@@ -205,7 +205,7 @@ static void on_started(void *data, int proc, struct isolate_io *io)
 	struct hyperv *h = data;
 
 	if (proc != ISOLATE_MAIN) {
-		h->isolate->events.exec_started(h->isolate->events_data, proc, io, NULL);
+		isolate_report_exec_started(h->isolate, proc, io, NULL);
 		return;
 	}
 	h->phase = PHASE_RUN;
@@ -222,7 +222,7 @@ static void on_failed(void *data, int proc, const struct err *e)
 
 	if (proc != ISOLATE_MAIN) {
 		hyperv_exec_ended(h, proc);
-		h->isolate->events.exec_started(h->isolate->events_data, proc, &none, e);
+		isolate_report_exec_started(h->isolate, proc, &none, e);
 		return;
 	}
 	isolate_report_phase(h->isolate, h->committed ? TIMING_EXEC : TIMING_AGENT);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "isolation/isolation.h"
+#include "proto/agent.h"
 
 /* What isolation.c keeps for every isolate; backends embed nothing but hang their own state on `backend`. */
 struct isolate {
@@ -14,7 +15,8 @@ struct isolate {
 	void *events_data;
 	void *backend;
 	bool running; /* started was reported without an error and MAIN has not exited */
-	int next_proc;
+	int last_proc;
+	uint64_t procs[(AGENT_PROC_MAX + 64) / 64]; /* a bit for each number that is taken */
 };
 
 struct isolation_ops {
@@ -45,7 +47,12 @@ struct isolation_ops {
 extern const struct isolation_ops isolation_process_ops;
 extern const struct isolation_ops isolation_hyperv_ops;
 
-/* What a backend calls, so that `running` is kept in one place. */
+/* A number for one more process; free again when its end is reported, or that it could not be started. What was given back last comes last. */
+int isolate_take_number(struct isolate *i, struct err *e);
+void isolate_free_number(struct isolate *i, int proc);
+
+/* What a backend calls, so that `running` and the numbers are kept in one place. */
+void isolate_report_exec_started(struct isolate *i, int proc, struct isolate_io *io, const struct err *e);
 void isolate_report_started(struct isolate *i, struct isolate_io *io, const struct err *e);
 void isolate_report_exited(struct isolate *i, int proc, const struct isolate_exit *x);
 void isolate_report_phase(struct isolate *i, enum timing_phase phase);

@@ -66,7 +66,7 @@ int isolate_new(enum isolation_kind k, const struct isolation_host *h, const str
 		.loop = l,
 		.events = *ev,
 		.events_data = data,
-		.next_proc = ISOLATE_MAIN + 1,
+		.last_proc = ISOLATE_MAIN,
 	};
 	*ret = i;
 	return 0;
@@ -84,14 +84,37 @@ static int check_running(const struct isolate *i, struct err *e)
 	return i->running ? 0 : err_set(e, ESRCH, "container %s is not running", i->plan->name);
 }
 
+int isolate_take_number(struct isolate *i, struct err *e)
+{
+	for (int tries = 0; tries < AGENT_PROC_MAX; tries++) {
+		i->last_proc = i->last_proc % AGENT_PROC_MAX + 1;
+		uint64_t *word = &i->procs[i->last_proc / 64], bit = 1ULL << (i->last_proc % 64);
+		if (!(*word & bit)) {
+			*word |= bit;
+			return i->last_proc;
+		}
+	}
+	return err_set(
+		e, EAGAIN, "container %s has %d processes beside its own already", i->plan->name, AGENT_PROC_MAX);
+}
+
+void isolate_free_number(struct isolate *i, int proc)
+{
+	i->procs[proc / 64] &= ~(1ULL << (proc % 64));
+}
+
 int isolate_exec(struct isolate *i, const struct plan_process *process, struct err *e)
 {
 	int r = check_running(i, e);
 
 	if (r < 0)
 		return r;
-	int proc = i->next_proc++;
+	int proc = isolate_take_number(i, e);
+	if (proc < 0)
+		return proc;
 	r = i->ops->exec(i, proc, process, e);
+	if (r < 0)
+		isolate_free_number(i, proc);
 	return r < 0 ? r : proc;
 }
 
@@ -194,10 +217,19 @@ void isolate_report_started(struct isolate *i, struct isolate_io *io, const stru
 	i->events.started(i->events_data, io, e);
 }
 
+void isolate_report_exec_started(struct isolate *i, int proc, struct isolate_io *io, const struct err *e)
+{
+	if (e)
+		isolate_free_number(i, proc);
+	i->events.exec_started(i->events_data, proc, io, e);
+}
+
 void isolate_report_exited(struct isolate *i, int proc, const struct isolate_exit *x)
 {
 	if (proc == ISOLATE_MAIN)
 		i->running = false;
+	else
+		isolate_free_number(i, proc);
 	i->events.exited(i->events_data, proc, x);
 }
 

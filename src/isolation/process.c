@@ -244,7 +244,7 @@ static int process_exec(struct isolate *i, int proc, const struct plan_process *
 	}
 	if (process->tty)
 		s.host.in = child.tty;
-	i->events.exec_started(i->events_data, proc, &s.host, NULL);
+	isolate_report_exec_started(i, proc, &s.host, NULL);
 	return 0;
 }
 

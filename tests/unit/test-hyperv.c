@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "base/path.h"
 #include "isolation/hyperv-private.h"
+#include "isolation/isolation-ops.h"
 #include "proto/agent.h"
 
 static void test_memory(void **state)
@@ -558,6 +559,29 @@ static void test_console(void **state)
 	console_done(&c);
 }
 
+/* Health checks run execs for as long as a container lives: a number is free again when its process has ended, and never two have one. */
+static void test_numbers(void **state)
+{
+	static struct plan p = {.name = (char *)"box"};
+	struct isolate i = {.plan = &p};
+	struct err e;
+
+	(void)state;
+	for (int n = 0; n < 3 * AGENT_PROC_MAX; n++) {
+		int proc = isolate_take_number(&i, &e);
+		assert_int_equal(proc, n % AGENT_PROC_MAX + 1);
+		isolate_free_number(&i, proc);
+	}
+	for (int n = 1; n <= AGENT_PROC_MAX; n++)
+		assert_int_equal(isolate_take_number(&i, &e), n);
+	assert_int_equal(isolate_take_number(&i, &e), -EAGAIN);
+	isolate_free_number(&i, 64);
+	isolate_free_number(&i, AGENT_PROC_MAX);
+	assert_int_equal(isolate_take_number(&i, &e), 64);
+	assert_int_equal(isolate_take_number(&i, &e), AGENT_PROC_MAX);
+	assert_int_equal(isolate_take_number(&i, &e), -EAGAIN);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -577,6 +601,7 @@ int main(void)
 		cmocka_unit_test(test_guest_plan),
 		cmocka_unit_test(test_guest_limits),
 		cmocka_unit_test(test_console),
+		cmocka_unit_test(test_numbers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
