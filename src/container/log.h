@@ -28,6 +28,9 @@ struct log_options {
 #define LOG_READERS "log.readers"
 enum { LOG_EXTRA_FILES = 64 };
 
+/* The text of `attrs`, in a container's run directory. */
+#define LOG_ATTRS_FILE "log.attrs"
+
 /* Appends to `name` in dirfd (mode 0600), both of which stay the caller's. options may be NULL. */
 int log_writer_new(
 	int dirfd, const char *name, const struct log_options *options, struct log_writer **ret, struct err *e);

@@ -239,7 +239,8 @@ void inspect_complete(json_t *o);
 /* ---- log-options.c ---- */
 /* docker's "logger" options in HostConfig.LogConfig. */
 int log_options_check(const json_t *log, struct err *e);
-int log_args(const json_t *record, char ***args); /* for the monitor */
+/* For the monitor; what the lines say of the container goes to LOG_ATTRS_FILE in the run directory. */
+int log_args(struct engine *g, const char *id, const json_t *record, char ***args);
 
 /* ---- health.c ---- */
 int health_check_config(const json_t *config, struct err *e);

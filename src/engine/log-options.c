@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fd.h"
+#include "container/log.h"
 #include "engine/engine-private.h"
 
 /* "10m" is ten million here, unlike the sizes of other options: as docker has it (units.FromHumanSize). */
@@ -168,7 +170,16 @@ static json_t *attributes(const json_t *record, const json_t *options)
 	return o;
 }
 
-int log_args(const json_t *record, char ***args)
+/* Values of variables may be secrets: everybody can read a process's arguments, so they are in a file. */
+static int keep_attributes(struct engine *g, const char *id, const json_t *attrs)
+{
+	_cleanup_free_ char *text = json_dumps(attrs, JSON_COMPACT | JSON_SORT_KEYS);
+	_cleanup_free_ char *path = str_fmt("containers/%s/" LOG_ATTRS_FILE, id);
+
+	return text && path ? file_replace(g->run_fd, path, text, strlen(text), 0600) : -ENOMEM;
+}
+
+int log_args(struct engine *g, const char *id, const json_t *record, char ***args)
 {
 	const json_t *options = json_path(record, "HostConfig.LogConfig.Config");
 	const char *size = json_str(options, "max-size"), *files = json_str(options, "max-file");
@@ -180,9 +191,7 @@ int log_args(const json_t *record, char ***args)
 		r |= strv_pushf(args, "--log-size=%llu", (unsigned long long)bytes);
 	if (files)
 		r |= strv_pushf(args, "--log-files=%s", files);
-	if (json_object_size(attrs)) {
-		_cleanup_free_ char *text = json_dumps(attrs, JSON_COMPACT | JSON_SORT_KEYS);
-		r |= text ? strv_pushf(args, "--log-attrs=%s", text) : -ENOMEM;
-	}
+	if (json_object_size(attrs))
+		r |= keep_attributes(g, id, attrs) < 0 ? -EIO : strv_push(args, "--log-attrs");
 	return r;
 }

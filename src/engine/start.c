@@ -59,7 +59,7 @@ static char **monitor_args(struct engine *g, const struct found *f, const struct
 	if (files || json_flag(config, "StdinOnce"))
 		r |= strv_push(&v, "--stdin-once");
 	if (!files && (!log || strcmp(log, "none") != 0))
-		r |= log_args(f->record, &v);
+		r |= log_args(g, f->row.id, f->record, &v);
 	r |= publish_args(ports, plan, &v);
 	r |= strv_push(&v, f->row.id);
 	if (r < 0) {

@@ -33,7 +33,7 @@ struct options {
 	const char *id;
 	enum isolation_kind kind;
 	uint32_t streams;
-	bool stdin_once, log, timing, files;
+	bool stdin_once, log, log_attrs, timing, files;
 	struct log_options log_options;
 	struct container_port *ports; /* descriptors from CLIENT + 1 on */
 	size_t ports_len;
@@ -220,7 +220,7 @@ static int parse_options(int argc, char **argv, struct options *o, struct err *e
 		{"log", no_argument, NULL, 'l'},
 		{"log-size", required_argument, NULL, 'S'},
 		{"log-files", required_argument, NULL, 'F'},
-		{"log-attrs", required_argument, NULL, 'A'},
+		{"log-attrs", no_argument, NULL, 'A'},
 		{"timing", no_argument, NULL, 't'},
 		{"files", no_argument, NULL, 'f'},
 		{"publish", required_argument, NULL, 'p'},
@@ -266,7 +266,7 @@ static int parse_options(int argc, char **argv, struct options *o, struct err *e
 			r = parse_u32(optarg, &o->log_options.max_files);
 			break;
 		case 'A':
-			o->log_options.attrs = optarg;
+			o->log_attrs = true;
 			break;
 		case 't':
 			o->timing = true;
@@ -334,10 +334,22 @@ static int open_directories(struct monitor *m, int *ret_dir, int *ret_run_dir, s
 	return *ret_dir < 0 || *ret_run_dir < 0 ? err_errno(e, errno, "directory of container %s", m->plan.name) : 0;
 }
 
+/* What each line of the log says of the container, from the run directory. */
+static int read_attributes(int run_dir, struct options *o, struct buf *text, struct err *e)
+{
+	int r = file_read(run_dir, LOG_ATTRS_FILE, PLAN_MAX, text);
+
+	if (r < 0)
+		return err_errno(e, r, "read what the log is to say of the container");
+	o->log_options.attrs = text->data;
+	return 0;
+}
+
 static int run(struct options *o, struct err *e)
 {
 	struct monitor m = {.id = o->id, .options = o, .files = o->files};
 	struct timing timing = {0};
+	_cleanup_buf_ struct buf attributes = {0};
 	char log_name[80];
 	_cleanup_close_ int dir = -1, run_dir = -1;
 
@@ -350,6 +362,8 @@ static int run(struct options *o, struct err *e)
 	use_kernel(&m);
 	if (r == 0)
 		r = open_directories(&m, &dir, &run_dir, e);
+	if (r == 0 && o->log_attrs)
+		r = read_attributes(run_dir, o, &attributes, e);
 	m.how = (struct container_run){
 		.plan = &m.plan,
 		.kind = o->kind,

@@ -199,10 +199,12 @@ logged() { [ "$(field "$1" 'len .State.Health.Log')" -ge "$2" ]; }
 }
 
 @test "a rotated log: every line once for who follows, all files for who reads later, tail and details across them" {
-	caisson run -d --name box --log-opt max-size=20k --log-opt max-file=3 --log-opt labels=color --log-opt env=FLAG -l color='a b' -e FLAG=x "$IMAGE" \
+	caisson run -d --name box --log-opt max-size=20k --log-opt max-file=3 --log-opt labels=color --log-opt env=FLAG -l color='a b' -e FLAG=confidential "$IMAGE" \
 		sh -c 'while [ ! -e /go ]; do sleep 0.1; done; seq 1 5000; while :; do sleep 0.1; done' > /dev/null
 	caisson logs -f box > "$E2E_DIR/followed" &
 	local follower=$! log
+	# everybody may read arguments
+	run -1 grep -a confidential "/proc/$(monitor_of box)/cmdline"
 	sleep 0.5
 	in_box touch /go
 	followed() { [ "$(tail -n 1 "$E2E_DIR/followed")" = 5000 ]; }
@@ -213,7 +215,7 @@ logged() { [ "$(field "$1" 'len .State.Health.Log')" -ge "$2" ]; }
 	caisson stop -t 0 box
 	ends_with 0 $follower
 	is "$(caisson logs --tail 700 box | paste -sd' ')" "$(seq 4301 5000 | paste -sd' ')"
-	is "$(caisson logs --tail 1 --details box)" 'FLAG=x,color=a+b 5000'
+	is "$(caisson logs --tail 1 --details box)" 'FLAG=confidential,color=a+b 5000'
 	matches "$(caisson logs --tail 1 -t box)" '^[0-9-]+T[0-9:]+\.[0-9]{9}Z 5000$'
 	# without a reader max-file holds
 	caisson start box
