@@ -229,7 +229,7 @@ static int write_file(const char *path, const json_t *doc, struct err *e)
 	r = *dir ? mkdir_p(AT_FDCWD, dir, 0700) : 0;
 	if (r == 0)
 		r = file_replace(AT_FDCWD, new, text, strlen(text), 0600);
-	if (r == 0 && real && stat(real, &st) == 0 && chown(new, st.st_uid, st.st_gid) < 0)
+	if (r == 0 && real && stat(real, &st) == 0 && lchown(new, st.st_uid, st.st_gid) < 0)
 		r = -errno;
 	if (r == 0 && rename(new, real ? real : path) < 0)
 		r = -errno;
