@@ -34,6 +34,7 @@ struct request {
 	const void *body;                        /* NULL: none */
 	size_t body_len;
 	bool accept_manifests;
+	bool stay;  /* a redirect is an answer as any other: the body is for nobody else */
 	size_t max; /* of the answer's body */
 };
 

@@ -60,6 +60,7 @@ static int get_with_token(
 		.content_type = "application/x-www-form-urlencoded",
 		.body = form,
 		.body_len = strlen(form),
+		.stay = true,
 		.max = REGISTRY_ANSWER_MAX};
 	return http_do(r->curl, &q, ret, e);
 }

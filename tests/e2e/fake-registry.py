@@ -224,6 +224,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path.startswith('/v2/'):
             return self.do_PUT()
         form = self.rfile.read(int(self.headers.get('Content-Length') or 0)).decode()
+        if self.path == '/elsewhere':
+            with open(LOG, 'a') as f:
+                f.write('token elsewhere: %s\n' % form)
+        if os.path.exists(LOG + '.away'):
+            return self.answer(307, headers=[('Location', 'http://127.0.0.1:%d/elsewhere' % OTHER.server_address[1])])
         if self.path != '/token' or 'refresh_token=identity' not in form or 'grant_type=refresh_token' not in form:
             return self.refuse(401, 'UNAUTHORIZED', 'authentication required')
         self.answer(200, json.dumps({'access_token': TOKEN}).encode())

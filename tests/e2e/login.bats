@@ -3,7 +3,7 @@ load lib
 
 setup_file() {
 	e2e_setup_file
-	"$BATS_TEST_DIRNAME/fake-registry.py" "$E2E_DIR/fake-port" > /dev/null 2>&1 3>&- &
+	"$BATS_TEST_DIRNAME/fake-registry.py" "$E2E_DIR/fake-port" "$E2E_DIR/fake-log" > /dev/null 2>&1 3>&- &
 	echo $! > "$E2E_DIR/fake-pid"
 	eventually 20 test -s "$E2E_DIR/fake-port"
 	PORT=$(cat "$E2E_DIR/fake-port")
@@ -100,6 +100,12 @@ make_helper() {
 	is "$output" 0
 	caisson pull -q "$TOKEN/bearer" > /dev/null
 	caisson rmi "$TOKEN/bearer" > /dev/null
+	# the token is for the service that it is of, not for whom that leads to
+	touch "$E2E_DIR/fake-log.away"
+	run -1 --separate-stderr caisson pull -q "$TOKEN/bearer"
+	rm "$E2E_DIR/fake-log.away"
+	has "$stderr" 'answered with status 307'
+	run -1 grep refresh_token "$E2E_DIR/fake-log"
 }
 
 @test "a credential helper keeps them, and no file does" {
