@@ -144,7 +144,10 @@ static int count_once(void **seen, const struct stat *st)
 	return found ? 0 : -ENOMEM;
 }
 
-static int add_size(int dirfd, const char *path, void **seen, uint64_t *total)
+/* A descriptor a level: who makes directories in each other without an end is not to have all of it fail. */
+enum { SIZE_DEPTH_MAX = 256 };
+
+static int add_size(int dirfd, const char *path, unsigned depth, void **seen, uint64_t *total)
 {
 	struct stat st;
 
@@ -155,6 +158,8 @@ static int add_size(int dirfd, const char *path, void **seen, uint64_t *total)
 		*total += r > 0 ? (uint64_t)st.st_size : 0;
 		return r < 0 ? r : 0;
 	}
+	if (depth == SIZE_DEPTH_MAX)
+		return 0;
 	int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *e;
@@ -163,7 +168,7 @@ static int add_size(int dirfd, const char *path, void **seen, uint64_t *total)
 	while ((e = readdir(d))) {
 		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
 			continue;
-		int r = add_size(fd, e->d_name, seen, total);
+		int r = add_size(fd, e->d_name, depth + 1, seen, total);
 		if (r < 0 && r != -ENOENT)
 			return r;
 	}
@@ -174,7 +179,7 @@ int tree_size(int dirfd, const char *path, uint64_t *ret)
 {
 	void *seen = NULL;
 	uint64_t total = 0;
-	int r = add_size(dirfd, path, &seen, &total);
+	int r = add_size(dirfd, path, 0, &seen, &total);
 
 	tdestroy(seen, free);
 	if (r == 0)

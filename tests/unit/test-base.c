@@ -286,6 +286,9 @@ static void test_rm_rf_deep(void **state)
 		assert_true(at >= 0);
 	}
 	close(at);
+	uint64_t n = 1;
+	assert_int_equal(tree_size(base, "d", &n), 0);
+	assert_int_equal(n, 0);
 	assert_int_equal(rm_rf(base, "d"), 0);
 	assert_int_equal(faccessat(base, "d", F_OK, AT_SYMLINK_NOFOLLOW), -1);
 }
