@@ -267,7 +267,8 @@ logged() { [ "$(field "$1" 'len .State.Health.Log')" -ge "$2" ]; }
 	caisson start box > /dev/null
 	in_box touch /go
 	eventually 10 in_box test -e /dev/shm/done
-	sleep 0.5
+	eventually 10 eval "[ \"\$(stat -c %s '$dir'/*-json.log)\" -gt 80000 ]"
+	sleep 0.5 # what comes now is lost
 	status_is box running
 	mount -o remount,size=1m "$dir"
 	in_box touch /on
