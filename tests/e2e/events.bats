@@ -72,7 +72,7 @@ kill die stop start restart kill die destroy"
 
 @test "live: what comes is shown at once, by many writers in the order of time, whole, across the journal's rotation" {
 	local i lines since pids=() pid
-	caisson events --format '{{.Action}} {{.Actor.Attributes.name}}' > "$E2E_DIR/live" &
+	"$CAISSON" events --format '{{.Action}} {{.Actor.Attributes.name}}' > "$E2E_DIR/live" 3>&- &
 	FOLLOWER=$!
 	# the journal is not far from its end
 	mkdir -p "$CAISSON_ROOT/events"
