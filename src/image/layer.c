@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -109,16 +110,22 @@ int layer_is_here(struct db *d, int blobs_fd, const char *diff_id, struct image_
 	return 1;
 }
 
-/* Into the blob's file, with the digest taken on the way. */
+/* Into the blob's file, with the digest taken on the way. What the file system keeps for its administrator is not taken: a container's hole has any size. */
 static int take_stream(int from, int to, char ret_digest[DIGEST_SIZE], struct err *e)
 {
 	_cleanup_free_ char *block = malloc(BLOCK);
 	struct digest *digest = NULL;
+	struct statvfs v;
+	uint64_t left;
 	ssize_t n = 0;
-	int r = block && digest_new(&digest) == 0 ? 0 : err_nomem(e);
 
+	if (fstatvfs(to, &v) < 0)
+		return err_errno(e, errno, "the file system for images");
+	left = (uint64_t)v.f_bavail * v.f_frsize;
+	int r = block && digest_new(&digest) == 0 ? 0 : err_nomem(e);
 	while (r == 0 && (n = fd_read_full(from, block, BLOCK)) > 0) {
-		r = fd_write_all(to, block, (size_t)n);
+		r = (uint64_t)n > left ? -ENOSPC : fd_write_all(to, block, (size_t)n);
+		left -= (uint64_t)n;
 		if (r < 0)
 			err_errno(e, r, "write the layer");
 		else if (digest_add(digest, block, (size_t)n) < 0)

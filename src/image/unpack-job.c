@@ -86,7 +86,10 @@ int unpack_job_read(struct unpack_job *j, uint64_t *ret_used, struct unpack_resu
 		*e = m.err;
 		return m.code;
 	}
+	/* the layer gets its name by it: what a child that was taken over sends is no better than the layer */
 	m.result.diff_id[DIGEST_LEN] = 0;
+	if (!digest_valid(m.result.diff_id))
+		return err_set(e, EPROTO, "the unpacking process sent what makes no sense");
 	*ret = m.result;
 	return 0;
 }
