@@ -240,6 +240,20 @@ busybox"
 	caisson rm still > /dev/null
 }
 
+@test "export: who is killed leaves nobody who goes on with the zeros of a hole" {
+	local killed child
+	caisson run -d --name holes "$IMAGE" sh -c 'dd if=/dev/zero of=/hole bs=1 count=1 seek=900000000000; sleep 1000' > /dev/null
+	eventually 20 caisson exec holes test -s /hole
+	"$CAISSON" export holes > /dev/null & killed=$!
+	eventually 20 pgrep -P "$killed" -x caisson-fetch
+	child=$(pgrep -P "$killed" -x caisson-fetch)
+	sleep 1
+	kill -9 "$killed"
+	wait "$killed" || true
+	eventually 5 eval '! kill -0 "$child"'
+	caisson rm -f holes > /dev/null
+}
+
 @test "commit: an image of what a container has changed, which stands still meanwhile" {
 	caisson run -d --name works -e A=b -w /root "$IMAGE" sh -c 'i=0; while :; do i=$((i + 1)); echo $i > /t; mv /t /first; echo $i > /t; mv /t /root/second; done' > /dev/null
 	caisson exec works sh -c 'rm /etc/passwd; mkdir -m 1777 /made; echo made > /made/x; chown 7:8 /made/x; ln /made/x /made/y; head -c 3000000 /dev/zero > /made/big'
