@@ -17,5 +17,8 @@ int mkdir_in_root(int rootfd, const char *path, mode_t mode);
 int mkdir_through_links(int rootfd, const char *path, mode_t mode);
 bool dir_has_files(
 	int dirfd, const char *path); /* any entry whose name does not start with a dot; false if it cannot be read */
-/* Bytes in the files of a tree, or in one file, as docker counts them: directories are none, a file with several names is one. What lies very deep is left out. */
+/*
+ * Bytes in the files of a tree, or in one file, as docker counts them: directories are none, a file with several names is one. What lies very deep
+ * is left out.
+ */
 int tree_size(int dirfd, const char *path, uint64_t *ret);
