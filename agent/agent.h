@@ -120,6 +120,8 @@ int process_begin(struct agent *a, const void *plan, size_t n, struct err *e); /
 int process_start(struct agent *a, struct err *e);
 int process_exec(struct agent *a, uint32_t id, const struct plan_process *p, struct err *e);
 struct process *process_find(struct agent *a, uint32_t id);
+/* The host uses a number again: one that has ended goes, with what its children hold open of its streams. false: it runs. */
+bool process_make_way(struct agent *a, uint32_t id);
 int process_signal(struct process *p, int sig);
 int process_resize(struct process *p, uint32_t rows, uint32_t cols);
 /* Collects every child that has ended, orphans of the guest too, and reports those that are processes of the

@@ -261,6 +261,21 @@ struct process *process_find(struct agent *a, uint32_t id)
 	return NULL;
 }
 
+bool process_make_way(struct agent *a, uint32_t id)
+{
+	for (struct process **at = &a->processes; *at; at = &(*at)->next) {
+		struct process *p = *at;
+		if (p->id != id)
+			continue;
+		if (!p->exited)
+			return false;
+		*at = p->next;
+		process_free(p);
+		return true;
+	}
+	return true;
+}
+
 int process_signal(struct process *p, int sig)
 {
 	if (p->exited)

@@ -162,7 +162,7 @@ static int on_exec(struct agent *a, struct wire *w)
 	size_t n;
 	const char *bytes = wire_bytes(w, &n);
 
-	if (w->bad || w->left || !id || id > AGENT_PROC_MAX || process_find(a, id))
+	if (w->bad || w->left || !id || id > AGENT_PROC_MAX || !process_make_way(a, id))
 		return -EBADMSG;
 	int r = plan_process_decode(&p, bytes, n, &e);
 	if (r == 0)

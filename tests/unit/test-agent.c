@@ -154,6 +154,14 @@ static void test_exec(void **state)
 	host_exec(h, 2, "exit 2", false);
 	HOST_UNTIL(h, host_finished(h, 2));
 	assert_int_equal(h->proc[2].status, 2);
+	/* and one that has ended, but whose child holds its output open */
+	host_exec(h, 2, "sleep 1000 & exit 3", false);
+	HOST_UNTIL(h, h->proc[2].exited);
+	assert_int_equal(h->proc[2].status, 3);
+	host_exec(h, 2, "echo again; exit 4", false);
+	HOST_UNTIL(h, host_finished(h, 2));
+	assert_int_equal(h->proc[2].status, 4);
+	assert_string_equal(text(h, 2), "again\n");
 	assert_false(h->proc[0].exited);
 	assert_int_equal(host_close(h), 0);
 }
