@@ -88,8 +88,8 @@ static int print_rows(const struct format_list *f, const char *text, bool table,
 	}
 	if (r < 0 || !lines.len)
 		return r;
-	if (table && table_format(lines.data, TABLE_WIDTH, &laid_out) < 0)
-		return err_nomem(e);
+	if (table && (r = table_format(lines.data, TABLE_WIDTH, &laid_out)) < 0)
+		return err_errno(e, r, "lay out the table");
 	struct buf *out = table ? &laid_out : &lines;
 	fwrite(out->data, 1, out->len, stdout);
 	return 0;

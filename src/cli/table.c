@@ -54,7 +54,7 @@ int table_format(const char *text, int min_width, struct buf *out)
 	measure(text, widths);
 	while (*text && r == 0) {
 		size_t n = strcspn(text, "\t\n");
-		r = buf_add(out, text, n);
+		r = out->len > TABLE_MAX ? -EFBIG : buf_add(out, text, n);
 		if (r == 0 && text[n] == '\t') {
 			r = buf_addf(out, "%*s", widths[column] - text_width(text, n), "");
 			column++;
