@@ -23,7 +23,7 @@ enum {
 	BUSY_TIMEOUT_MS = 60000,
 	/* The index of the WAL is rebuilt by whoever opens the database first: a short WAL keeps that under a millisecond. */
 	CHECKPOINT_PAGES = 128,
-	RESERVE = 512 * 1024,
+	RESERVE = 1024 * 1024,
 };
 
 #define RESERVE_FILE "db.reserve"
@@ -173,7 +173,7 @@ static int configure(struct db *d, struct err *e)
 }
 
 /*
- * Room for the WAL and its index on a full disk, so that containers can be removed from it: given up when the disk is full, taken again later.
+ * Room for the WAL, its index, the mirror and the journal on a full disk, so that containers can be removed from it: given up when the disk is full, taken again later.
  */
 static void keep_reserve(int root_fd)
 {
