@@ -173,7 +173,8 @@ static int configure(struct db *d, struct err *e)
 }
 
 /*
- * Room for the WAL, its index, the mirror and the journal on a full disk, so that containers can be removed from it: given up when the disk is full, taken again later.
+ * Room for the WAL, its index, the mirror and the journal on a full disk, so that containers can be removed from it: given up when the disk is full,
+ * taken again later.
  */
 static void keep_reserve(int root_fd)
 {
