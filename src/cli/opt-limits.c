@@ -60,60 +60,61 @@ static int split_device(const char *value, char **ret_path, const char **ret_val
 	return *ret_path ? 0 : err_nomem(e);
 }
 
-static int add_device(
-	struct opts *p, const struct opt *o, const char *path, const char *what, uint64_t v, struct err *e)
-{
-	return opts_append(p, o, json_pack("{s:o, s:I}", "Path", json_from_str(path), what, (json_int_t)v), e);
-}
+/* A limit of one device: `what` is its key beside "Path", complaint and advice stand around a value that is none. */
+struct device_limit {
+	const char *what;
+	int (*parse)(const char *text, uint64_t *ret);
+	uint64_t max;
+	const char *complaint, *advice;
+};
 
-static int set_weight_device(struct opts *p, const struct opt *o, const char *value, struct err *e)
+static int set_device(
+	struct opts *p, const struct opt *o, const char *value, const struct device_limit *l, struct err *e)
 {
 	_cleanup_free_ char *path = NULL;
-	const char *text;
+	const char *text = NULL;
 	uint64_t v;
 	int r = split_device(value, &path, &text, e);
 
 	if (r < 0)
 		return r;
-	if (parse_u64(text, &v) < 0 || (v && v < 10) || v > 1000)
-		return err_set(e, EINVAL, "invalid weight for device: %s", value);
-	return add_device(p, o, path, "Weight", v, e);
+	if (l->parse(text, &v) < 0 || v > l->max)
+		return err_set(e, EINVAL, "invalid %s for device: %s%s", l->complaint, value, l->advice);
+	return opts_append(p, o, json_pack("{s:o, s:I}", "Path", json_from_str(path), l->what, (json_int_t)v), e);
+}
+
+/* 10 and more, or 0 for none of its own. */
+static int parse_weight(const char *text, uint64_t *ret)
+{
+	int r = parse_u64(text, ret);
+
+	return r == 0 && *ret && *ret < 10 ? -EINVAL : r;
+}
+
+static int set_weight_device(struct opts *p, const struct opt *o, const char *value, struct err *e)
+{
+	static const struct device_limit limit = {"Weight", parse_weight, 1000, "weight", ""};
+
+	return set_device(p, o, value, &limit, e);
 }
 const struct opt_type opt_weight_device = {"list", set_weight_device};
 
 static int set_bps(struct opts *p, const struct opt *o, const char *value, struct err *e)
 {
-	_cleanup_free_ char *path = NULL;
-	const char *text;
-	uint64_t v;
-	int r = split_device(value, &path, &text, e);
+	static const struct device_limit limit = {"Rate", parse_bytes, INT64_MAX, "rate",
+		". The correct format is <device-path>:<number>[<unit>]. Number must be a positive integer. Unit is "
+		"optional and can be kb, mb, or gb"};
 
-	if (r < 0)
-		return r;
-	if (parse_bytes(text, &v) < 0 || v > INT64_MAX)
-		return err_set(e, EINVAL,
-			"invalid rate for device: %s. The correct format is <device-path>:<number>[<unit>]. Number "
-			"must be a positive integer. Unit is optional and can be kb, mb, or gb",
-			value);
-	return add_device(p, o, path, "Rate", v, e);
+	return set_device(p, o, value, &limit, e);
 }
 const struct opt_type opt_bps = {"list", set_bps};
 
 static int set_iops(struct opts *p, const struct opt *o, const char *value, struct err *e)
 {
-	_cleanup_free_ char *path = NULL;
-	const char *text;
-	uint64_t v;
-	int r = split_device(value, &path, &text, e);
+	static const struct device_limit limit = {"Rate", parse_u64, INT64_MAX, "rate",
+		". The correct format is <device-path>:<number>. Number must be a positive integer"};
 
-	if (r < 0)
-		return r;
-	if (parse_u64(text, &v) < 0 || v > INT64_MAX)
-		return err_set(e, EINVAL,
-			"invalid rate for device: %s. The correct format is <device-path>:<number>. Number must be a "
-			"positive integer",
-			value);
-	return add_device(p, o, path, "Rate", v, e);
+	return set_device(p, o, value, &limit, e);
 }
 const struct opt_type opt_iops = {"list", set_iops};
 
