@@ -2,6 +2,7 @@
 #include "image/progress.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,6 +24,18 @@ struct progress {
 	size_t n;
 	struct line lines[];
 };
+
+void progress_say(FILE *out, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!out)
+		return;
+	va_start(ap, fmt);
+	vfprintf(out, fmt, ap);
+	va_end(ap);
+	fflush(out);
+}
 
 int progress_new(FILE *out, size_t n_lines, struct progress **ret)
 {

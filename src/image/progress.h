@@ -6,6 +6,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
+/* A line that is no layer's, at once. out: NULL for silence. */
+void progress_say(FILE *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
 struct progress;
 
 /* out: NULL for silence. It is a terminal or not. */

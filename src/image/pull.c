@@ -1,6 +1,5 @@
 /* Pulling: from a reference to an image in the database. */
 #include <errno.h>
-#include <stdarg.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -35,19 +34,6 @@ static void pull_done(struct pull *p)
 	json_decref(p->config.doc);
 	progress_free(p->progress);
 	close_fd(&p->lock);
-}
-
-static void say(const struct pull *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void say(const struct pull *p, const char *fmt, ...)
-{
-	va_list ap;
-
-	if (!p->options->out)
-		return;
-	va_start(ap, fmt);
-	vfprintf(p->options->out, fmt, ap);
-	va_end(ap);
-	fflush(p->options->out);
 }
 
 static int get_manifest(struct pull *p, struct err *e)
@@ -149,7 +135,7 @@ static int pull_one(struct pull *p, struct err *e)
 
 	if (r < 0)
 		return r;
-	say(p, "%s: Pulling from %s\n", p->ref.digest ? p->ref.digest : p->ref.tag, p->ref.path);
+	progress_say(p->options->out, "%s: Pulling from %s\n", p->ref.digest ? p->ref.digest : p->ref.tag, p->ref.path);
 	r = is_up_to_date(p, e);
 	if (r < 0)
 		return r;
@@ -158,7 +144,7 @@ static int pull_one(struct pull *p, struct err *e)
 	if (r == 0)
 		r = get_layers(p, e);
 	if (r == 0)
-		say(p, "Digest: %s\n", p->digest);
+		progress_say(p->options->out, "Digest: %s\n", p->digest);
 	return r;
 }
 
@@ -215,7 +201,7 @@ int image_pull(struct db *d, const char *ref, const struct pull_options *o, char
 	if (r < 0)
 		return r;
 	if (p.ref.tag_is_default && !o->all_tags)
-		say(&p, "Using default tag: %s\n", p.ref.tag);
+		progress_say(p.options->out, "Using default tag: %s\n", p.ref.tag);
 	_cleanup_free_ char *name = o->all_tags ? reference_repository(&p.ref) : reference_name(&p.ref);
 	_cleanup_free_ char *familiar = name ? reference_familiar(name) : NULL;
 	if (!familiar)
@@ -225,7 +211,8 @@ int image_pull(struct db *d, const char *ref, const struct pull_options *o, char
 		r = o->all_tags ? pull_all(&p, e) : pull_one(&p, e);
 	if (r < 0)
 		return explain(&p, familiar, e);
-	say(&p, "Status: %s for %s\n", p.is_new ? "Downloaded newer image" : "Image is up to date", familiar);
+	progress_say(p.options->out, "Status: %s for %s\n", p.is_new ? "Downloaded newer image" : "Image is up to date",
+		familiar);
 	memcpy(ret_id, p.manifest.config.digest, DIGEST_SIZE);
 	*ret_name = steal_ptr(name);
 	return 0;

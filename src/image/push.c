@@ -1,6 +1,5 @@
 /* Pushing: an image's blobs, as they are kept, then its manifest under each tag. */
 #include <errno.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -39,19 +38,6 @@ static void push_done(struct push *p)
 	reference_done(&p->ref);
 	free(p->repository);
 	free(p->mount_from);
-}
-
-static void say(const struct push *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void say(const struct push *p, const char *fmt, ...)
-{
-	va_list ap;
-
-	if (!p->options->out)
-		return;
-	va_start(ap, fmt);
-	vfprintf(p->options->out, fmt, ap);
-	va_end(ap);
-	fflush(p->options->out);
 }
 
 /* ---- which images ---- */
@@ -252,7 +238,8 @@ static int push_tag(struct push *p, const char *tag, struct err *e)
 	if (r == 0)
 		r = note_digest(p, e);
 	if (r == 0)
-		say(p, "%s: digest: %s size: %zu\n", tag, p->manifest.digest, p->manifest.text.len);
+		progress_say(
+			p->options->out, "%s: digest: %s size: %zu\n", tag, p->manifest.digest, p->manifest.text.len);
 	forget_image(p);
 	return r;
 }
@@ -283,8 +270,8 @@ int image_push(struct db *d, const char *ref, const struct push_options *o, char
 		return r;
 	_cleanup_free_ char *familiar = reference_familiar(p.repository);
 	if (p.ref.tag_is_default && !o->all_tags)
-		say(&p, "Using default tag: %s\n", p.ref.tag);
-	say(&p, "The push refers to repository [%s]\n", p.repository);
+		progress_say(p.options->out, "Using default tag: %s\n", p.ref.tag);
+	progress_say(p.options->out, "The push refers to repository [%s]\n", p.repository);
 	strv_foreach(tag, tags) {
 		r = push_tag(&p, tag, e);
 		if (r == -EACCES)
