@@ -163,8 +163,11 @@ static int add_size(int dirfd, const char *path, unsigned depth, void **seen, ui
 	int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *e;
-	if (!d)
-		return -errno;
+	if (!d) {
+		int code = errno;
+		close_fd(&fd);
+		return -code;
+	}
 	while ((e = readdir(d))) {
 		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
 			continue;

@@ -185,9 +185,7 @@ int engine_audit(struct engine *g, const char *ref, json_t **ret, struct err *e)
 	struct err silent = ERR_INIT;
 	json_t *statements = NULL;
 
-	int r = container_find(g, ref, &f, e);
-	if (r == 0 && !f.running)
-		r = err_set(e, ESRCH, "container %s is not running", f.row.id);
+	int r = container_find_running(g, ref, &f, e);
 	if (r < 0)
 		return r;
 	bool answered = ask_look(&f, &look, &silent) == 0;

@@ -21,21 +21,12 @@ static int pack(struct buf *b, const uint32_t *v, size_t n, struct err *e)
 	return 0;
 }
 
-static int find_running(struct engine *g, const char *ref, struct found *f, struct err *e)
-{
-	int r = container_find(g, ref, f, e);
-
-	if (r == 0 && !f->running)
-		r = err_set(e, ESRCH, "container %s is not running", f->row.id);
-	return r;
-}
-
 /* Sends a request of u32 fields and waits for OK. */
 static int simple(struct engine *g, const char *ref, uint8_t op, const uint32_t *v, size_t n, struct err *e)
 {
 	_cleanup_(found_done) struct found f = {.run_dir = -1};
 	_cleanup_buf_ struct buf b = {0};
-	int r = find_running(g, ref, &f, e);
+	int r = container_find_running(g, ref, &f, e);
 
 	if (r == 0)
 		r = pack(&b, v, n, e);
@@ -77,7 +68,7 @@ int engine_exec(struct engine *g, const char *ref, const json_t *body, unsigned 
 	struct plan_process p = {0};
 	uint32_t streams = MONITOR_STDOUT | MONITOR_STDERR;
 
-	int r = find_running(g, ref, &f, e);
+	int r = container_find_running(g, ref, &f, e);
 	if (r == 0 && f.live.phase == STATE_PAUSED)
 		r = err_set(e, EBUSY, "Container %s is paused, unpause the container before exec", f.row.id);
 	if (r == 0 && f.live.phase == STATE_RESTARTING)

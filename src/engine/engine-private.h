@@ -155,6 +155,8 @@ int name_generate(char ret[64]);
 void found_done(struct found *f);
 /* Finds it; a row or run directory that does not tell the truth any more is put right first. */
 int container_find(struct engine *g, const char *ref, struct found *ret, struct err *e);
+int container_find_running(
+	struct engine *g, const char *ref, struct found *ret, struct err *e); /* -ESRCH: it does not */
 int container_settle(struct engine *g, struct container_row *row, struct found *ret,
 	struct err *e);                                           /* the same for a row already read */
 int container_dir(struct engine *g, const char *id, int *ret_fd); /* ROOT/containers/ID */

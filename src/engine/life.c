@@ -260,6 +260,13 @@ int container_find(struct engine *g, const char *ref, struct found *ret, struct 
 	return r < 0 ? r : check_record(ret, e);
 }
 
+int container_find_running(struct engine *g, const char *ref, struct found *ret, struct err *e)
+{
+	int r = container_find(g, ref, ret, e);
+
+	return r == 0 && !ret->running ? err_set(e, ESRCH, "container %s is not running", ret->row.id) : r;
+}
+
 struct container_row steal_row(struct container_row *row)
 {
 	struct container_row r = *row;

@@ -20,9 +20,7 @@ int engine_stats(struct engine *g, const char *ref, json_t **ret, struct err *e)
 	_cleanup_buf_ struct buf b = {0};
 	struct frame a;
 
-	int r = container_find(g, ref, &f, e);
-	if (r == 0 && !f.running)
-		r = err_set(e, ESRCH, "container %s is not running", f.row.id);
+	int r = container_find_running(g, ref, &f, e);
 	if (r == 0)
 		r = monitor_call(&f, MONITOR_STATS, NULL, 0, &sock, e);
 	/* a machine that does not answer must not hold up the others */
