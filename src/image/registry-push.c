@@ -86,6 +86,8 @@ static int send_part(
 	curl_easy_setopt(r->curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)(part->end - part->at));
 	curl_easy_setopt(r->curl, CURLOPT_READFUNCTION, on_read);
 	curl_easy_setopt(r->curl, CURLOPT_READDATA, part);
+	/* One that was kept may be closed just now: libcurl 7.88 then sends the request again, but not what was read of the file. We try again ourselves. */
+	curl_easy_setopt(r->curl, CURLOPT_FRESH_CONNECT, 1L);
 	curl_easy_setopt(r->curl, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(r->curl, CURLOPT_ERRORBUFFER, detail);
 	*ret = (struct response){.max = q.max};
